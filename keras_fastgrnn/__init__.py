@@ -1,0 +1,1 @@
+"""FastRNN and FastGRNN for Keras."""

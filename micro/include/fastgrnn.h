@@ -1,0 +1,110 @@
+/* Integer FastRNN and FastGRNN cells (Kusupati et al., NeurIPS 2018, arXiv 1901.02358).
+ *
+ * No malloc, no float, no library calls, no global state that is written. docs/numerics.md
+ * defines every rounding, docs/format.md every byte of the two blocks that describe a cell.
+ * The NumPy model in keras_fastgrnn.export.reference gives the same bytes.
+ */
+#ifndef FASTGRNN_H_
+#define FASTGRNN_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Version of the options block this kernel reads; any other is refused. */
+#define FASTGRNN_VERSION 1
+#define FASTGRNN_OPTIONS_SIZE 36
+
+/* The largest units, features or rank: keeps every int32 accumulator from overflowing
+ * (docs/numerics.md, "No overflow"). */
+#define FASTGRNN_MAX_DIM 511
+
+typedef enum {
+  FASTGRNN_OK = 0,
+  FASTGRNN_ERROR_OPTIONS_SIZE, /* the options block is not FASTGRNN_OPTIONS_SIZE bytes */
+  FASTGRNN_ERROR_VERSION,      /* written for another FASTGRNN_VERSION */
+  FASTGRNN_ERROR_OPTIONS,      /* a field is out of its range */
+  FASTGRNN_ERROR_WEIGHTS_SIZE, /* the weights block is shorter or longer than the options say */
+  FASTGRNN_ERROR_WEIGHTS       /* a bitmap has bits set past its last weight */
+} fastgrnn_status;
+
+typedef enum { FASTGRNN_CELL_FASTRNN = 0, FASTGRNN_CELL_FASTGRNN = 1 } fastgrnn_cell;
+
+typedef enum {
+  FASTGRNN_TANH = 0,
+  FASTGRNN_SIGMOID = 1,
+  FASTGRNN_RELU = 2,
+  FASTGRNN_QUANT_TANH = 3,
+  FASTGRNN_QUANT_SIGMOID = 4
+} fastgrnn_activation;
+
+/* Bits of fastgrnn_params.flags. */
+#define FASTGRNN_RETURN_SEQUENCES 1u /* an output for each step, not for the last alone */
+#define FASTGRNN_GO_BACKWARDS 2u     /* read the input from its last step to its first */
+#define FASTGRNN_REVERSE_OUTPUT 4u   /* write the outputs from the last place to the first */
+#define FASTGRNN_STATEFUL 8u         /* keep the state from one sequence to the next */
+
+/* One int8 matrix, applied as out[rows] = matrix[rows][cols] * in[cols]. */
+typedef struct {
+  const uint8_t *bitmap; /* one bit a weight, row by row, lowest bit first; NULL if dense */
+  const int8_t *values;  /* the weights, row by row; of a sparse matrix its nonzeros alone */
+  uint16_t rows, cols;
+  uint8_t shift; /* right shift of the int32 sum */
+} fastgrnn_matrix;
+
+/* A cell, read-only after fastgrnn_init(). It points into the weights block, which is not copied
+ * (it may stay in flash) and must outlive it. */
+typedef struct {
+  /* kernel[0] and recurrent_kernel[0] are used only with a low rank: W = kernel[1] kernel[0]. */
+  fastgrnn_matrix kernel[2], recurrent_kernel[2];
+  const uint8_t *bias; /* int16, little-endian: [gate units], only in FastGRNN, then [units] */
+  uint16_t units, features, kernel_rank, recurrent_rank; /* a rank of 0 is full rank */
+  uint32_t nu;
+  uint16_t zeta, beta, output_multiplier;
+  int8_t input_zero_point, output_zero_point;
+  uint8_t input_multiplier, fraction_bits, gate_shift, bias_shift, mix_shift, output_shift;
+  uint8_t cell, activation, recurrent_activation, flags;
+} fastgrnn_params;
+
+/* Reads a cell from its two blocks and checks all of it: any two blocks of bytes are refused or
+ * safe to run. Neither block needs an alignment.
+ *
+ * options: options_size bytes, read during the call only.
+ * weights: weights_size bytes, kept by reference.
+ * params: written; meaningful only if FASTGRNN_OK is returned. */
+fastgrnn_status fastgrnn_init(const uint8_t *options, size_t options_size, const uint8_t *weights,
+                              size_t weights_size, fastgrnn_params *params);
+
+/* A sentence for a status, in static storage. */
+const char *fastgrnn_status_string(fastgrnn_status status);
+
+/* int16 elements of scratch memory that fastgrnn_step() and fastgrnn_run() need. */
+size_t fastgrnn_scratch_size(const fastgrnn_params *params);
+
+/* One time step.
+ *
+ * x: features int8 values in the scale and zero point the cell was exported for.
+ * state: units int16 values, updated in place; all zero at the start of a sequence.
+ * scratch: fastgrnn_scratch_size() int16 values, of no meaning before and after. */
+void fastgrnn_step(const fastgrnn_params *params, const int8_t *x, int16_t *state,
+                   int16_t *scratch);
+
+/* The state as the int8 output of a layer: units values in the output's scale and zero point. */
+void fastgrnn_output(const fastgrnn_params *params, const int16_t *state, int8_t *y);
+
+/* A whole sequence, as the flags of the cell say.
+ *
+ * x: timesteps * features values; timesteps may be 0, then y is the output of the state as it is.
+ * state: as in fastgrnn_step(); cleared first unless the cell is FASTGRNN_STATEFUL.
+ * y: timesteps * units values with FASTGRNN_RETURN_SEQUENCES, else units. */
+void fastgrnn_run(const fastgrnn_params *params, const int8_t *x, size_t timesteps, int16_t *state,
+                  int16_t *scratch, int8_t *y);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* FASTGRNN_H_ */
