@@ -1,0 +1,44 @@
+"""The piecewise-linear nonlinearities, which keras.activations does not have."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="keras_fastgrnn")
+def quant_tanh(x):
+    """Piecewise-linear tanh: `clip(x, -1, 1)`.
+
+    Train with it in place of tanh (arXiv 1901.02358, section 3.3; EdgeML's `quantTanh`): integer
+    hardware then needs no table.
+
+    Args:
+        x: float tensor.
+
+    Returns:
+        A tensor like `x`.
+    """
+    return tf.clip_by_value(x, -1.0, 1.0)
+
+
+@keras.saving.register_keras_serializable(package="keras_fastgrnn")
+def quant_sigmoid(x):
+    """Piecewise-linear sigmoid: `clip((x + 1) / 2, 0, 1)`.
+
+    Train with it in place of sigmoid (arXiv 1901.02358, section 3.3; EdgeML's `quantSigm`). At 0
+    it is twice as steep as sigmoid.
+
+    Args:
+        x: float tensor.
+
+    Returns:
+        A tensor like `x`.
+    """
+    return tf.clip_by_value((x + 1.0) / 2.0, 0.0, 1.0)
+
+
+def get(identifier):
+    """As `keras.activations.get`, and knows `"quant_tanh"` and `"quant_sigmoid"`."""
+    ours = {"quant_tanh": quant_tanh, "quant_sigmoid": quant_sigmoid}
+    if isinstance(identifier, str) and identifier in ours:
+        return ours[identifier]
+    return keras.activations.get(identifier)
