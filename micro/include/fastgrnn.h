@@ -49,8 +49,8 @@ typedef enum {
 
 /* One int8 matrix, applied as out[rows] = matrix[rows][cols] * in[cols]. */
 typedef struct {
-  const uint8_t *bitmap; /* one bit a weight, row by row, lowest bit first; NULL if dense */
-  const int8_t *values;  /* the weights, row by row; of a sparse matrix its nonzeros alone */
+  const uint8_t* bitmap; /* one bit a weight, row by row, lowest bit first; NULL if dense */
+  const int8_t* values;  /* the weights, row by row; of a sparse matrix its nonzeros alone */
   uint16_t rows, cols;
   uint8_t shift; /* right shift of the int32 sum */
 } fastgrnn_matrix;
@@ -60,7 +60,7 @@ typedef struct {
 typedef struct {
   /* kernel[0] and recurrent_kernel[0] are used only with a low rank: W = kernel[1] kernel[0]. */
   fastgrnn_matrix kernel[2], recurrent_kernel[2];
-  const uint8_t *bias; /* int16, little-endian: [gate units], only in FastGRNN, then [units] */
+  const uint8_t* bias; /* int16, little-endian: [gate units], only in FastGRNN, then [units] */
   uint16_t units, features, kernel_rank, recurrent_rank; /* a rank of 0 is full rank */
   uint32_t nu;
   uint16_t zeta, beta, output_multiplier;
@@ -75,33 +75,33 @@ typedef struct {
  * options: options_size bytes, read during the call only.
  * weights: weights_size bytes, kept by reference.
  * params: written; meaningful only if FASTGRNN_OK is returned. */
-fastgrnn_status fastgrnn_init(const uint8_t *options, size_t options_size, const uint8_t *weights,
-                              size_t weights_size, fastgrnn_params *params);
+fastgrnn_status fastgrnn_init(const uint8_t* options, size_t options_size, const uint8_t* weights,
+                              size_t weights_size, fastgrnn_params* params);
 
 /* A sentence for a status, in static storage. */
-const char *fastgrnn_status_string(fastgrnn_status status);
+const char* fastgrnn_status_string(fastgrnn_status status);
 
 /* int16 elements of scratch memory that fastgrnn_step() and fastgrnn_run() need. */
-size_t fastgrnn_scratch_size(const fastgrnn_params *params);
+size_t fastgrnn_scratch_size(const fastgrnn_params* params);
 
-/* One time step.
+/* One time step. No two of the buffers may overlap.
  *
  * x: features int8 values in the scale and zero point the cell was exported for.
  * state: units int16 values, updated in place; all zero at the start of a sequence.
  * scratch: fastgrnn_scratch_size() int16 values, of no meaning before and after. */
-void fastgrnn_step(const fastgrnn_params *params, const int8_t *x, int16_t *state,
-                   int16_t *scratch);
+void fastgrnn_step(const fastgrnn_params* params, const int8_t* x, int16_t* state,
+                   int16_t* scratch);
 
 /* The state as the int8 output of a layer: units values in the output's scale and zero point. */
-void fastgrnn_output(const fastgrnn_params *params, const int16_t *state, int8_t *y);
+void fastgrnn_output(const fastgrnn_params* params, const int16_t* state, int8_t* y);
 
-/* A whole sequence, as the flags of the cell say.
+/* A whole sequence, as the flags of the cell say. No two of the buffers may overlap.
  *
- * x: timesteps * features values; timesteps may be 0, then y is the output of the state as it is.
+ * x: timesteps * features values. timesteps may be 0.
  * state: as in fastgrnn_step(); cleared first unless the cell is FASTGRNN_STATEFUL.
- * y: timesteps * units values with FASTGRNN_RETURN_SEQUENCES, else units. */
-void fastgrnn_run(const fastgrnn_params *params, const int8_t *x, size_t timesteps, int16_t *state,
-                  int16_t *scratch, int8_t *y);
+ * y: timesteps * units values with FASTGRNN_RETURN_SEQUENCES, else the units of the last state. */
+void fastgrnn_run(const fastgrnn_params* params, const int8_t* x, size_t timesteps, int16_t* state,
+                  int16_t* scratch, int8_t* y);
 
 #ifdef __cplusplus
 }

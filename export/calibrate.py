@@ -1,0 +1,100 @@
+"""Float cell + representative sequences -> its states, and the ranges of what it computes."""
+
+import dataclasses
+
+import numpy as np
+
+_FUNCTIONS = {
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 0.5 + 0.5 * np.tanh(0.5 * x),  # does not overflow
+    "relu": lambda x: np.maximum(x, 0.0),
+    "quant_tanh": lambda x: np.clip(x, -1.0, 1.0),
+    "quant_sigmoid": lambda x: np.clip(0.5 * (x + 1.0), 0.0, 1.0),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranges:
+    """The largest magnitudes seen, as floats.
+
+    Attributes:
+        kernel: of `x kernel_a`; 0 at full rank.
+        recurrent_kernel: of `h recurrent_kernel_a`; 0 at full rank.
+        candidate: of `c`.
+        gate: of `z`.
+        state: of `h`.
+        early_state: of `h` in the first half of the time steps. Of a stream, a `state` far above
+            it was still growing at the end.
+    """
+
+    kernel: float
+    recurrent_kernel: float
+    candidate: float
+    gate: float
+    state: float
+    early_state: float
+
+
+def calibrate(cell, x, stateful=False):
+    """Runs the float cell over representative sequences.
+
+    Args:
+        cell: `FloatCell`.
+        x: floats `(n, timesteps, features)`, in the order in which the cell reads the steps.
+        stateful: whether the state goes on from one sequence to the next. The sequences are then
+            one stream.
+
+    Returns:
+        `(Ranges, states)`. The states are floats `(n, timesteps, units)`: `h` after each step.
+
+    Raises:
+        ValueError: if `x` is empty, of another shape, or not finite, or the state diverges.
+    """
+    x = np.asarray(x, np.float64)
+    if x.ndim != 3 or x.shape[2] != cell.features or x.size == 0:
+        raise ValueError(
+            f"Representative sequences have shape {x.shape}; expected (n, timesteps, "
+            f"{cell.features}) with n and timesteps at least 1."
+        )
+    if not np.isfinite(x).all():
+        raise ValueError("Representative sequences hold NaN or infinity: leave such samples out.")
+    n, timesteps, features = x.shape
+    if stateful:
+        x = x.reshape(1, -1, features)
+
+    activation = _FUNCTIONS[cell.activation]
+    gated = cell.recurrent_activation is not None
+    gate = _FUNCTIONS[cell.recurrent_activation] if gated else None
+    z = cell.beta
+    seen = {field.name: 0.0 for field in dataclasses.fields(Ranges)}
+
+    def note(name, value):  # abs() would copy, which costs most of the time
+        seen[name] = max(seen[name], float(value.max()), -float(value.min()))
+
+    def project(name, matrices, value):
+        for matrix in matrices[:-1]:
+            value = value @ matrix
+            note(name, value)
+        return value @ matrices[-1]
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Time first: each step is one block of memory. It holds the share of the input in the
+        # step's pre-activation, until the state takes its place.
+        states = project("kernel", cell.kernel, x.swapaxes(0, 1))
+        h = np.zeros_like(states[0])
+        for t in range(len(states)):
+            p = states[t] + project("recurrent_kernel", cell.recurrent_kernel, h)
+            c = activation(p + cell.bias[-1])
+            note("candidate", c)
+            if gated:
+                z = gate(p + cell.bias[0])
+                note("gate", z)
+            states[t] = h = (cell.zeta * (1.0 - z) + cell.nu) * c + z * h
+        note("early_state", states[: (len(states) + 1) // 2])
+        note("state", states)
+    if not np.isfinite(states).all() or seen["state"] > float(np.finfo(np.float32).max):
+        raise ValueError(
+            f"The state diverges within {len(states)} time steps of the representative sequences. "
+            "Use bounded activations, or shorter sequences."
+        )
+    return Ranges(**seen), states.swapaxes(0, 1).reshape(n, timesteps, cell.units)

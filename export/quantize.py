@@ -1,0 +1,233 @@
+"""Float cell + ranges -> integer cell.
+
+Rescaling is by shifts alone, so no multiplier is stored and none is computed on the chip. What
+pays for that: each chain of scales from an input to the pre-activation has to multiply up to a
+power of two. On the recurrent side the scale of the int16 state takes up the slack, at most one
+bit of sixteen; on the input side one integer multiplier of 7 bits does, which costs the weights
+at most 1/64 of their range. docs/numerics.md has the derivation.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_fastgrnn.export.reference import IntegerCell, Matrix
+
+# The int16 state, and a relu gate and candidate, cover at least this times the largest magnitude
+# seen in calibration.
+HEADROOM = 1.25
+# Likewise for the int16 values between two low-rank factors, unless less can be proven.
+PROJECTION_HEADROOM = 2.0
+
+# Of an accumulator into the pre-activation, and of any (docs/numerics.md, "No overflow").
+_MIN_SUM_SHIFT, _MAX_SHIFT = 2, 22
+_MAX_FRACTION_BITS = 12
+_MAX_MIX = 32700  # of int16: leaves room for the rounding of zeta and nu
+
+
+class Affine(NamedTuple):
+    """An int8 format: `real = scale * (integer - zero_point)`."""
+
+    scale: float
+    zero_point: int
+
+
+def affine_int8(low, high):
+    """The int8 format that covers `low..high` and has an exact zero.
+
+    Raises:
+        ValueError: if the range is not finite in float32.
+    """
+    low, high = min(float(low), 0.0), max(float(high), 0.0)
+    # float32, as the .tflite file holds it
+    with np.errstate(over="ignore"):
+        scale = float(np.float32((high - low) / 255))
+    if not math.isfinite(scale):
+        raise ValueError(f"Can not quantise the range {low}..{high}: leave such samples out.")
+    if scale < 1e-30:  # all zero: any scale serves
+        return Affine(1.0, 0)
+    return Affine(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
+
+
+class _Misfit(ValueError):
+    """The pre-activation needs fewer fraction bits."""
+
+
+def quantize(cell, ranges, *, input, output):
+    """Chooses every integer of a cell.
+
+    Args:
+        cell: `FloatCell`.
+        ranges: `Ranges`, from `calibrate()`.
+        input: `Affine` of the tensor that the cell reads.
+        output: `Affine` of the tensor that it writes.
+
+    Returns:
+        `IntegerCell`.
+
+    Raises:
+        ValueError: if the ranges fit no format.
+    """
+    for name, affine in (("input", input), ("output", output)):
+        if not 0 < affine.scale < math.inf:
+            raise ValueError(
+                f"The scale of the {name} is {affine.scale}: it was not calibrated. Give "
+                "representative samples in which it takes several values."
+            )
+    for fraction_bits in range(_MAX_FRACTION_BITS, -1, -1):
+        try:
+            return _quantize(cell, ranges, input, output, fraction_bits)
+        except _Misfit as misfit:
+            reason = misfit
+    raise ValueError(
+        f"The cell does not fit the integer model: {reason}. Normalise its input, or train with "
+        "bounded activations."
+    )
+
+
+def _quantize(cell, ranges, input, output, fraction_bits):
+    gate_shift, candidate_scale = 0, 2.0**-15
+    if cell.recurrent_activation == "relu":
+        gate_shift = max(0, _ceil_log2(HEADROOM * ranges.gate))
+        if gate_shift + fraction_bits > 15:
+            raise _Misfit(f"the gate reaches {ranges.gate:g}")
+    if cell.activation == "relu":
+        candidate_scale = 2.0**-fraction_bits
+        if HEADROOM * ranges.candidate > 32767 * candidate_scale:
+            raise _Misfit(f"the candidate reaches {ranges.candidate:g}")
+
+    # The largest magnitude of zeta (1 - z) + nu, and of the product in it that is stored alone.
+    low_gate = -1.0 if cell.recurrent_activation in ("tanh", "quant_tanh") else 0.0
+    high_gate = float(1 << gate_shift)
+    largest_mix = max(
+        cell.zeta * (1 - low_gate) + cell.nu,
+        abs(cell.zeta * (1 - high_gate) + cell.nu),
+        cell.zeta * high_gate,
+        2.0**-30,  # a sigmoid can underflow to 0
+    )
+    one = 32768 >> gate_shift
+    state_scale = max(
+        HEADROOM * ranges.state / 32767,
+        # One update at most fills the state. A millionth more, so that no rounding undoes it.
+        largest_mix * candidate_scale * one / _MAX_MIX * (1 + 1e-6),
+        2.0**-40,  # a state of zeros: any scale serves
+    )
+    recurrent_kernel, state_scale = _recurrent_matrices(cell, ranges, state_scale, fraction_bits)
+    kernel, input_multiplier = _input_matrices(cell, ranges, input, fraction_bits)
+
+    # The integer of a mix of 1, once shifted to fill 15 bits.
+    mix_unit = candidate_scale / state_scale * one
+    mix_shift = min(15, _floor_log2(_MAX_MIX / (largest_mix * mix_unit)))
+    mix_unit *= 2.0**mix_shift
+
+    bias = cell.bias * 2.0**fraction_bits
+    bias_shift = max(0, _ceil_log2(np.max(np.abs(bias)) / 32767))
+    if bias_shift > 15:
+        raise _Misfit(f"a bias reaches {np.max(np.abs(cell.bias)):g}")
+
+    output_shift = min(30, _floor_log2(32767 * output.scale / state_scale))
+    if output_shift < 0:
+        raise ValueError(
+            f"The output's scale {output.scale:g} is finer than an int16 state of this cell can be "
+            f"({state_scale:g}). Scale the weights so that the state is of the order of 1."
+        )
+
+    return IntegerCell(
+        kernel=kernel,
+        recurrent_kernel=recurrent_kernel,
+        bias=np.round(bias / 2.0**bias_shift).astype(np.int16),
+        activation=cell.activation,
+        recurrent_activation=cell.recurrent_activation,
+        input_zero_point=input.zero_point,
+        input_multiplier=input_multiplier,
+        fraction_bits=fraction_bits,
+        gate_shift=gate_shift,
+        bias_shift=bias_shift,
+        mix_shift=mix_shift,
+        zeta=round(cell.zeta * mix_unit * 65536 / one),
+        nu=round(cell.nu * mix_unit * 65536),
+        beta=round(cell.beta * 32768),
+        # 0 would be exact for a state that is less than 2**-31 of the output's scale; 1 is as good.
+        output_multiplier=max(1, round(state_scale / output.scale * 2.0**output_shift)),
+        output_shift=output_shift,
+        output_zero_point=output.zero_point,
+    )
+
+
+def _recurrent_matrices(cell, ranges, state_scale, fraction_bits):
+    """int8 `U` (or its factors), and the state's scale, raised by less than 2 to fit them."""
+    matrices = cell.recurrent_kernel
+    scales = [_full_scale(matrix) for matrix in matrices]
+    total = _floor_log2(1 / (state_scale * math.prod(scales))) - fraction_bits
+    shifts = _shifts(
+        "recurrent_kernel",
+        matrices,
+        total,
+        unit=state_scale * scales[0],
+        bound=32767 * state_scale,
+        projected=ranges.recurrent_kernel,
+    )
+    fitted = 2.0 ** -(fraction_bits + sum(shifts)) / math.prod(scales)
+    if fitted > 2 * state_scale:  # a tiny matrix: coarser weights, not a coarser state
+        scales[-1] *= fitted / state_scale
+        fitted = state_scale
+    return _round_matrices(matrices, scales, shifts), fitted
+
+
+def _input_matrices(cell, ranges, input, fraction_bits):
+    """int8 `W` (or its factors), and the multiplier of the input that makes the scales meet."""
+    scales = [_full_scale(matrix) for matrix in cell.kernel]
+    exact = input.scale * math.prod(scales) * 2.0**fraction_bits  # multiplier / 2**(sum of shifts)
+    shifts = _shifts(
+        "kernel",
+        cell.kernel,
+        total=_floor_log2(127 / exact),
+        # The multiplier is not known yet: 127 gives the finest unit it can lead to.
+        unit=input.scale * scales[0] / 127,
+        bound=input.scale * max(127 - input.zero_point, 128 + input.zero_point),
+        projected=ranges.kernel,
+    )
+    exact *= 2.0 ** sum(shifts)
+    multiplier = max(1, math.ceil(exact * (1 - 1e-9)))
+    scales[-1] *= multiplier / exact
+    return _round_matrices(cell.kernel, scales, shifts), multiplier
+
+
+def _shifts(name, matrices, total, *, unit, bound, projected):
+    """The right shift of each matrix's sums; together `total`, or less if they can not be more.
+
+    `unit`: the least that 1 stands for in the sums of the first. `bound`: the largest magnitude of
+    its input. `projected`: the largest magnitude seen between two factors.
+    """
+    first = 0
+    if len(matrices) == 2:
+        proven = bound * float(np.max(np.sum(np.abs(matrices[0]), axis=0)))
+        needed = _ceil_log2(min(PROJECTION_HEADROOM * projected, proven) / (32767 * unit))
+        first = min(max(0, needed, total - _MAX_SHIFT), _MAX_SHIFT)
+    last = min(total - first, _MAX_SHIFT)
+    if last < _MIN_SUM_SHIFT:
+        largest = max(np.max(np.abs(matrix)) for matrix in matrices)
+        raise _Misfit(f"its {name} reaches {largest:g} and acts on values up to {bound:g}")
+    return [first, last] if len(matrices) == 2 else [last]
+
+
+def _round_matrices(matrices, scales, shifts):
+    return tuple(
+        Matrix(np.clip(np.round(matrix.T / scale), -127, 127).astype(np.int8), shift)
+        for matrix, scale, shift in zip(matrices, scales, shifts, strict=True)
+    )
+
+
+def _full_scale(matrix):
+    """The scale at which the largest weight is 127."""
+    return max(float(np.max(np.abs(matrix))), 1e-30) / 127
+
+
+def _ceil_log2(value):
+    """The least n with value <= 2**n."""
+    return math.ceil(math.log2(value)) if value > 0 else -1000
+
+
+def _floor_log2(value):
+    return math.floor(math.log2(value))

@@ -1,0 +1,178 @@
+"""The integer model of a cell in NumPy: the specification.
+
+The C kernel, the TFLite Micro op and every board give the bytes that this gives.
+docs/numerics.md derives the formats and proves that no int32 overflows; here they are held in
+int64, so that a mistake in the proof shows as a difference.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_fastgrnn.export.sigmoid_table import sigmoid_table
+
+# The order is the code of each in the options block (docs/format.md).
+ACTIVATIONS = ("tanh", "sigmoid", "relu", "quant_tanh", "quant_sigmoid")
+
+_SIGMOID = sigmoid_table().astype(np.int64)
+
+
+class Matrix(NamedTuple):
+    """`values`, int8 `(outputs, inputs)`, and the right shift of its int32 sums."""
+
+    values: np.ndarray
+    shift: int
+
+
+@dataclasses.dataclass(frozen=True)
+class IntegerCell:
+    """An integer cell. Every attribute is an integer of the options block or the weights block.
+
+    Attributes:
+        kernel, recurrent_kernel: tuples of one `Matrix`, or of two at low rank.
+        bias: int16 `(2, units)`, gate and candidate; of a FastRNN `(1, units)`.
+        activation, recurrent_activation: names of nonlinearities; the second is `None` in a
+            FastRNN.
+        input_zero_point, input_multiplier: an input is `(x - zero_point) * multiplier`.
+        fraction_bits: of the pre-activation.
+        gate_shift: the gate's 1.0 is `32768 >> gate_shift`.
+        bias_shift: a bias is `bias << bias_shift` in the pre-activation's format.
+        mix_shift, zeta, nu, beta: of the state's update.
+        output_multiplier, output_shift, output_zero_point: int16 state to int8 output.
+    """
+
+    kernel: tuple
+    recurrent_kernel: tuple
+    bias: np.ndarray
+    activation: str
+    recurrent_activation: str | None
+    input_zero_point: int
+    input_multiplier: int
+    fraction_bits: int
+    gate_shift: int
+    bias_shift: int
+    mix_shift: int
+    zeta: int
+    nu: int
+    beta: int
+    output_multiplier: int
+    output_shift: int
+    output_zero_point: int
+
+    @property
+    def units(self):
+        return self.bias.shape[1]
+
+    @property
+    def features(self):
+        return self.kernel[0].values.shape[1]
+
+
+def round_shift(v, n):
+    """`v / 2**n`, rounded half up: the only rounding there is."""
+    return (v + ((1 << n) >> 1)) >> n
+
+
+def saturate16(v):
+    return np.clip(v, -32768, 32767)
+
+
+def sigmoid(x):
+    """Q3.12 in -32768..32768 -> Q0.15 in 0..32768, by linear interpolation."""
+    k, fraction = np.abs(x) >> 9, np.abs(x) & 511
+    y = _SIGMOID[k] + round_shift((_SIGMOID[k + 1] - _SIGMOID[k]) * fraction, 9)
+    return np.where(x < 0, 32768 - y, y)
+
+
+def activate(name, p, fraction_bits):
+    """A bounded nonlinearity of a pre-activation, in Q0.15 with 1.0 = 32768."""
+    limit = 8 << fraction_bits
+    x = np.clip(p, -limit, limit) << (12 - fraction_bits)  # Q3.12
+    if name == "sigmoid":
+        return sigmoid(x)
+    if name == "tanh":  # 2 sigmoid(2 x) - 1
+        return 2 * sigmoid(np.clip(2 * x, -32768, 32768)) - 32768
+    if name == "quant_sigmoid":  # (x + 1) / 2
+        return np.clip((x + 4096) << 2, 0, 32768)
+    if name == "quant_tanh":
+        return np.clip(x << 3, -32768, 32768)
+    raise ValueError(f"Unknown activation '{name}': expected one of {', '.join(ACTIVATIONS)}.")
+
+
+def gate(cell, p):
+    if cell.recurrent_activation == "relu":
+        bits = cell.fraction_bits + cell.gate_shift
+        return np.clip(p, 0, 1 << bits) << (15 - bits)
+    return activate(cell.recurrent_activation, p, cell.fraction_bits)
+
+
+def candidate(cell, p):
+    if cell.activation == "relu":
+        return np.clip(p, 0, 32767)
+    return np.minimum(activate(cell.activation, p, cell.fraction_bits), 32767)
+
+
+def _project(matrices, v):
+    """`v (n, inputs)` through one matrix, or through two by way of a saturated int16."""
+    if len(matrices) == 2:
+        v = saturate16(round_shift(v @ matrices[0].values.T.astype(np.int64), matrices[0].shift))
+    return round_shift(v @ matrices[-1].values.T.astype(np.int64), matrices[-1].shift)
+
+
+def step(cell, x, state):
+    """One time step: int8 `x (n, features)` and int16 `state (n, units)` -> the next state."""
+    x = (x.astype(np.int64) - cell.input_zero_point) * cell.input_multiplier
+    h = state.astype(np.int64)
+    p = _project(cell.kernel, x) + _project(cell.recurrent_kernel, h)
+    bias = cell.bias.astype(np.int64) << cell.bias_shift
+    c = candidate(cell, p + bias[-1])
+    z = cell.beta if cell.recurrent_activation is None else gate(cell, p + bias[0])
+    m = round_shift(cell.zeta * ((32768 >> cell.gate_shift) - z) + cell.nu, 16)
+    v = round_shift(m * c, cell.mix_shift) + z * h
+    return saturate16(round_shift(v, 15 - cell.gate_shift)).astype(np.int16)
+
+
+def output(cell, state):
+    """int16 state -> the layer's int8 output."""
+    y = round_shift(state.astype(np.int64) * cell.output_multiplier, cell.output_shift)
+    return np.clip(y + cell.output_zero_point, -128, 127).astype(np.int8)
+
+
+def states(cell, x, state=None):
+    """The state after each step.
+
+    Args:
+        cell: `IntegerCell`.
+        x: int8 `(n, timesteps, features)`, in the order in which the cell reads the steps.
+        state: int16 `(n, units)` before the first step; zeros if `None`.
+
+    Returns:
+        int16 `(n, timesteps, units)`.
+    """
+    h = np.empty((*x.shape[:2], cell.units), np.int16)
+    state = np.zeros((len(x), cell.units), np.int16) if state is None else state
+    for t in range(x.shape[1]):
+        h[:, t] = state = step(cell, x[:, t], state)
+    return h
+
+
+def run(cell, x, state=None, *, return_sequences=False, go_backwards=False, reverse_output=False):
+    """Whole sequences.
+
+    Args:
+        cell: `IntegerCell`.
+        x: int8 `(n, timesteps, features)`, with `timesteps` at least 1.
+        state: int16 `(n, units)`; zeros if `None`.
+        return_sequences: whether to give an output for each step, not for the last alone.
+        go_backwards: whether to read the steps from last to first.
+        reverse_output: whether to place the outputs from last to first.
+
+    Returns:
+        `(y, state)`: int8 `(n, timesteps, units)` or `(n, units)`, and the int16 state.
+    """
+    h = states(cell, x[:, ::-1] if go_backwards else x, state)
+    last = h[:, -1]
+    if not return_sequences:
+        return output(cell, last), last
+    return output(cell, h[:, ::-1] if reverse_output else h), last

@@ -1,0 +1,58 @@
+/* Runs the C kernel for the tests, on buffers of the exact size, so that a sanitizer sees every
+ * access past one. Reads records from standard input, answers each on standard output:
+ *   record: five uint32 (options_size, weights_size, n, timesteps, state_given), then the options,
+ *           the weights, int8 x[n][timesteps][features], int16 state[n][units] if given.
+ *           features and units are read from the options. n = 0: only fastgrnn_init().
+ *   answer: uint32 status; if it is 0, int8 y (n times what the flags say), int16 state[n][units].
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fastgrnn.h"
+
+static void* read_exact(size_t size) {
+  void* data = malloc(size);
+  if (data == NULL || fread(data, 1, size, stdin) != size) exit(2);
+  return data;
+}
+
+int main(void) {
+  uint32_t head[5];
+  while (fread(head, sizeof(uint32_t), 5, stdin) == 5) {
+    uint8_t* options = read_exact(head[0]);
+    uint8_t* weights = read_exact(head[1]);
+    fastgrnn_params p;
+    const fastgrnn_status status = fastgrnn_init(options, head[0], weights, head[1], &p);
+    const uint32_t answer = (uint32_t)status;
+    uint32_t i;
+    fwrite(&answer, sizeof answer, 1, stdout);
+    fflush(stdout); /* the rest of a record is written when this has been read */
+    if (status == FASTGRNN_OK && head[2] > 0) {
+      const size_t x_size = (size_t)head[3] * p.features;
+      const size_t y_size =
+          (p.flags & FASTGRNN_RETURN_SEQUENCES) ? (size_t)head[3] * p.units : (size_t)p.units;
+      int8_t* x = read_exact(head[2] * x_size);
+      int8_t* y = malloc(head[2] * y_size);
+      int16_t* state = head[4] ? read_exact(head[2] * sizeof(int16_t) * p.units)
+                               : calloc(head[2] * (size_t)p.units, sizeof(int16_t));
+      int16_t* scratch = malloc(fastgrnn_scratch_size(&p) * sizeof(int16_t));
+      if (y == NULL || state == NULL || scratch == NULL) exit(2);
+      for (i = 0; i < head[2]; ++i) {
+        memset(scratch, 0x55, fastgrnn_scratch_size(&p) * sizeof(int16_t));
+        fastgrnn_run(&p, x + i * x_size, head[3], state + i * (size_t)p.units, scratch,
+                     y + i * y_size);
+      }
+      fwrite(y, 1, head[2] * y_size, stdout);
+      fwrite(state, sizeof(int16_t), head[2] * (size_t)p.units, stdout);
+      free(x);
+      free(y);
+      free(state);
+      free(scratch);
+    }
+    free(options);
+    free(weights);
+    fflush(stdout);
+  }
+  return 0;
+}

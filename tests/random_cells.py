@@ -1,0 +1,196 @@
+"""Random float cells, the integer cells they quantise to, and random integer cells."""
+
+import dataclasses
+
+import numpy as np
+from hypothesis import strategies as st
+
+from keras_fastgrnn.export.calibrate import calibrate
+from keras_fastgrnn.export.fold import FloatCell
+from keras_fastgrnn.export.options import FIELDS, MAX_MIX
+from keras_fastgrnn.export.quantize import affine_int8, quantize
+from keras_fastgrnn.export.reference import ACTIVATIONS, IntegerCell, Matrix
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """What a random cell is drawn from. A rank of 0 is full rank; `scale` multiplies W and
+    U (1 is a trained cell's size), `density` is the fraction of weights that are not 0."""
+
+    units: int = 16
+    features: int = 3
+    kernel_rank: int = 2
+    recurrent_rank: int = 8
+    density: float = 1.0
+    activation: str = "tanh"
+    recurrent_activation: str | None = "sigmoid"
+    scale: float = 1.0
+    input_scale: float = 1.0
+    timesteps: int = 20
+    seed: int = 0
+
+
+def shapes(max_timesteps=300):
+    rank = st.one_of(st.just(0), st.integers(1, 32))
+    return st.builds(
+        Shape,
+        units=st.integers(1, 128),
+        features=st.integers(1, 64),
+        kernel_rank=rank,
+        recurrent_rank=rank,
+        density=st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1)),
+        activation=st.sampled_from(ACTIVATIONS),
+        recurrent_activation=st.sampled_from((None, *ACTIVATIONS)),
+        scale=st.sampled_from([1.0, 1e-9, 1e-3, 0.1, 10.0]),
+        input_scale=st.sampled_from([1.0, 1e-6, 1e-2, 10.0]),
+        timesteps=st.integers(1, max_timesteps),
+        seed=st.integers(0, 2**32 - 1),
+    )
+
+
+def float_cell(shape):
+    rng = np.random.default_rng(shape.seed)
+
+    def matrices(inputs, rank):
+        sizes = [(inputs, rank), (rank, shape.units)] if rank else [(inputs, shape.units)]
+        return tuple(
+            shape.scale ** (1 / len(sizes))
+            * rng.normal(0, size[0] ** -0.5, size)
+            * (rng.random(size) < shape.density)
+            for size in sizes
+        )
+
+    gated = shape.recurrent_activation is not None
+    return FloatCell(
+        kernel=matrices(shape.features, shape.kernel_rank),
+        recurrent_kernel=matrices(shape.units, shape.recurrent_rank),
+        bias=rng.normal(0, 1, (2 if gated else 1, shape.units)),
+        activation=shape.activation,
+        recurrent_activation=shape.recurrent_activation,
+        zeta=rng.uniform(0.05, 1) if gated else 0.0,
+        nu=10 ** rng.uniform(-4, 0),
+        beta=0.0 if gated else rng.uniform(0, 1),
+    )
+
+
+def sequences(shape, n=2):
+    """Float `(n, timesteps, features)` with the statistics of a smooth sensor signal."""
+    rng = np.random.default_rng([shape.seed, 1])
+    x = rng.normal(0, 1, (n, shape.timesteps, shape.features)) + rng.normal(0, 1, shape.features)
+    return shape.input_scale * x
+
+
+def quantize_int8(x, affine):
+    return np.clip(np.round(x / affine.scale) + affine.zero_point, -128, 127).astype(np.int8)
+
+
+def integer_cell(shape, n=2):
+    """Returns `(IntegerCell, FloatCell, input Affine, output Affine)`, calibrated on
+    `sequences(shape, n)`. A cell with a relu may grow without bound: it is then calibrated on as many
+    steps as fit the integer model."""
+    cell, x = float_cell(shape), sequences(shape, n)
+    input = affine_int8(x.min(), x.max())
+    timesteps = shape.timesteps
+    while True:
+        try:
+            ranges, states = calibrate(cell, x[:, :timesteps])
+            output = affine_int8(states.min(), states.max())
+            return quantize(cell, ranges, input=input, output=output), cell, input, output
+        except ValueError:
+            if "relu" not in (shape.activation, shape.recurrent_activation) or timesteps == 1:
+                raise
+            timesteps //= 2
+
+
+def dequantized(cell, input, output):
+    """The float cell of which the integers of an `IntegerCell` are exact values.
+
+    Returns:
+        `(FloatCell, state_scale, mix_unit)`; 1 of the state stands for `state_scale`, and
+        `mix_unit` of m for a `zeta (1 - z) + nu` of 1.
+    """
+    one = 32768 >> cell.gate_shift
+    state_scale = output.scale * cell.output_multiplier / 2.0**cell.output_shift
+    candidate_scale = 2.0**-cell.fraction_bits if cell.activation == "relu" else 2.0**-15
+    mix_unit = candidate_scale / state_scale * one * 2.0**cell.mix_shift
+
+    def matrices(integer, unit):
+        values = [matrix.values.T * 2.0**-matrix.shift for matrix in integer]
+        return (*values[:-1], values[-1] * unit * 2.0**-cell.fraction_bits)
+
+    return (
+        FloatCell(
+            kernel=matrices(cell.kernel, cell.input_multiplier / input.scale),
+            recurrent_kernel=matrices(cell.recurrent_kernel, 1 / state_scale),
+            bias=cell.bias * 2.0 ** (cell.bias_shift - cell.fraction_bits),
+            activation=cell.activation,
+            recurrent_activation=cell.recurrent_activation,
+            zeta=cell.zeta / 65536 * one / mix_unit,
+            nu=cell.nu / 65536 / mix_unit,
+            beta=cell.beta / 32768,
+        ),
+        state_scale,
+        mix_unit,
+    )
+
+
+@st.composite
+def integer_cells(draw, least_dim=1, most_dim=40):
+    """Any cell that the kernel accepts, often with fields and weights at their ends."""
+    limits = {name: (low, high) for name, _, low, high in FIELDS}
+
+    def integer(low, high):
+        return draw(st.one_of(st.sampled_from([low, high]), st.integers(low, high)))
+
+    def field(name):
+        return integer(*limits[name])
+
+    units, features, kernel_rank, recurrent_rank = (integer(least_dim, most_dim) for _ in range(4))
+    activation = draw(st.sampled_from(ACTIVATIONS))
+    gate = draw(st.sampled_from((None, *ACTIVATIONS)))
+    fraction_bits = field("fraction_bits")
+    gate_shift = integer(0, 15 - fraction_bits) if gate == "relu" else 0
+    one_minus_z = 65536 if gate in ("tanh", "quant_tanh") else 32768 >> gate_shift
+    zeta = integer(0, min(65535, MAX_MIX // one_minus_z)) if gate else 0
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+
+    def values(rows, cols):
+        density = draw(st.sampled_from([1.0, 0.3, 0.0]))
+        if draw(st.booleans()):
+            full = rng.integers(-128, 128, (rows, cols))
+        else:  # each row of one sign: the largest sums
+            full = rng.choice([-128, 127], (rows, 1)).repeat(cols, axis=1)
+        return (full * (rng.random((rows, cols)) < density)).astype(np.int8)
+
+    def matrices(name, inputs, rank):
+        first, last = field(f"{name}_a_shift"), field(f"{name}_shift")
+        if draw(st.booleans()):
+            return (Matrix(values(units, inputs), last),)
+        return (Matrix(values(rank, inputs), first), Matrix(values(units, rank), last))
+
+    return IntegerCell(
+        kernel=matrices("kernel", features, kernel_rank),
+        recurrent_kernel=matrices("recurrent_kernel", units, recurrent_rank),
+        bias=extremes(rng, np.int16, (2 if gate else 1, units)),
+        activation=activation,
+        recurrent_activation=gate,
+        input_zero_point=field("input_zero_point"),
+        input_multiplier=field("input_multiplier"),
+        fraction_bits=fraction_bits,
+        gate_shift=gate_shift,
+        bias_shift=field("bias_shift"),
+        mix_shift=field("mix_shift"),
+        zeta=zeta,
+        nu=integer(0, MAX_MIX - zeta * one_minus_z),
+        beta=0 if gate else field("beta"),
+        output_multiplier=field("output_multiplier"),
+        output_shift=field("output_shift"),
+        output_zero_point=field("output_zero_point"),
+    )
+
+
+def extremes(rng, dtype, shape):
+    """Random integers, half of them the least or the largest that there are."""
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    ends = rng.choice([low, high], shape)
+    return np.where(rng.random(shape) < 0.5, ends, rng.integers(low, high + 1, shape)).astype(dtype)
