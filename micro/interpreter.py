@@ -1,0 +1,202 @@
+"""A .tflite model in TFLite Micro's own interpreter, on the desktop."""
+
+import contextlib
+import os
+import re
+import tempfile
+import threading
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_fastgrnn.micro.host import runtime
+from keras_fastgrnn.micro.verify import verify
+
+_stderr_lock = threading.Lock()
+
+
+class Interpreter:
+    """Runs a .tflite model in TFLite Micro, byte for byte as a microcontroller does.
+
+    FASTGRNN operators run this package's C kernel, all others TFLite Micro's reference kernels.
+    The first interpreter on a machine compiles the kernel, which takes about a second.
+
+    Args:
+        model_bytes: bytes, the content of the .tflite file.
+
+    Raises:
+        ValueError: if the bytes are damaged, or TFLite Micro refuses the model.
+        ImportError: if the extra `keras-fastgrnn[micro]` is not installed, or in other versions.
+        RuntimeError: if the C kernel can not be compiled.
+    """
+
+    def __init__(self, model_bytes):
+        if not isinstance(model_bytes, bytes):
+            raise ValueError(
+                "model_bytes is the content of a .tflite file as bytes; got "
+                f"{type(model_bytes).__name__}."
+            )
+        verify(model_bytes)  # TFLite Micro itself crashes on a damaged file
+        tflm = runtime.load()
+        graph = tflm.schema_fb.Model.GetRootAs(model_bytes).Subgraphs(0)
+        with _captured_stderr() as messages:
+            try:
+                self._interpreter = tflm.Interpreter.from_bytes(
+                    model_bytes, [runtime.REGISTERER], _arena_size(graph, model_bytes)
+                )
+            except RuntimeError as error:
+                raise ValueError(f"TFLite Micro refused the model: {messages()}") from error
+            self._interpreter.print_allocations()
+            self._arena_bytes = int(re.search(r"total (\d+) bytes", messages()).group(1))
+        self._inputs = [
+            _tensor(self._interpreter.get_input_details(i)) for i in range(graph.InputsLength())
+        ]
+        self._outputs = [
+            _tensor(self._interpreter.get_output_details(i)) for i in range(graph.OutputsLength())
+        ]
+
+    @property
+    def arena_bytes(self):
+        """The bytes of the tensor arena in use, by TFLite Micro's own record.
+
+        The figure of this machine, whose pointers have 8 bytes; most microcontrollers', of 4
+        bytes, need less."""
+        return self._arena_bytes
+
+    def invoke(self, *inputs):
+        """One inference, on the values that the tensors hold.
+
+        Args:
+            inputs: an array for each input of the model, in the shape and dtype it has there.
+
+        Returns:
+            The output as an array; a tuple of arrays if the model has several.
+
+        Raises:
+            ValueError: if the number of inputs, a shape or a dtype is wrong.
+        """
+        self._check_count(inputs)
+        inputs = [np.asarray(x) for x in inputs]
+        for i, (tensor, x) in enumerate(zip(self._inputs, inputs, strict=True)):
+            if (x.shape, x.dtype) != (tensor.shape, tensor.dtype):
+                raise ValueError(
+                    f"Input {i} has shape {tensor.shape} and dtype {tensor.dtype}; got shape "
+                    f"{x.shape} and dtype {x.dtype}."
+                )
+        return _one_or_tuple(self._invoke(inputs))
+
+    def predict(self, x):
+        """Real values in and out, one inference a sample.
+
+        int8 inputs are quantised as TFLite Micro's QUANTIZE operator does it: rounded to nearest,
+        halves away from 0, and saturated. The state of a stateful model goes on from each sample
+        to the next, as in Keras with a batch size of 1.
+
+        Args:
+            x: array `(n, ...)`; a list of them if the model has several inputs.
+
+        Returns:
+            The output, float32 `(n, ...)`; a tuple of them if the model has several.
+
+        Raises:
+            ValueError: if the number of inputs or a shape is wrong, a value is NaN, or a value for
+                an input of integers is not one.
+        """
+        inputs = x if len(self._inputs) > 1 else [x]
+        self._check_count(inputs)
+        inputs = [np.asarray(x) for x in inputs]
+        n = len(inputs[0]) if inputs[0].ndim else 0
+        for i, (tensor, x) in enumerate(zip(self._inputs, inputs, strict=True)):
+            if x.shape != (n, *tensor.shape[1:]):
+                expected = ", ".join(map(str, ("n", *tensor.shape[1:])))
+                raise ValueError(
+                    f"Input {i} has shape ({expected}), with one n for all inputs; got {x.shape}."
+                )
+            inputs[i] = _quantize(tensor, x, i)
+        outputs = [np.empty((n, *tensor.shape[1:]), tensor.dtype) for tensor in self._outputs]
+        for i in range(n):
+            y = self._invoke([x[i : i + 1] for x in inputs])
+            for output, value in zip(outputs, y, strict=True):
+                output[i : i + 1] = value
+        return _one_or_tuple(map(_dequantize, self._outputs, outputs))
+
+    def reset(self):
+        """Sets the states of all layers to zero."""
+        self._interpreter.reset()
+
+    def _check_count(self, inputs):
+        if len(inputs) != len(self._inputs):
+            raise ValueError(f"The model has {len(self._inputs)} inputs; got {len(inputs)}.")
+
+    def _invoke(self, inputs):
+        for i, x in enumerate(inputs):
+            self._interpreter.set_input(x, i)
+        self._interpreter.invoke()
+        return [self._interpreter.get_output(i) for i in range(len(self._outputs))]
+
+
+class _Tensor(NamedTuple):
+    """An input or output of a model; `scale` is `None` if its values are not quantised."""
+
+    shape: tuple
+    dtype: np.dtype
+    scale: np.float32 | None
+    zero_point: int
+
+
+def _tensor(details):
+    quantization = details["quantization_parameters"]
+    is_quantized = len(quantization["scales"]) > 0
+    return _Tensor(
+        tuple(details["shape"].tolist()),
+        np.dtype(details["dtype"]),
+        quantization["scales"][0] if is_quantized else None,
+        int(quantization["zero_points"][0]) if is_quantized else 0,
+    )
+
+
+def _quantize(tensor, x, i):
+    if np.isnan(x).any():
+        raise ValueError(f"Input {i} has NaN values.")
+    if tensor.scale is not None:
+        x = (x.astype(np.float32) / tensor.scale).astype(np.float64)  # in which + 0.5 is exact
+        x = np.trunc(x + np.copysign(0.5, x)) + tensor.zero_point
+        limits = np.iinfo(tensor.dtype)
+        return np.clip(x, limits.min, limits.max).astype(tensor.dtype)
+    values = x.astype(tensor.dtype)
+    if tensor.dtype.kind == "i" and not np.array_equal(values, x):
+        raise ValueError(f"Input {i} takes {tensor.dtype} values; got {x[values != x][0]}.")
+    return values
+
+
+def _dequantize(tensor, y):
+    if tensor.scale is None:
+        return y.astype(np.float32)
+    return ((y.astype(np.float64) - tensor.zero_point) * tensor.scale).astype(np.float32)
+
+
+def _one_or_tuple(arrays):
+    arrays = tuple(arrays)
+    return arrays if len(arrays) > 1 else arrays[0]
+
+
+def _arena_size(graph, model_bytes):
+    """More than a model can use: TFLite Micro crashes in an arena too small for its own records.
+    It costs nothing, since memory that is never written is not taken from the system."""
+    tensors = [graph.Tensors(i) for i in range(graph.TensorsLength())]
+    elements = sum(int(np.prod(tensor.ShapeAsNumpy(), dtype=np.int64)) for tensor in tensors)
+    return (1 << 20) + 16 * (elements + len(model_bytes))
+
+
+@contextlib.contextmanager
+def _captured_stderr():
+    """Yields a function that returns what the process has written to stderr since: the one place
+    where TFLite Micro puts its messages and its record of allocations."""
+    with _stderr_lock, tempfile.TemporaryFile() as file:
+        stderr = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield lambda: os.pread(file.fileno(), 1 << 20, 0).decode(errors="replace").strip()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,41 @@
+"""Models of FASTGRNN operators alone."""
+
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+from keras_fastgrnn.export import flatbuffer
+from keras_fastgrnn.export.quantize import Affine
+from keras_fastgrnn.micro.verify import seal
+
+
+def fastgrnn_model(*cells, timesteps, edit=lambda model: None):
+    """A chain of cells, each read by the next.
+
+    Args:
+        cells: pairs `(options, weights)` of bytes.
+        timesteps: of the input.
+        edit: called with the model, a `schema.ModelT`, before it is written.
+
+    Returns:
+        bytes of a .tflite file. Scales are 1: the kernel takes its own from the options.
+    """
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.subgraphs = 3, [graph]
+    model.buffers, model.operatorCodes = [schema.BufferT()], []
+    graph.tensors, graph.operators, graph.inputs = [], [], [0]
+
+    def add_int8(*shape):
+        tensor = schema.TensorT()
+        tensor.shape, tensor.buffer = np.array(shape, np.int32), 0
+        flatbuffer.set_affine(tensor, Affine(1.0, 0))
+        graph.tensors.append(tensor)
+        return len(graph.tensors) - 1
+
+    y = add_int8(1, timesteps, int.from_bytes(cells[0][0][8:10], "little"))
+    for options, weights in cells:
+        units, sequences = int.from_bytes(options[6:8], "little"), options[4] & 1
+        x, y = y, add_int8(1, timesteps, units) if sequences else add_int8(1, units)
+        flatbuffer.add_recurrent(model, x, y, options, weights)
+    graph.outputs = [y]
+    edit(model)
+    return seal(flatbuffer.serialize(model))
