@@ -1,0 +1,199 @@
+"""The part of TFLite's schema that verify() needs, and a reader that trusts no byte of a file.
+
+A table is written as its fields, in the order of TFLite's schema.fbs: `name:type` or
+`name:type=default`. `[type]` is a vector; `any` is something that is read elsewhere or not at all.
+"""
+
+import struct
+from types import SimpleNamespace
+
+_SCALARS = {
+    "byte": "b", "ubyte": "B", "bool": "?", "ushort": "H", "int": "i", "uint": "I", "long": "q",
+    "ulong": "Q", "float": "f",
+}  # fmt: skip
+
+_TABLES = {
+    "Model": """version:uint operator_codes:[OperatorCode] subgraphs:[SubGraph] description:string
+        buffers:[Buffer] metadata_buffer:[int] metadata:[Metadata] signature_defs:[SignatureDef]""",
+    "OperatorCode": """deprecated_builtin_code:byte custom_code:string version:int=1
+        builtin_code:int""",
+    "SubGraph": """tensors:[Tensor] inputs:[int] outputs:[int] operators:[Operator] name:string
+        debug_metadata_index:int""",
+    "Tensor": """shape:[int] type:byte buffer:uint name:string quantization:Quantization
+        is_variable:bool sparsity:any shape_signature:[int] has_rank:bool variant_tensors:any
+        external_buffer:uint""",
+    "Quantization": """min:[float] max:[float] scale:[float] zero_point:[long] details_type:ubyte
+        details:any quantized_dimension:int""",
+    "Operator": """opcode_index:uint inputs:[int] outputs:[int] options_type:ubyte options:any
+        custom_options:[ubyte] custom_options_format:byte mutating_variable_inputs:[bool]
+        intermediates:[int] large_custom_options_offset:ulong large_custom_options_size:ulong
+        options_2_type:ubyte options_2:any debug_metadata_index:int""",
+    "Buffer": "data:[ubyte] offset:ulong size:ulong",
+    "Metadata": "name:string buffer:uint",
+    "SignatureDef": """inputs:[TensorMap] outputs:[TensorMap] signature_key:string
+        deprecated_tag:any subgraph_index:uint""",
+    "TensorMap": "name:string tensor_index:uint",
+    "AddOptions": "fused_activation_function:byte pot_scale_int16:bool",
+    "BatchMatMulOptions": "adj_x:bool adj_y:bool asymmetric_quantize_inputs:bool",
+    "ConcatenationOptions": "axis:int fused_activation_function:byte",
+    "Conv2DOptions": """padding:byte stride_w:int stride_h:int fused_activation_function:byte
+        dilation_w_factor:int=1 dilation_h_factor:int=1 quantized_bias_type:byte""",
+    "DepthwiseConv2DOptions": """padding:byte stride_w:int stride_h:int depth_multiplier:int
+        fused_activation_function:byte dilation_w_factor:int=1 dilation_h_factor:int=1""",
+    "FullyConnectedOptions": """fused_activation_function:byte weights_format:byte
+        keep_num_dims:bool asymmetric_quantize_inputs:bool quantized_bias_type:byte""",
+    "GatherOptions": "axis:int batch_dims:int",
+    "LeakyReluOptions": "alpha:float",
+    "MulOptions": "fused_activation_function:byte",
+    "NoOptions": "",
+    "PackOptions": "values_count:int axis:int",
+    "Pool2DOptions": """padding:byte stride_w:int stride_h:int filter_width:int filter_height:int
+        fused_activation_function:byte""",
+    "ReducerOptions": "keep_dims:bool",
+    "SoftmaxOptions": "beta:float",
+    "SplitOptions": "num_splits:int",
+    "StridedSliceOptions": """begin_mask:int end_mask:int ellipsis_mask:int new_axis_mask:int
+        shrink_axis_mask:int offset:bool""",
+    "SubOptions": "fused_activation_function:byte pot_scale_int16:bool",
+    "UnpackOptions": "num:int axis:int",
+}
+
+# A table's number in the union of all options.
+OPTIONS = {
+    "AddOptions": 11, "BatchMatMulOptions": 101, "ConcatenationOptions": 10, "Conv2DOptions": 1,
+    "DepthwiseConv2DOptions": 2, "FullyConnectedOptions": 8, "GatherOptions": 23,
+    "LeakyReluOptions": 75, "MulOptions": 21, "PackOptions": 59, "Pool2DOptions": 5,
+    "ReducerOptions": 27, "SoftmaxOptions": 9, "SplitOptions": 35, "StridedSliceOptions": 32,
+    "SubOptions": 28, "UnpackOptions": 64,
+}  # fmt: skip
+
+# The types that an operator with a rule has: name, bytes of a value.
+TENSOR_TYPES = {0: ("float32", 4), 2: ("int32", 4), 9: ("int8", 1)}
+
+_OPERATORS = """
+    ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE
+    EMBEDDING_LOOKUP FLOOR FULLY_CONNECTED HASHTABLE_LOOKUP L2_NORMALIZATION L2_POOL_2D
+    LOCAL_RESPONSE_NORMALIZATION LOGISTIC LSH_PROJECTION LSTM MAX_POOL_2D MUL RELU RELU_N1_TO_1
+    RELU6 RESHAPE RESIZE_BILINEAR RNN SOFTMAX SPACE_TO_DEPTH SVDF TANH CONCAT_EMBEDDINGS SKIP_GRAM
+    CALL CUSTOM EMBEDDING_LOOKUP_SPARSE PAD UNIDIRECTIONAL_SEQUENCE_RNN GATHER BATCH_TO_SPACE_ND
+    SPACE_TO_BATCH_ND TRANSPOSE MEAN SUB DIV SQUEEZE UNIDIRECTIONAL_SEQUENCE_LSTM STRIDED_SLICE
+    BIDIRECTIONAL_SEQUENCE_RNN EXP TOPK_V2 SPLIT LOG_SOFTMAX DELEGATE BIDIRECTIONAL_SEQUENCE_LSTM
+    CAST PRELU MAXIMUM ARG_MAX MINIMUM LESS NEG PADV2 GREATER GREATER_EQUAL LESS_EQUAL SELECT SLICE
+    SIN TRANSPOSE_CONV SPARSE_TO_DENSE TILE EXPAND_DIMS EQUAL NOT_EQUAL LOG SUM SQRT RSQRT SHAPE
+    POW ARG_MIN FAKE_QUANT REDUCE_PROD REDUCE_MAX PACK LOGICAL_OR ONE_HOT LOGICAL_AND LOGICAL_NOT
+    UNPACK REDUCE_MIN FLOOR_DIV REDUCE_ANY SQUARE ZEROS_LIKE FILL FLOOR_MOD RANGE
+    RESIZE_NEAREST_NEIGHBOR LEAKY_RELU SQUARED_DIFFERENCE MIRROR_PAD ABS SPLIT_V UNIQUE CEIL
+    REVERSE_V2 ADD_N GATHER_ND COS WHERE RANK ELU REVERSE_SEQUENCE MATRIX_DIAG QUANTIZE
+    MATRIX_SET_DIAG ROUND HARD_SWISH IF WHILE NON_MAX_SUPPRESSION_V4 NON_MAX_SUPPRESSION_V5
+    SCATTER_ND SELECT_V2 DENSIFY SEGMENT_SUM BATCH_MATMUL PLACEHOLDER_FOR_GREATER_OP_CODES CUMSUM
+    CALL_ONCE BROADCAST_TO RFFT2D CONV_3D IMAG REAL COMPLEX_ABS HASHTABLE HASHTABLE_FIND
+    HASHTABLE_IMPORT HASHTABLE_SIZE REDUCE_ALL CONV_3D_TRANSPOSE VAR_HANDLE READ_VARIABLE
+    ASSIGN_VARIABLE BROADCAST_ARGS RANDOM_STANDARD_NORMAL BUCKETIZE RANDOM_UNIFORM MULTINOMIAL GELU
+    DYNAMIC_UPDATE_SLICE RELU_0_TO_1 UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_MAX
+    UNSORTED_SEGMENT_SUM ATAN2 UNSORTED_SEGMENT_MIN SIGN BITCAST BITWISE_XOR RIGHT_SHIFT
+"""
+OPERATORS = _OPERATORS.split()  # in the order of their numbers
+
+
+def _parse(fields):
+    for field in fields.split():
+        name, kind = field.split(":")
+        kind, _, default = kind.partition("=")
+        yield name, kind, int(default or 0) if kind in _SCALARS else None
+
+
+_TABLES = {name: list(_parse(fields)) for name, fields in _TABLES.items()}
+
+
+def fail(where, problem):
+    raise ValueError(
+        f"{where} {problem}. The .tflite file is damaged or not made for this interpreter: export "
+        "or convert the model again."
+    )
+
+
+def require(condition, where, problem):
+    if not condition:
+        fail(where, problem)
+
+
+class Reader:
+    """Reads tables of a .tflite file.
+
+    A table comes as a namespace of its fields: numbers, `bytes` for a string, a `memoryview` for a
+    vector of ubyte, tuples for other vectors, namespaces for tables, a position in the file for
+    `any`. A field that the file leaves out is its default, `None` if it is not a number.
+    """
+
+    def __init__(self, data):
+        self._data = memoryview(data)
+        # Most bytes are read once, vtables once for each of their tables: twice the file together.
+        # A file in which all offsets lead to the same bytes would keep the reader busy for hours.
+        self._bytes_left = 4 * len(data)
+
+    def model(self):
+        """Reads all but the options of the operators, whose type follows from the operator.
+
+        Raises:
+            ValueError: if an offset leads out of the file, or to what it can not be.
+        """
+        magic = bytes(self._data[4:8])
+        require(magic == b"TFL3", "The file", f"has {magic} at byte 4, not b'TFL3'")
+        return self.table("Model", self._offset(0, "model"), "model")
+
+    def table(self, name, position, where):
+        fields = _TABLES[name]
+        vtable = position - self._scalar("int", position, where)
+        count, odd = divmod(self._scalar("ushort", vtable, where) - 4, 2)
+        if odd or not 0 <= count <= len(fields):
+            fail(where, f"has {count} fields, not 0 to {len(fields)}")
+        slots = self._vector("ushort", count, vtable + 4, where) + (0,) * (len(fields) - count)
+        table = SimpleNamespace(where=where)
+        for (field, kind, default), slot in zip(fields, slots, strict=True):
+            value = self._value(kind, position + slot, f"{where}.{field}") if slot else default
+            setattr(table, field, value)
+        return table
+
+    def _value(self, kind, position, where):
+        if kind in _SCALARS:
+            return self._scalar(kind, position, where)
+        position = self._offset(position, where)
+        if kind == "any":
+            return position
+        if kind in _TABLES:
+            return self.table(kind, position, where)
+        count, start = self._scalar("uint", position, where), position + 4
+        if kind != "string":
+            return self._vector(kind[1:-1], count, start, where)
+        text = bytes(self._vector("ubyte", count + 1, start, where))
+        require(text[-1] == 0, where, f"ends with byte {text[-1]}, not 0")
+        return text[:-1]
+
+    def _vector(self, kind, count, start, where):
+        code = _SCALARS.get(kind, "I")
+        size = struct.calcsize(code)
+        self._check(start, count * size, size, where)
+        if kind == "ubyte":
+            return self._data[start : start + count]
+        if kind in _SCALARS:
+            return struct.unpack_from(f"<{count}{code}", self._data, start)
+        return tuple(self._value(kind, start + 4 * i, f"{where}[{i}]") for i in range(count))
+
+    def _offset(self, position, where):
+        return position + self._scalar("uint", position, where)
+
+    def _scalar(self, kind, position, where):
+        code = _SCALARS[kind]
+        size = struct.calcsize(code)
+        self._check(position, size, size, where)
+        return struct.unpack_from(f"<{code}", self._data, position)[0]
+
+    def _check(self, position, size, alignment, where):
+        """Before any read."""
+        if not 0 <= position <= len(self._data) - size:
+            fail(where, f"leads to bytes {position} + {size} of {len(self._data)}")
+        if position % alignment:
+            fail(where, f"leads to byte {position}, which is no multiple of {alignment}")
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            fail(where, "and what stands before it lead to the same bytes too often")
