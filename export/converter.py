@@ -1,0 +1,318 @@
+"""`convert()`: the way from a Keras model to a .tflite file."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from keras_fastgrnn.export import flatbuffer
+from keras_fastgrnn.export.calibrate import Ranges, calibrate
+from keras_fastgrnn.export.fold import FloatCell, fold
+from keras_fastgrnn.export.graph import Recurrent, functional, walk
+from keras_fastgrnn.export.loop_free import convert_loop_free
+from keras_fastgrnn.export.options import pack
+from keras_fastgrnn.export.quantize import Affine, affine_int8, quantize
+from keras_fastgrnn.export.reference import IntegerCell
+from keras_fastgrnn.micro.verify import seal
+
+
+@dataclasses.dataclass
+class Operator:
+    """One recurrent operator of a converted model.
+
+    Attributes:
+        recurrent: `Recurrent`, where it stands in the Keras model.
+        cell: `FloatCell`.
+        ranges: `Ranges` of the calibration.
+        x, y: float arrays, the representative sequences that it read and wrote.
+        input, output: `Affine` of the two.
+        integer_cell: `IntegerCell`.
+        options, weights: the two blocks of bytes.
+    """
+
+    recurrent: Recurrent
+    cell: FloatCell
+    ranges: Ranges
+    x: np.ndarray
+    y: np.ndarray
+    input: Affine = None
+    output: Affine = None
+    integer_cell: IntegerCell = None
+    options: bytes = None
+    weights: bytes = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """A converted model and what it was made from.
+
+    Attributes:
+        model: bytes, the .tflite file.
+        loop_free: bytes, the same without its recurrent operators and with int8 inputs and outputs:
+            those of the model, and then what each recurrent operator writes and reads.
+        operators: list of `Operator`, in the order in which they run.
+        inputs, outputs: lists of float arrays, the representative samples and what the Keras model
+            makes of them.
+    """
+
+    model: bytes
+    loop_free: bytes
+    operators: list
+    inputs: list
+    outputs: list
+
+
+def convert(
+    model,
+    *,
+    representative_dataset,
+    streaming=False,
+    input_type="float32",
+    output_type="float32",
+):
+    """Converts a Keras model with FastRNN or FastGRNN layers to an int8 TFLite model.
+
+    Each recurrent layer becomes one custom operator, `FASTGRNN` (docs/format.md). Every other layer
+    becomes what TensorFlow's converter makes of it in int8. The model runs in TensorFlow Lite for
+    Microcontrollers, with a batch of 1 and as many time steps as the representative samples have.
+
+    Args:
+        model: built `keras.Sequential` or functional `keras.Model`. FastRNN, FastGRNN and
+            `keras.layers.RNN` over their cells may stand anywhere in it, also in `Bidirectional`
+            and in models within the model.
+        representative_dataset: what the model will read, from which all ranges are taken: an array
+            `(n, ...)` of inputs, or an iterable of such batches, or a function without arguments
+            that returns one. If the model has several inputs, each batch is a list of arrays. A
+            hundred samples are usually enough; do not use test samples.
+        streaming: boolean. If `True`, the model takes one time step an invocation and keeps its
+            state; layers behind the recurrent ones then run at each step. The representative
+            sequences are read as one stream, in their order.
+        input_type, output_type: `"float32"` or `"int8"`. An integer input, as of an Embedding,
+            keeps its type.
+
+    Returns:
+        bytes, the content of a .tflite file.
+
+    Raises:
+        ValueError: if the model or the data can not be converted, with the layer and the reason.
+
+    Example:
+
+    >>> model_bytes = keras_fastgrnn.export.convert(model, representative_dataset=x_train[:200])
+    >>> pathlib.Path("model.tflite").write_bytes(model_bytes)
+    """
+    return conversion(
+        model,
+        representative_dataset=representative_dataset,
+        streaming=streaming,
+        input_type=input_type,
+        output_type=output_type,
+    ).model
+
+
+def conversion(
+    model, *, representative_dataset, streaming=False, input_type="float32", output_type="float32"
+):
+    """`convert()`, with all that it found on the way: returns a `Conversion`."""
+    for name, value in (("input_type", input_type), ("output_type", output_type)):
+        if value not in ("float32", "int8"):
+            raise ValueError(f"{name}={value!r} is not supported: use 'float32' or 'int8'.")
+    inputs = _representative_arrays(functional(model).inputs, representative_dataset)
+    if streaming:
+        _check_streaming(model, inputs)
+        inputs = _as_steps(inputs)
+
+    operators = []
+
+    def run_float(recurrent, x):
+        cell = fold(recurrent.cell, recurrent.name)
+        x = np.asarray(x)
+        ranges, y = _run_float(recurrent, cell, x, streaming)
+        operators.append(Operator(recurrent, cell, ranges, x, y))
+        return _tensor(y)
+
+    outputs = [np.asarray(y) for y in walk(model, [_tensor(x) for x in inputs], run_float)]
+
+    def loop_free(*tensors):
+        """Of the model's inputs and the recurrent layers' outputs; gives the model's outputs and
+        the recurrent layers' inputs."""
+        unread, read = list(tensors[len(inputs) :]), []
+
+        def cut(_, x):
+            read.append(x)
+            return unread.pop(0)
+
+        return walk(model, list(tensors[: len(inputs)]), cut) + read
+
+    arguments = [*inputs, *(operator.y for operator in operators)]
+    results = [*outputs, *(operator.x for operator in operators)]
+    tflite = convert_loop_free(loop_free, arguments)
+    flatbuffer.strip(tflite)
+    graph = tflite.subgraphs[0]
+    for index, values in [
+        *zip(graph.inputs, arguments, strict=True),
+        *zip(graph.outputs, results, strict=True),
+    ]:
+        # What only recurrent layers touch, the converter passed on and gave no scale.
+        tensor = graph.tensors[index]
+        if flatbuffer.affine(tensor) is None and values.dtype == np.float32:
+            flatbuffer.set_affine(tensor, affine_int8(values.min(), values.max()))
+
+    loop_free_bytes = flatbuffer.serialize(tflite)
+    for operator, x, y in zip(
+        operators, graph.outputs[len(outputs) :], graph.inputs[len(inputs) :], strict=True
+    ):
+        recurrent = operator.recurrent
+        operator.input = flatbuffer.affine(graph.tensors[x])
+        operator.output = flatbuffer.affine(graph.tensors[y])
+        try:
+            operator.integer_cell = quantize(
+                operator.cell, operator.ranges, input=operator.input, output=operator.output
+            )
+            operator.options, operator.weights = pack(
+                operator.integer_cell,
+                return_sequences=recurrent.return_sequences,
+                go_backwards=recurrent.go_backwards,
+                reverse_output=recurrent.reverse_output,
+                stateful=recurrent.stateful or streaming,
+            )
+        except ValueError as error:
+            raise ValueError(f"Layer '{recurrent.name}': {error}") from error
+        flatbuffer.add_recurrent(tflite, x, y, operator.options, operator.weights)
+
+    graph.inputs = list(graph.inputs[: len(inputs)])
+    graph.outputs = list(graph.outputs[: len(outputs)])
+    for i, values in enumerate(inputs):
+        if input_type == "float32" and values.dtype == np.float32:
+            flatbuffer.float_input(tflite, i)
+    for i in range(len(outputs)):
+        if output_type == "float32":
+            flatbuffer.float_output(tflite, i)
+    for index, name in [
+        *zip(graph.inputs, (x.name for x in model.inputs), strict=True),
+        *zip(graph.outputs, (y._keras_history.operation.name for y in model.outputs), strict=True),
+    ]:
+        graph.tensors[index].name = name
+    return Conversion(
+        seal(flatbuffer.serialize(tflite)), loop_free_bytes, operators, inputs, outputs
+    )
+
+
+def _run_float(recurrent, cell, x, streaming=False):
+    """Runs a float cell as the layer would, on `x (n, timesteps, features)`.
+
+    With `streaming`, the n samples of one time step are the steps of one stream.
+    """
+    steps = x.reshape(1, *x.shape[::2]) if streaming else x
+    steps = steps[:, ::-1] if recurrent.go_backwards else steps
+    try:
+        ranges, y = calibrate(cell, steps, stateful=recurrent.stateful)
+    except ValueError as error:
+        raise ValueError(f"Layer '{recurrent.name}': {error}") from error
+    y = y.astype(np.float32)
+    if streaming:
+        y = y.reshape(-1, 1, cell.units)
+    if not recurrent.return_sequences:
+        return ranges, y[:, -1]
+    return ranges, y[:, ::-1] if recurrent.reverse_output else y
+
+
+def _representative_arrays(inputs, dataset):
+    """One array for each of the model's inputs, of all samples."""
+    if callable(dataset):
+        dataset = dataset()
+    batches = [dataset] if hasattr(dataset, "shape") else list(dataset)
+    wanted = [(x.name, tuple(x.shape), x.dtype) for x in inputs]
+    columns = [[] for _ in wanted]
+    for batch in batches:
+        arrays = [np.asarray(a) for a in keras.tree.flatten(batch)]
+        if len(arrays) != len(wanted):
+            raise ValueError(
+                f"A batch of the representative dataset holds {len(arrays)} arrays; the model has "
+                f"{len(wanted)} inputs. Leave out labels."
+            )
+        for column, array in zip(columns, arrays, strict=True):
+            column.append(array)
+    if not batches:
+        raise ValueError("The representative dataset is empty: give at least one batch.")
+    return [_check_array(*spec, column) for spec, column in zip(wanted, columns, strict=True)]
+
+
+def _check_array(name, shape, dtype, column):
+    for array in column:
+        if array.ndim != len(shape) or any(
+            want not in (None, got) for want, got in zip(shape[1:], array.shape[1:], strict=True)
+        ):
+            raise ValueError(
+                f"A representative sample for input '{name}' has shape {array.shape}; expected "
+                f"(n, {', '.join('any' if s is None else str(s) for s in shape[1:])})."
+            )
+    shapes = {array.shape[1:] for array in column}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"The representative samples for input '{name}' have different shapes: "
+            f"{sorted(shapes)}. The exported model has one: pad or cut them."
+        )
+    array = np.concatenate(column).astype(dtype)
+    if array.size == 0:
+        raise ValueError(f"The representative samples for input '{name}' are empty.")
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"The representative samples for input '{name}' hold NaN or infinity: leave such "
+            "samples out."
+        )
+    return array
+
+
+def _as_steps(inputs):
+    """`(n, timesteps, ...)` arrays -> `(n * timesteps, 1, ...)`."""
+    return [x.reshape(-1, 1, *x.shape[2:]) for x in inputs]
+
+
+def _check_streaming(model, inputs):
+    """Refuses a model of which one step at a time does not give what the sequence gives."""
+
+    timesteps = {x.shape[1] if x.ndim > 2 else None for x in inputs}
+    if len(timesteps) > 1 or None in timesteps:
+        raise ValueError(
+            "Streaming needs inputs of shape (timesteps, features) with the same timesteps; got "
+            f"{[x.shape[1:] for x in inputs]}."
+        )
+    (timesteps,) = timesteps
+
+    def run(x, streaming, visit):
+        def run_float(recurrent, x):
+            if recurrent.go_backwards:
+                raise ValueError(
+                    f"Layer '{recurrent.name}' reads its sequence backwards (go_backwards or "
+                    "Bidirectional), which streaming can not do."
+                )
+            cell = fold(recurrent.cell, recurrent.name)
+            return _tensor(_run_float(recurrent, cell, np.asarray(x), streaming)[1])
+
+        walk(model, [_tensor(x) for x in x], run_float, visit)
+
+    whole = []
+    first = [x[:1] for x in inputs]
+    run(first, False, lambda _, outputs: whole.append(keras.tree.flatten(outputs)))
+    whole = iter(whole)
+
+    def compare(name, outputs):
+        for got, expected in zip(keras.tree.flatten(outputs), next(whole), strict=True):
+            got, expected = np.asarray(got), np.asarray(expected)
+            # A sequence is compared at every step, what follows one at the last step.
+            if got.shape[1:2] == (1,) and expected.shape[1:2] == (timesteps,):
+                got = got.swapaxes(0, 1)
+            else:
+                got = got[-1:]
+            if got.shape != expected.shape or not np.allclose(got, expected, 1e-3, 1e-4):
+                raise ValueError(
+                    f"Layer '{name}' mixes time steps: given one at a time, its result would be "
+                    "another. Convert the model without streaming, or leave the layer out."
+                )
+
+    run(_as_steps(first), True, compare)
+
+
+def _tensor(x):
+    return keras.ops.convert_to_tensor(x)

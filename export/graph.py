@@ -1,0 +1,176 @@
+"""Keras model -> its values, with every recurrent layer of ours handed to the caller."""
+
+import dataclasses
+import inspect
+
+import keras
+
+from keras_fastgrnn.fastgrnn import FastGRNNCell
+from keras_fastgrnn.fastrnn import FastRNNCell
+
+
+@dataclasses.dataclass(frozen=True)
+class Recurrent:
+    """One run of a cell over a sequence: what becomes one operator.
+
+    Attributes:
+        name: string, of the Keras layer, for messages.
+        cell: a built `FastRNNCell` or `FastGRNNCell`.
+        return_sequences, go_backwards, stateful: as in `keras.layers.RNN`.
+        reverse_output: whether the outputs are placed from last to first, as `Bidirectional` does
+            with its backward layer.
+    """
+
+    name: str
+    cell: keras.layers.Layer
+    return_sequences: bool
+    go_backwards: bool
+    stateful: bool
+    reverse_output: bool = False
+
+
+def walk(model, inputs, recurrent, visit=None):
+    """Runs a model at inference, operation by operation.
+
+    Nothing of the model is changed or traced: `inputs` may be eager or symbolic tensors.
+
+    Args:
+        model: built `keras.Sequential` or functional `keras.Model`.
+        inputs: list of tensors, one for each input of the model.
+        recurrent: function `(Recurrent, sequences) -> outputs`, called in place of each FastRNN and
+            FastGRNN layer, in an order that depends on the model alone.
+        visit: optional function `(name, outputs)`, called after each operation.
+
+    Returns:
+        List of tensors, one for each output of the model.
+
+    Raises:
+        ValueError: for a model that can not be exported, with the layer's name and why.
+    """
+    return keras.tree.flatten(
+        functional(model)._run_through_graph(
+            inputs, operation_fn=lambda operation: _runner(operation, recurrent, visit)
+        )
+    )
+
+
+def functional(model):
+    """The graph behind a Keras model.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if isinstance(model, keras.Sequential):
+        if not model.built:
+            raise ValueError(
+                f"Model '{model.name}' is not built: give it an Input, or call it once on data."
+            )
+        model = model._functional
+    if not hasattr(model, "_run_through_graph"):
+        raise ValueError(
+            f"Model '{model.name}' ({type(model).__name__}) is neither Sequential nor functional. "
+            "Write it as keras.Model(inputs, outputs) to export it."
+        )
+    return model
+
+
+def is_recurrent(operation):
+    """Whether an operation of a Keras model is a recurrent layer of ours."""
+    return isinstance(operation, keras.layers.RNN) and all(
+        isinstance(cell, (FastRNNCell, FastGRNNCell)) for cell in _cells(operation)
+    )
+
+
+def _cells(layer):
+    stacked = isinstance(layer.cell, keras.layers.StackedRNNCells)
+    return layer.cell.cells if stacked else [layer.cell]
+
+
+def _runner(operation, recurrent, visit):
+    """The function that stands for an operation of the graph."""
+    name = operation.name
+
+    def run(*args, **kwargs):
+        if kwargs.get("training"):
+            raise ValueError(
+                f"Layer '{name}' is called with training=True, which can not be exported. "
+                "Call it without, or with training=None."
+            )
+        if isinstance(operation, keras.Model):
+            if len(args) != 1 or set(kwargs) - {"training", "mask"}:
+                raise ValueError(f"Model '{name}' is called with more than its inputs.")
+            outputs = walk(operation, keras.tree.flatten(args[0]), recurrent, visit)
+            return outputs if len(outputs) > 1 else outputs[0]
+        if is_recurrent(operation):
+            outputs = _run_rnn(operation, _sequences(operation, args, kwargs), recurrent)
+        elif isinstance(operation, keras.layers.Bidirectional) and is_recurrent(
+            operation.forward_layer
+        ):
+            outputs = _run_bidirectional(operation, _sequences(operation, args, kwargs), recurrent)
+        else:
+            try:
+                outputs = operation(*args, **kwargs)
+            except Exception as error:
+                shapes = [tuple(x.shape) for x in keras.tree.flatten(args) if hasattr(x, "shape")]
+                raise ValueError(
+                    f"Layer '{name}' does not run on inputs of shapes {shapes}: {error}"
+                ) from error
+        if visit is not None:
+            visit(name, outputs)
+        return outputs
+
+    return run
+
+
+def _sequences(layer, args, kwargs):
+    """The one argument that an exported recurrent layer may have."""
+    arguments = inspect.signature(layer.call).bind(*args, **kwargs).arguments
+    if arguments.get("initial_state") is not None:
+        raise ValueError(
+            f"Layer '{layer.name}' is called with an initial_state, which can not be exported: its "
+            "state starts at zero."
+        )
+    if arguments.get("mask") is not None or getattr(args[0], "_keras_mask", None) is not None:
+        raise ValueError(
+            f"Layer '{layer.name}' gets a mask, which can not be exported. Leave out the Masking "
+            "layer or mask_zero, and pad at the start of the sequences."
+        )
+    if layer.return_state:
+        raise ValueError(
+            f"Layer '{layer.name}' has return_state=True, which can not be exported: the state "
+            "stays inside the operator. Use its output."
+        )
+    return args[0]
+
+
+def _run_rnn(layer, x, recurrent, reverse_output=False):
+    cells = _cells(layer)
+    for i, cell in enumerate(cells):
+        last = i == len(cells) - 1
+        x = recurrent(
+            Recurrent(
+                name=layer.name if len(cells) == 1 else f"{layer.name}/{cell.name}",
+                cell=cell,
+                return_sequences=layer.return_sequences or not last,
+                go_backwards=layer.go_backwards and i == 0,
+                stateful=layer.stateful,
+                reverse_output=reverse_output and last,
+            ),
+            x,
+        )
+    return x
+
+
+def _run_bidirectional(layer, x, recurrent):
+    y = _run_rnn(layer.forward_layer, x, recurrent)
+    y_rev = _run_rnn(layer.backward_layer, x, recurrent, reverse_output=layer.return_sequences)
+    match layer.merge_mode:
+        case "concat":
+            return keras.ops.concatenate([y, y_rev], axis=-1)
+        case "sum":
+            return y + y_rev
+        case "ave":
+            return (y + y_rev) / 2
+        case "mul":
+            return y * y_rev
+    return y, y_rev

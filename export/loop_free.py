@@ -1,0 +1,61 @@
+"""The part of a model without recurrent layers -> an int8 TFLite model, by the stock converter."""
+
+import warnings
+
+import tensorflow as tf
+from tensorflow.lite.tools import flatbuffer_utils
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+# What the converter can not calibrate: it would end the process by a segmentation fault.
+_CONTROL_FLOW = {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"}
+
+
+def convert_loop_free(function, arrays):
+    """Converts a function without loops.
+
+    Args:
+        function: of tensors of batch 1, returning a list of tensors.
+        arrays: list of arrays of n samples, one for each argument: the representative data.
+
+    Returns:
+        `ModelT` of the TFLite schema, with int8 in place of float32 inputs and outputs. An input
+        that the function only passes on stays float32, with no scale.
+
+    Raises:
+        ValueError: if the function holds a loop, or the converter refuses it.
+    """
+    specs = [
+        tf.TensorSpec((1, *a.shape[1:]), a.dtype, name=f"input_{i}") for i, a in enumerate(arrays)
+    ]
+    concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
+    # Kept as functions: lowered, a loop would no longer be found by its name.
+    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    graph = frozen.graph.as_graph_def()
+    for nodes in (graph.node, *(f.node_def for f in graph.library.function)):
+        for node in nodes:
+            if node.op in _CONTROL_FLOW:
+                raise ValueError(
+                    f"The model holds a loop or a condition at '{node.name}' ({node.op}), which "
+                    "can not be converted to int8. FastRNN and FastGRNN layers are exported where "
+                    "they stand in the graph of the model, alone or in Bidirectional, not inside "
+                    "other layers; of other recurrent layers, only those with unroll=True."
+                )
+
+    # With a trackable object the converter would keep the weights out of the file
+    # (VAR_HANDLE); what is frozen has none.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
+    converter.experimental_lower_to_saved_model = False
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: (
+        [a[i : i + 1] for a in arrays] for i in range(len(arrays[0]))
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    with warnings.catch_warnings():
+        # "Statistics for quantized inputs were expected": they come from the calibration.
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            model = converter.convert()
+        except Exception as error:
+            raise ValueError(f"The TFLite converter refuses the model: {error}") from error
+    return flatbuffer_utils.convert_bytearray_to_object(model)

@@ -1,0 +1,322 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from tensorflow.lite.python import schema_py_generated as schema
+from topologies import FEATURES, TIMESTEPS, TOPOLOGIES, randomize, samples
+
+from keras_fastgrnn import FastGRNN, FastGRNNCell
+from keras_fastgrnn.export import convert, reference
+from keras_fastgrnn.export.converter import conversion
+from keras_fastgrnn.export.options import unpack
+from keras_fastgrnn.export.report import integer_run, report
+from keras_fastgrnn.micro import Interpreter
+
+X = np.random.default_rng(0).normal(0, 1, (20, TIMESTEPS, FEATURES)).astype(np.float32)
+
+
+def sequential(*hidden):
+    return randomize(keras.Sequential([layers.Input((TIMESTEPS, FEATURES)), *hidden]))
+
+
+def outputs_of(values):
+    """The outputs of a model as a list, whether it has one or several."""
+    return [np.asarray(v) for v in (values if isinstance(values, (list, tuple)) else [values])]
+
+
+def as_dataset(arrays):
+    return arrays[0] if len(arrays) == 1 else [arrays]
+
+
+@pytest.mark.parametrize("build", TOPOLOGIES, ids=lambda build: build.__name__)
+def test_topology(build):
+    keras.utils.set_random_seed(0)
+    model = randomize(build())
+    arrays = samples(model, 40)
+    result = conversion(model, representative_dataset=as_dataset(arrays))
+
+    # Standard int8 operators and one custom operator for each run of a cell.
+    file = schema.ModelT.InitFromPackedBuf(result.model, 0)
+    codes = [
+        file.operatorCodes[operator.opcodeIndex].builtinCode
+        for operator in file.subgraphs[0].operators
+    ]
+    assert codes.count(schema.BuiltinOperator.CUSTOM) == len(result.operators) > 0
+
+    interpreter = Interpreter(result.model)
+    inputs = [x[:10] for x in arrays]
+    inputs = inputs[0] if len(inputs) == 1 else inputs
+    got = outputs_of(interpreter.predict(inputs))
+
+    # TFLite Micro against the integers as NumPy (the cells) and TensorFlow Lite (the rest) have
+    # them. The two libraries round a few operators in different ways, by one step of int8.
+    _, integers = integer_run(result)
+    for y, (expected, affine) in zip(got, integers, strict=True):
+        expected = (expected[:10].astype(np.float32) - affine.zero_point) * affine.scale
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1.001 * affine.scale)
+
+    # Against Keras: int8 inputs, weights and outputs carry 7 bits, and a state sums the errors of
+    # its steps; 5 % of the output's rms is four times what the worst of these models shows.
+    keras_outputs = outputs_of(model.predict(inputs, verbose=0))
+    for y, expected in zip(got, keras_outputs, strict=True):
+        assert y.shape == expected.shape
+        assert np.sqrt(np.mean((y - expected) ** 2)) < 0.05 * np.sqrt(np.mean(expected**2))
+
+
+def test_recurrent_operators_give_the_bytes_of_the_integer_model():
+    model = sequential(FastGRNN(8, return_sequences=True), FastGRNN(5, go_backwards=True))
+    result = conversion(model, representative_dataset=X, input_type="int8", output_type="int8")
+    x = np.random.default_rng(1).integers(-128, 128, (50, TIMESTEPS, FEATURES)).astype(np.int8)
+    expected = x
+    for operator in result.operators:
+        cell, flags = unpack(operator.options, operator.weights)
+        assert not flags.pop("stateful")
+        expected, _ = reference.run(cell, expected, **flags)
+    interpreter = Interpreter(result.model)
+    got = np.concatenate([interpreter.invoke(sample[None]) for sample in x])
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_integer_input_and_output():
+    model = sequential(FastGRNN(8), layers.Dense(5))
+    kinds = [("int8", np.int8), ("float32", np.float32)]
+    for input_type, input_dtype in kinds:
+        for output_type, output_dtype in kinds:
+            data = convert(
+                model,
+                representative_dataset=X,
+                input_type=input_type,
+                output_type=output_type,
+            )
+            y = Interpreter(data).invoke(np.zeros((1, TIMESTEPS, FEATURES), input_dtype))
+            assert y.dtype == output_dtype
+            assert y.shape == (1, 5)
+
+
+def test_representative_dataset_in_each_form():
+    model = sequential(FastGRNN(8), layers.Dense(5))
+    expected = convert(model, representative_dataset=X)
+    batches = [X[:7], X[7:]]
+    for dataset in (
+        tf.constant(X),
+        batches,
+        iter(batches),
+        [[batch] for batch in batches],
+        tf.data.Dataset.from_tensor_slices(X).batch(6),
+        lambda: ([sample[None]] for sample in X),  # as tf.lite.TFLiteConverter takes it
+    ):
+        assert convert(model, representative_dataset=dataset) == expected
+
+
+def test_conversion_does_not_touch_the_model():
+    model = sequential(FastGRNN(8, return_sequences=True), layers.Dropout(0.5), layers.Dense(5))
+    before, config = model.predict(X, verbose=0), model.to_json()
+    convert(model, representative_dataset=X)
+    assert model.to_json() == config
+    assert len(model.layers[-1]._inbound_nodes) == 1
+    np.testing.assert_array_equal(model.predict(X, verbose=0), before)
+
+
+# ---- Streaming ----
+
+
+def _streaming_models():
+    normalization = layers.Normalization()
+    normalization.adapt(X)
+    return {
+        "head": [FastGRNN(8), layers.Dense(5)],
+        "stacked": [FastGRNN(8, return_sequences=True), layers.Dropout(0.3), FastGRNN(6)],
+        "dense_on_each_step": [
+            normalization,
+            layers.Dense(4, activation="relu"),
+            layers.RNN(FastGRNNCell(8), return_sequences=True),
+            layers.Dense(5, activation="softmax"),
+        ],
+    }
+
+
+@pytest.mark.parametrize("name", _streaming_models())
+def test_streaming_equals_the_whole_sequence(name):
+    model = sequential(*_streaming_models()[name])
+    result = conversion(model, representative_dataset=X, streaming=True)
+    interpreter = Interpreter(result.model)
+
+    def steps(sequence):
+        return np.stack([interpreter.predict(x[None, None])[0] for x in sequence])
+
+    streamed = np.stack([(interpreter.reset(), steps(x))[1] for x in X[:5]])
+    expected = model.predict(X[:5], verbose=0)
+    if expected.ndim == 2:
+        streamed, expected = streamed[:, -1], expected
+    else:
+        streamed = streamed[:, :, 0]
+    assert streamed.shape == expected.shape
+    # The bound of test_topology.
+    assert np.sqrt(np.mean((streamed - expected) ** 2)) < 0.05 * np.sqrt(np.mean(expected**2))
+
+    # The state is kept: without a reset the second sequence starts where the first ended.
+    interpreter.reset()
+    assert np.any(steps(X[0])[0] != steps(X[0])[0])
+
+
+def test_streaming_is_the_same_integers_step_by_step():
+    model = sequential(FastGRNN(8))
+    result = conversion(
+        model,
+        representative_dataset=X,
+        streaming=True,
+        input_type="int8",
+        output_type="int8",
+    )
+    x = np.random.default_rng(1).integers(-128, 128, (1, 200, FEATURES)).astype(np.int8)
+    (operator,) = result.operators
+    expected, _ = reference.run(operator.integer_cell, x, return_sequences=True)
+    interpreter = Interpreter(result.model)
+    got = np.concatenate([interpreter.invoke(x[:, t : t + 1]) for t in range(200)])
+    np.testing.assert_array_equal(got, expected[0])
+
+
+@pytest.mark.parametrize(
+    "hidden, message",
+    [
+        ([layers.Bidirectional(FastGRNN(8))], "'bidirectional.*|'.*' reads its sequence backwards"),
+        ([FastGRNN(8, go_backwards=True)], "reads its sequence backwards"),
+        ([layers.Conv1D(4, 3, name="c"), FastGRNN(8)], "Layer 'c'"),
+        ([layers.Conv1D(4, 3, padding="causal", name="c"), FastGRNN(8)], "'c' mixes time steps"),
+        ([FastGRNN(8, return_sequences=True), layers.Flatten(name="f")], "'f' mixes time steps"),
+        (
+            [FastGRNN(8, return_sequences=True), layers.GlobalAveragePooling1D(name="p")],
+            "'p' mixes time steps",
+        ),
+    ],
+)
+def test_streaming_refuses(hidden, message):
+    with pytest.raises(ValueError, match=message):
+        convert(sequential(*hidden), representative_dataset=X, streaming=True)
+
+
+# ---- Refused by name ----
+
+
+def _functional(build):
+    x = layers.Input((TIMESTEPS, FEATURES))
+    return keras.Model(x, build(x))
+
+
+class Subclassed(keras.Model):
+    def call(self, x):
+        return x
+
+
+class Loop(layers.Layer):
+    def call(self, x):
+        return tf.while_loop(lambda i, _: i < 3, lambda i, x: (i + 1, 2 * x), (0, x))[1]
+
+
+REFUSED = {
+    "masking": (lambda: sequential(layers.Masking(), FastGRNN(8, name="r")), "'r' gets a mask"),
+    "mask_zero": (
+        lambda: keras.Sequential(
+            [layers.Input((TIMESTEPS,)), layers.Embedding(9, 4, mask_zero=True), FastGRNN(8)]
+        ),
+        "gets a mask",
+    ),
+    "initial_state": (
+        lambda: _functional(
+            lambda x: FastGRNN(8, name="r")(x, initial_state=layers.Dense(8)(x[:, 0]))
+        ),
+        "'r' is called with an initial_state",
+    ),
+    "mask_argument": (
+        lambda: _functional(lambda x: FastGRNN(8, name="r")(x, mask=x[:, :, 0] > 0)),
+        "'r' gets a mask",
+    ),
+    "return_state": (
+        lambda: _functional(lambda x: FastGRNN(8, return_state=True, name="r")(x)),
+        "'r' has return_state=True",
+    ),
+    "dropout at inference": (
+        lambda: _functional(lambda x: layers.Dropout(0.5, name="d")(FastGRNN(8)(x), training=True)),
+        "'d' is called with training=True",
+    ),
+    "LSTM": (lambda: sequential(FastGRNN(8, return_sequences=True), layers.LSTM(4)), "loop .*lstm"),
+    "GRU": (lambda: sequential(layers.GRU(4)), "loop .*gru"),
+    "loop in a layer": (lambda: sequential(FastGRNN(8), Loop(name="own")), "loop .*own"),
+    "inside another layer": (
+        lambda: keras.Sequential(
+            [layers.Input((2, TIMESTEPS, FEATURES)), layers.TimeDistributed(FastGRNN(4))]
+        ),
+        "loop .*time_distributed",
+    ),
+    "subclassed": (lambda: Subclassed(name="s"), "'s' .* neither Sequential nor functional"),
+    "not built": (lambda: keras.Sequential([FastGRNN(4)], name="s"), "'s' is not built"),
+    "activation": (lambda: sequential(FastGRNN(8, activation="gelu", name="r")), "'r'.*gelu"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_model_is_refused_by_name(name):
+    build, message = REFUSED[name]
+    model = build()
+    shapes = {"mask_zero": (TIMESTEPS,), "inside another layer": (2, TIMESTEPS, FEATURES)}
+    shape = shapes.get(name, (TIMESTEPS, FEATURES))
+    with pytest.raises(ValueError, match=message):
+        convert(model, representative_dataset=np.ones((2, *shape), np.float32))
+
+
+def _nan():
+    x = X.copy()
+    x[3, 4, 1] = np.nan
+    return x
+
+
+@pytest.mark.parametrize(
+    "dataset, message",
+    [
+        (_nan(), "hold NaN or infinity"),
+        (X[:0], "are empty"),
+        ([], "is empty"),
+        (X[:, :, :2], r"has shape \(20, 12, 2\); expected \(n, 12, 3\)"),
+        ([(X, np.zeros(20))], "holds 2 arrays; the model has 1 inputs. Leave out labels"),
+    ],
+)
+def test_data_is_refused(dataset, message):
+    with pytest.raises(ValueError, match=message):
+        convert(sequential(FastGRNN(8)), representative_dataset=dataset)
+
+
+def test_sequences_of_different_lengths_are_refused():
+    model = keras.Sequential([layers.Input((None, FEATURES)), FastGRNN(8)])
+    with pytest.raises(ValueError, match="different shapes"):
+        convert(model, representative_dataset=[X, X[:, :5]])
+
+
+def test_weights_that_are_not_finite_are_refused():
+    model = sequential(FastGRNN(8, name="r"))
+    model.layers[0].cell.kernel.assign(np.full((FEATURES, 8), np.nan))
+    with pytest.raises(ValueError, match="Layer 'r': weight 'kernel' holds NaN"):
+        convert(model, representative_dataset=X)
+
+
+def test_unknown_type_is_refused():
+    with pytest.raises(ValueError, match="input_type='int16' is not supported"):
+        convert(sequential(FastGRNN(8)), representative_dataset=X, input_type="int16")
+
+
+# ---- The report ----
+
+
+def test_report_counts_every_byte():
+    model = sequential(FastGRNN(8, name="r"), layers.Dense(5))
+    result = conversion(model, representative_dataset=X)
+    lines = report(result)
+    start = lines.index("bytes  part") + 1
+    sizes = [int(line.split()[0]) for line in lines[start : lines.index("", start)]]
+    assert sum(sizes[:-1]) == sizes[-1] == len(result.model)
+    (operator,) = result.operators
+    # int8 matrices of 8x3 and 8x8, dense or sparse, and two int16 biases of 8.
+    assert sizes[0] == 36
+    assert sizes[1] == 32
+    assert sizes[2] == len(operator.weights) - 32 == 88
+    assert any(line.startswith("r  ") for line in lines[lines.index("", start) :])
