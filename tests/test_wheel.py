@@ -24,7 +24,7 @@ import importlib.util
 import sys
 
 # As if no extra were installed: an import of one of these fails.
-EXTRAS = ("tflite_micro", "pymicro_features", "matplotlib", "rich", "hypothesis", "pytest")
+EXTRAS = ("tflite_micro", "pymicro_features", "matplotlib", "hypothesis", "pytest")
 sys.modules.update(dict.fromkeys(EXTRAS))
 
 import keras_fastgrnn
