@@ -6,7 +6,7 @@ from keras import layers
 from tensorflow.lite.python import schema_py_generated as schema
 from topologies import FEATURES, TIMESTEPS, TOPOLOGIES, randomize, samples
 
-from keras_fastgrnn import FastGRNN, FastGRNNCell
+from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN
 from keras_fastgrnn.export import convert, reference
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.export.options import unpack
@@ -116,6 +116,28 @@ def test_conversion_does_not_touch_the_model():
     assert model.to_json() == config
     assert len(model.layers[-1]._inbound_nodes) == 1
     np.testing.assert_array_equal(model.predict(X, verbose=0), before)
+
+
+def test_stateful_layer_goes_on_with_its_state():
+    model = randomize(
+        keras.Sequential(
+            [
+                layers.Input(batch_shape=(1, TIMESTEPS, FEATURES)),
+                FastRNN(8, stateful=True),  # keeps half of its state over 12 steps
+                layers.Dense(5),
+            ]
+        )
+    )
+    data = convert(model, representative_dataset=X)
+    interpreter = Interpreter(data)
+    for _ in range(2):  # the second time from a state that was reset
+        got = interpreter.predict(X)
+        expected = model.predict(X, batch_size=1, verbose=0)
+        # The bound of test_topology.
+        assert np.sqrt(np.mean((got - expected) ** 2)) < 0.05 * np.sqrt(np.mean(expected**2))
+        assert not np.allclose(got[0], interpreter.predict(X[:1])[0], atol=0.01)
+        interpreter.reset()
+        model.layers[0].reset_state()
 
 
 # ---- Streaming ----
