@@ -1,0 +1,112 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from random_cells import Shape, float_cell, sequences
+
+from keras_fastgrnn.export.calibrate import calibrate
+from keras_fastgrnn.export.reference import ACTIVATIONS
+
+FLOAT = {
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "relu": lambda x: np.maximum(x, 0),
+    "quant_tanh": lambda x: np.clip(x, -1, 1),
+    "quant_sigmoid": lambda x: np.clip((x + 1) / 2, 0, 1),
+}
+
+
+def run_one(cell, x):
+    """The paper's equations 2 and 6, for one sequence `(timesteps, features)`.
+
+    Returns the states `(timesteps, units)` and the values of each step by the names of `Ranges`.
+    """
+    h = np.zeros(cell.units)
+    states, seen = [], {name: [0.0] for name in ("kernel", "recurrent_kernel", "candidate", "gate")}
+    for x_t in x:
+        wx = x_t @ np.linalg.multi_dot([np.eye(cell.features), *cell.kernel])
+        uh = h @ np.linalg.multi_dot([np.eye(cell.units), *cell.recurrent_kernel])
+        if len(cell.kernel) == 2:
+            seen["kernel"].append(np.abs(x_t @ cell.kernel[0]).max())
+        if len(cell.recurrent_kernel) == 2:
+            seen["recurrent_kernel"].append(np.abs(h @ cell.recurrent_kernel[0]).max())
+        if cell.recurrent_activation is None:
+            c = FLOAT[cell.activation](wx + uh + cell.bias[0])
+            h = cell.nu * c + cell.beta * h
+        else:
+            z = FLOAT[cell.recurrent_activation](wx + uh + cell.bias[0])
+            c = FLOAT[cell.activation](wx + uh + cell.bias[1])
+            h = (cell.zeta * (1 - z) + cell.nu) * c + z * h
+            seen["gate"].append(np.abs(z).max())
+        seen["candidate"].append(np.abs(c).max())
+        states.append(h)
+    return np.array(states), seen
+
+
+@pytest.mark.parametrize("kernel_rank", [0, 2])
+@pytest.mark.parametrize("recurrent_rank", [0, 4])
+@pytest.mark.parametrize("gate", (None, *ACTIVATIONS))
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_states_and_ranges(activation, gate, kernel_rank, recurrent_rank):
+    shape = Shape(
+        units=5,
+        activation=activation,
+        recurrent_activation=gate,
+        kernel_rank=kernel_rank,
+        recurrent_rank=recurrent_rank,
+        scale=0.3,
+        timesteps=6,
+    )
+    cell, x = float_cell(shape), sequences(shape, n=3)
+    ranges, states = calibrate(cell, x)
+    expected, seen = zip(*(run_one(cell, sequence) for sequence in x), strict=True)
+    # Float64 both, in another order.
+    np.testing.assert_allclose(states, expected, rtol=1e-12, atol=1e-12)
+    for name in seen[0]:
+        largest = max(max(one[name]) for one in seen)
+        np.testing.assert_allclose(getattr(ranges, name), largest, rtol=1e-12)
+    np.testing.assert_allclose(ranges.state, np.abs(expected).max(), rtol=1e-12)
+    early = np.abs(np.array(expected)[:, :3]).max()
+    np.testing.assert_allclose(ranges.early_state, early, rtol=1e-12)
+
+
+def test_stateful_sequences_are_one_stream():
+    shape = Shape()
+    cell, x = float_cell(shape), sequences(shape, n=4)
+    ranges, states = calibrate(cell, x, stateful=True)
+    stream_ranges, stream = calibrate(cell, x.reshape(1, -1, cell.features))
+    np.testing.assert_array_equal(states.reshape(stream.shape), stream)
+    assert states.shape == (4, shape.timesteps, cell.units)
+    assert ranges == stream_ranges
+
+
+def test_a_growing_state_shows():
+    """A gate of 1 adds nu c at each step: the second half of any stream goes twice as far."""
+    shape = Shape(recurrent_activation="quant_sigmoid", timesteps=50)
+    cell = float_cell(shape)
+    cell = dataclasses.replace(cell, bias=cell.bias + [[100.0], [0.0]])
+    ranges, _ = calibrate(cell, np.zeros((4, 50, 3)), stateful=True)
+    np.testing.assert_allclose(ranges.state / ranges.early_state, 2.0, rtol=1e-2)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0, 3), (5, 3), (2, 5, 4), (1, 2, 5, 3)])
+def test_wrong_shape(shape):
+    expected = r"have shape .*; expected \(n, timesteps, 3\) with n and timesteps at least 1"
+    with pytest.raises(ValueError, match=expected):
+        calibrate(float_cell(Shape()), np.zeros(shape))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_not_finite(value):
+    x = np.zeros((2, 5, 3))
+    x[1, 2, 1] = value
+    with pytest.raises(ValueError, match="hold NaN or infinity: leave such samples out"):
+        calibrate(float_cell(Shape()), x)
+
+
+def test_diverging_state():
+    shape = Shape(activation="relu", recurrent_activation="relu", timesteps=300)
+    cell = float_cell(shape)
+    cell = dataclasses.replace(cell, bias=np.full((2, 16), 5.0))
+    with pytest.raises(ValueError, match="diverges within 300 time steps"):
+        calibrate(cell, sequences(shape))

@@ -1,0 +1,147 @@
+import dataclasses
+import pathlib
+import re
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_cells import integer_cells
+
+from keras_fastgrnn.export.options import FIELDS, MAX_MIX, SIZE, pack, unpack
+from keras_fastgrnn.export.reference import IntegerCell, Matrix
+
+FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")
+FORMAT = pathlib.Path(__file__).parents[2] / "docs" / "format.md"
+
+
+def assert_same_cell(a, b):
+    for field in dataclasses.fields(a):
+        left, right = getattr(a, field.name), getattr(b, field.name)
+        if field.name in ("kernel", "recurrent_kernel"):
+            assert [matrix.shift for matrix in left] == [matrix.shift for matrix in right]
+            for x, y in zip(left, right, strict=True):
+                np.testing.assert_array_equal(x.values, y.values)
+        else:
+            np.testing.assert_array_equal(left, right)
+
+
+@settings(max_examples=200)
+@given(cell=integer_cells(), flags=st.fixed_dictionaries({name: st.booleans() for name in FLAGS}))
+def test_round_trip(cell, flags):
+    options, weights = pack(cell, **flags)
+    assert len(options) == SIZE == 36
+    read, read_flags = unpack(options, weights)
+    assert_same_cell(read, cell)
+    assert read_flags == flags
+
+
+def test_the_documented_fields():
+    """docs/format.md has the fields of the options block, at their offsets, with their ranges."""
+    row = r"^\| (\d+) \| (u?int\d+) \| `(\w+)` \| (-?\d+)\.\.(\d+) \|"
+    rows = re.findall(row, FORMAT.read_text(), re.MULTILINE)
+    types = {"B": "uint8", "b": "int8", "H": "uint16", "I": "uint32"}
+    expected, offset = [], 0
+    for name, code, low, high in FIELDS:
+        expected.append((str(offset), types[code], name, str(low), str(high)))
+        offset += struct.calcsize("<" + code)
+    assert rows == expected
+
+
+CELL = IntegerCell(
+    kernel=(
+        Matrix(np.array([[1, 0, -1, 127, -128, 2, 3, 4, 5, 6]], np.int8), 7),
+        Matrix(np.array([[16], [17]], np.int8), 8),
+    ),
+    recurrent_kernel=(Matrix(np.array([[0, 0], [0, 5]], np.int8), 9),),
+    bias=np.array([[1, -1], [256, -32768]], np.int16),
+    activation="quant_tanh",
+    recurrent_activation="relu",
+    input_zero_point=-3,
+    input_multiplier=100,
+    fraction_bits=11,
+    gate_shift=4,
+    bias_shift=5,
+    mix_shift=6,
+    zeta=0x1234,
+    nu=0x01020304,
+    beta=0,
+    output_multiplier=0x5678,
+    output_shift=21,
+    output_zero_point=-4,
+)
+OPTIONS = bytes.fromhex(
+    "01 01 03 02 09 08"  # version, cell, activations, flags, sparse
+    "0200 0a00 0100 0000"  # units, features, ranks
+    "fd 64 07 08 00 09"  # input, shifts
+    "0b 04 05 06"  # fraction_bits, gate_shift, bias_shift, mix_shift
+    "3412 0000 04030201"  # zeta, beta, nu
+    "7856 15 fc"  # output
+)
+WEIGHTS = bytes.fromhex(
+    "01 00 ff 7f 80 02 03 04 05 06"  # kernel_a: 2 bytes of bitmap and 9 weights would be more
+    "10 11"
+    "08 05"  # recurrent_kernel: a bitmap of 4 bits and its one weight
+    "0100 ffff 0001 0080"  # biases
+)
+
+
+def test_bytes_of_a_cell():
+    assert pack(CELL, return_sequences=True, stateful=True) == (OPTIONS, WEIGHTS)
+
+
+def test_matrices_take_the_smaller_form():
+    full = np.ones((16, 16), np.int8)
+    for zeros, size in ((0, 256), (32, 256), (33, 255), (128, 160), (256, 32)):
+        values = full.copy()
+        values.ravel()[:zeros] = 0
+        cell = dataclasses.replace(
+            CELL,
+            kernel=(Matrix(values, 8),),
+            recurrent_kernel=(Matrix(full, 8),),
+            bias=np.zeros((2, 16), np.int16),
+        )
+        assert len(pack(cell)[1]) == size + 256 + 64
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kernel": (Matrix(np.ones((2, 512), np.int8), 8),)}, "features is 512; .* 1 to 511"),
+        ({"input_multiplier": 128}, "input_multiplier is 128; .* 1 to 127"),
+        ({"gate_shift": 5}, "gate_shift is 5; .* 0 to 4"),
+        ({"beta": 1}, "beta is 1; .* 0 to 0"),
+        ({"recurrent_activation": "sigmoid"}, "gate_shift is 4; .* 0 to 0"),
+        ({"recurrent_activation": "sigmoid", "gate_shift": 0, "zeta": 65535}, "zeta is 65535; "),
+        ({"nu": MAX_MIX - 0x1234 * 2048 + 1}, f"nu is .* 0 to {MAX_MIX - 0x1234 * 2048} "),
+        ({"recurrent_activation": None, "bias": CELL.bias[:1], "gate_shift": 0}, "zeta is 4660"),
+    ],
+)
+def test_pack_refuses(changes, message):
+    with pytest.raises(ValueError, match=message):
+        pack(dataclasses.replace(CELL, **changes))
+
+
+def changed(block, position, value):
+    return block[:position] + bytes([value]) + block[position + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("options", "weights", "message"),
+    [
+        (changed(OPTIONS, 0, 2), WEIGHTS, "is of version 2; this package reads version 1. Export"),
+        (OPTIONS[:-1], WEIGHTS, "options block has 35 bytes, not 36. The file is damaged: export"),
+        (b"", WEIGHTS, "options block has 0 bytes, not 36"),
+        (OPTIONS + b"x", WEIGHTS, "options block has 37 bytes, not 36"),
+        (changed(OPTIONS, 2, 5), WEIGHTS, "activation is 5; the kernel takes 0 to 4"),
+        (changed(OPTIONS, 5, 0xC), WEIGHTS, "Bit 2 of sparse is set, but recurrent_rank is 0"),
+        (OPTIONS, WEIGHTS[:-1], "weights block has 21 bytes; its cell needs at least 22"),
+        (OPTIONS, WEIGHTS[:5], "weights block has 5 bytes; its cell needs at least 10"),
+        (OPTIONS, WEIGHTS + b"x", "weights block has 23 bytes; its cell needs 22"),
+        (OPTIONS, changed(WEIGHTS, 12, 0x18), "A bitmap has bits set past its 4 weights"),
+    ],
+)
+def test_unpack_refuses(options, weights, message):
+    with pytest.raises(ValueError, match=message):
+        unpack(options, weights)

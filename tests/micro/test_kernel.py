@@ -1,0 +1,211 @@
+"""The C kernel gives the bytes of the NumPy integer model, and survives any bytes."""
+
+import struct
+
+import kernel as kernel_process
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_cells import (
+    Shape,
+    extremes,
+    integer_cell,
+    integer_cells,
+    quantize_int8,
+    sequences,
+    shapes,
+)
+
+from keras_fastgrnn.export import options, reference
+
+FLAGS = st.fixed_dictionaries(
+    {
+        name: st.booleans()
+        for name in ("return_sequences", "go_backwards", "reverse_output", "stateful")
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    program = kernel_process.build(tmp_path_factory.mktemp("kernel"))
+    with kernel_process.Kernel(program) as kernel:
+        yield kernel
+
+
+def assert_equal_bytes(kernel, cell, flags, x, state):
+    blocks = options.pack(cell, **flags)
+    y, next_state = kernel.run(*blocks, x, state)
+    flags = dict(flags)
+    start = state if flags.pop("stateful") else None
+    expected_y, expected_state = reference.run(cell, x, start, **flags)
+    np.testing.assert_array_equal(y, expected_y)
+    np.testing.assert_array_equal(next_state, expected_state)
+    return next_state
+
+
+@settings(max_examples=200)
+@given(shape=shapes(), flags=FLAGS)
+def test_quantized_cell(kernel, shape, flags):
+    cell, _, input, _ = integer_cell(shape)
+    x = quantize_int8(sequences(shape), input)
+    state = np.zeros((len(x), cell.units), np.int16)
+    # Twice: with and without the state that the first sequence left.
+    for _ in range(2):
+        state = assert_equal_bytes(kernel, cell, flags, x, state)
+
+
+@settings(max_examples=200)
+@given(cell=integer_cells(), flags=FLAGS, timesteps=st.integers(1, 12), seed=st.integers(0, 999))
+def test_any_accepted_cell(kernel, cell, flags, timesteps, seed):
+    rng = np.random.default_rng(seed)
+    x = extremes(rng, np.int8, (2, timesteps, cell.features))
+    state = extremes(rng, np.int16, (2, cell.units))
+    assert_equal_bytes(kernel, cell, flags, x, state)
+
+
+@settings(max_examples=8)
+@given(cell=integer_cells(options.MAX_DIM, options.MAX_DIM), seed=st.integers(0, 999))
+def test_largest_cell(kernel, cell, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.choice(np.array([-128, 127], np.int8), (2, 2, cell.features))
+    state = np.full((2, cell.units), -32768, np.int16)
+    assert_equal_bytes(kernel, cell, {"stateful": True}, x, state)
+
+
+def test_no_timesteps(kernel):
+    cell, *_ = integer_cell(Shape())
+    x = np.zeros((1, 0, cell.features), np.int8)
+    state = extremes(np.random.default_rng(0), np.int16, (1, cell.units))
+    y, next_state = kernel.run(*options.pack(cell, stateful=True), x, state)
+    np.testing.assert_array_equal(y, reference.output(cell, state))
+    np.testing.assert_array_equal(next_state, state)
+    y, _ = kernel.run(*options.pack(cell, stateful=True, return_sequences=True), x, state)
+    assert y.size == 0
+
+
+# ---- Bad input ----
+
+
+def blocks(**shape):
+    return options.pack(integer_cell(Shape(**shape))[0])
+
+
+def with_field(block, name, value):
+    """The options block with one field changed."""
+    offset = 0
+    for other, code, *_ in options.FIELDS:
+        if other == name:
+            changed = bytearray(block)
+            struct.pack_into("<" + code, changed, offset, value)
+            return bytes(changed)
+        offset += struct.calcsize("<" + code)
+    raise KeyError(name)
+
+
+def test_the_cells_that_bad_input_is_made_of_are_accepted(kernel):
+    for activation in (None, "sigmoid", "tanh", "relu"):
+        assert kernel.init(*blocks(recurrent_activation=activation)) == "OK"
+
+
+OUT_OF_RANGE = [
+    (name, value)
+    for name, code, low, high in options.FIELDS
+    for value in (low - 1, high + 1)
+    # The version has its own status, and a zero point is any int8.
+    if name != "version" and code != "b" and 0 <= value < 256 ** struct.calcsize("<" + code)
+]
+
+
+@pytest.mark.parametrize(("name", "value"), OUT_OF_RANGE)
+def test_field_out_of_range(kernel, name, value):
+    block, weights = blocks(recurrent_activation=None if name == "beta" else "sigmoid")
+    assert kernel.init(with_field(block, name, value), weights) == "ERROR_OPTIONS"
+
+
+@pytest.mark.parametrize(
+    ("shape", "name", "value"),
+    [
+        ({}, "beta", 1),
+        ({}, "gate_shift", 1),
+        ({"recurrent_activation": "relu"}, "gate_shift", 15),
+        ({"recurrent_activation": None}, "zeta", 1),
+        ({"recurrent_activation": None}, "recurrent_activation", 1),
+        ({"recurrent_activation": "tanh"}, "zeta", 32768),
+        ({"recurrent_activation": "sigmoid"}, "zeta", 65535),
+        ({"recurrent_activation": "sigmoid"}, "nu", options.MAX_MIX),
+        ({"kernel_rank": 0}, "kernel_a_shift", 1),
+        ({"kernel_rank": 0}, "sparse", 1),
+        ({"recurrent_rank": 0}, "recurrent_kernel_a_shift", 1),
+        ({"recurrent_rank": 0}, "sparse", 4),
+    ],
+)
+def test_fields_that_exclude_each_other(kernel, shape, name, value):
+    block, weights = blocks(**shape)
+    assert kernel.init(with_field(block, name, value), weights) == "ERROR_OPTIONS"
+
+
+@pytest.mark.parametrize("density", [1.0, 0.3])
+def test_damaged_blocks(kernel, density):
+    block, weights = blocks(density=density)
+    assert kernel.init(with_field(block, "version", 2), weights) == "ERROR_VERSION"
+    # A later version is named even if its block has another size.
+    assert kernel.init(with_field(block, "version", 2) + b"\0", weights) == "ERROR_VERSION"
+    for size in (0, 1, options.SIZE - 1):
+        assert kernel.init(block[:size], weights) == "ERROR_OPTIONS_SIZE"
+    assert kernel.init(block + b"\0", weights) == "ERROR_OPTIONS_SIZE"
+    assert kernel.init(block, weights + b"\0") == "ERROR_WEIGHTS_SIZE"
+    for size in range(len(weights)):
+        assert kernel.init(block, weights[:size]) == "ERROR_WEIGHTS_SIZE"
+
+
+def test_damaged_bitmap(kernel):
+    block, weights = blocks(units=3, features=3, kernel_rank=0, density=0.3, seed=1)
+    assert block[5] & 2, "the kernel is sparse"
+    weights = bytearray(weights)
+    weights[1] |= 2  # bit 9 of 9
+    assert kernel.init(block, bytes(weights)) == "ERROR_WEIGHTS"
+
+
+MUTATIONS = 2000
+
+
+def test_mutated_blocks(kernel):
+    """Nothing crashes, and the two readers of a block agree on which are accepted."""
+    rng = np.random.default_rng(0)
+    originals = [
+        blocks(
+            units=5,
+            features=4,
+            kernel_rank=kernel_rank,
+            recurrent_rank=3 - kernel_rank,
+            density=density,
+            activation=activation,
+            recurrent_activation=gate,
+        )
+        for kernel_rank in (0, 3)
+        for density in (0.2, 1.0)
+        for activation, gate in (("tanh", "sigmoid"), ("relu", "relu"), ("tanh", None))
+    ]
+    accepted = 0
+    for i in range(MUTATIONS):
+        mutated = [bytearray(block) for block in originals[i % len(originals)]]
+        for block in mutated if i % 3 == 0 else [mutated[i % 2]]:
+            for position in rng.integers(1, len(block), rng.integers(1, 4)):
+                block[position] = rng.choice([0, 1, 255, block[position] ^ 1, rng.integers(256)])
+            if i % 20 == 0:
+                del block[rng.integers(len(block)) :]
+        mutated = [bytes(block) for block in mutated]
+        status = kernel.init(*mutated)
+        try:
+            cell, flags = options.unpack(*mutated)
+        except ValueError:
+            assert status != "OK"
+            continue
+        assert status == "OK"
+        accepted += 1
+        x = extremes(rng, np.int8, (1, 3, cell.features))
+        state = extremes(rng, np.int16, (1, cell.units))
+        assert_equal_bytes(kernel, cell, flags, x, state)
+    assert MUTATIONS // 4 < accepted < MUTATIONS * 3 // 4
