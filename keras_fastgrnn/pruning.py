@@ -1,0 +1,384 @@
+"""Sparse training: every matrix projected on its top-k support (paper, section 3.2.1)."""
+
+import os
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_fastgrnn.fastgrnn import FastGRNNCell
+from keras_fastgrnn.fastrnn import FastRNNCell
+
+_NAMES = (
+    "kernel",
+    "kernel_a",
+    "kernel_b",
+    "recurrent_kernel",
+    "recurrent_kernel_a",
+    "recurrent_kernel_b",
+)
+
+
+def sparsity(model):
+    """The fraction of zeros in each matrix of the FastRNN and FastGRNN cells of a model.
+
+    Args:
+        model: a built Keras model; the cells may be nested in it at any depth.
+
+    Returns:
+        Dict from path, the names of the layers around the matrix and its own (such as
+        `"bidirectional/forward_rnn/fast_grnn_cell/kernel"`), to a float in `[0, 1]`. A shared
+        layer is listed once.
+
+    Raises:
+        ValueError: if two matrices have the same path.
+    """
+    return {
+        path: float(np.mean(keras.ops.convert_to_tensor(matrix).numpy() == 0))
+        for path, matrix in _matrices(model).items()
+    }
+
+
+def _matrices(model):
+    """Dict from path to the Keras variable."""
+    # Not Keras's own `variable.path`: that of a layer in a nested functional model does not name
+    # the model, so that two branches made by one function cannot be told apart.
+    matrices = {}
+    seen = set()
+
+    def visit(layer, prefix):
+        if id(layer) in seen:
+            return
+        seen.add(id(layer))
+        if isinstance(layer, (FastRNNCell, FastGRNNCell)):
+            for weight in layer.weights:
+                path = prefix + weight.name
+                if path in matrices:
+                    raise ValueError(
+                        f"Two matrices are called {path!r}: give the layers different names."
+                    )
+                if weight.name in _NAMES:
+                    matrices[path] = weight
+        for child in layer._flatten_layers(include_self=False, recursive=False):
+            visit(child, f"{prefix}{child.name}/")
+
+    visit(model, "")
+    return matrices
+
+
+class Pruning(keras.callbacks.Callback):
+    """Holds each matrix at the sparsity that its schedule gives, from `fit()` on.
+
+    After every training step each matrix is projected: on the largest magnitudes where the
+    schedule asks for an update, on the support of the last update elsewhere. This is the iterative
+    hard thresholding of [FastGRNN](https://arxiv.org/abs/1901.02358), section 3.2.1: an entry off
+    the support is exactly zero between two updates, and comes back if, at an update, its one free
+    optimizer step made it large enough. The projection is part of the training step, so a
+    checkpoint is sparse whatever the order of the callbacks, `steps_per_execution`,
+    `jit_compile`, `run_eagerly` or the optimizer.
+
+    A schedule is any callable `schedule(step) -> (should_prune, sparsity)`, such as tfmot's
+    `ConstantSparsity` and `PolynomialDecay`:
+
+    - `step` is an int64 scalar tensor: the number of training steps (batches) that the weights
+      have seen. 0 is before the first one. As in tfmot the schedule runs inside the training
+      graph, so it computes with TensorFlow.
+    - `sparsity` is the fraction that is *removed*, 0 to 1, as in tfmot. (The paper's and EdgeML's
+      s_w and s_u are the fraction that is kept.) Of n entries `round(n * (1 - sparsity))` stay, at
+      least one unless `sparsity` is 1. Of equal magnitudes those with the lower index stay.
+    - a schedule with an `end_step` also gets an update at that very step. tfmot's are then exact
+      at their end even if `end_step - begin_step` is no multiple of their `frequency`.
+    - nothing but `should_prune` changes the support: it is frozen after the last update.
+
+    A run which stops before `end_step` stops at the sparsity of its last update; a warning says so.
+
+    Resuming: nothing is saved but the zeros of the weights and the optimizer's count of its steps.
+    When `fit()` starts, the support is read back from the weights, with the sparsity of the last
+    update that the schedule has had at that count. So a model that comes with a count past the
+    schedule is pruned at once; compile it anew to start at 0. An optimizer that does not count its
+    steps is counted by this object, from `fit()` to `fit()` but not across a checkpoint.
+
+    Matrices of frozen layers (`trainable=False`) are left alone. Averaged weights (`use_ema`) are
+    projected when training ends; while `SwapEMAWeights` has them in the model they are not.
+    `EarlyStopping` with `restore_best_weights` may bring back weights from before the pruning:
+    start it later, with `start_from_epoch`. After an interrupted `fit()`, compile the model anew
+    before training it without pruning.
+
+    Args:
+        schedules: dict to a schedule from the name of the matrices it is for: `"kernel"` or
+            `"recurrent_kernel"`, which stand also for their low-rank factors (each of them pruned
+            by itself), or one factor, as `"kernel_a"`. `"encoder/kernel"` is that of the layers
+            and models called `encoder` only. The most specific name wins; a matrix that no name
+            fits stays dense.
+
+    Raises:
+        ValueError: if a schedule is not callable. In `fit()`: if a name fits no matrix of the
+            model, a schedule gives a sparsity outside of 0 to 1, the same `fit()` has a second
+            `Pruning`, or the model is distributed over several replicas.
+
+    Example:
+
+    ```python
+    pruning = keras_fastgrnn.pruning.Pruning({
+        "kernel": tfmot.sparsity.keras.ConstantSparsity(0.8, begin_step=1000, end_step=2000),
+        "recurrent_kernel": tfmot.sparsity.keras.PolynomialDecay(0.0, 0.5, 1000, 2000),
+    })
+    model.fit(x, y, callbacks=[pruning])
+    ```
+    """
+
+    def __init__(self, schedules):
+        super().__init__()
+        for name, schedule in schedules.items():
+            if not callable(schedule):
+                raise ValueError(
+                    f"schedules[{name!r}] is {schedule!r}; expected a schedule, called as "
+                    "schedule(step) -> (should_prune, sparsity)."
+                )
+        self.schedules = dict(schedules)
+        self._step = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self._optimizer = None
+        self._uncounted = 0
+
+    def on_train_begin(self, logs=None):
+        replicas = self.model.distribute_strategy.num_replicas_in_sync
+        if replicas > 1:
+            raise ValueError(f"Pruning needs a single replica; this model has {replicas}.")
+        self._pruned = None
+        train_step, own = self.model.train_step, "train_step" in vars(self.model)
+        self.model.train_step = self._prune_after(train_step)
+        self.model.make_train_function(force=True)
+        if own:
+            self.model.train_step = train_step
+        else:
+            del self.model.train_step
+        self._train_function = self.model.train_function
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.model.train_function is not self._train_function:
+            raise ValueError(
+                "Another callback has replaced the model's train_function. If it is a second "
+                "Pruning, give all schedules to one."
+            )
+
+    def on_train_end(self, logs=None):
+        if self._pruned is not None:
+            # Weights may have changed outside of a step: averaged (`use_ema`) or restored.
+            self._settle()
+            self._uncounted = int(self._step) - self._counted()
+            self._warn_if_short()
+        self.model.train_function = None
+
+    def _prune_after(self, train_step):
+        def pruned_train_step(data):
+            if self._pruned is None:
+                # Not before the first step is traced: an unbuilt model has no weights till then,
+                # and BackupAndRestore may load others. init_scope runs this now, outside the graph.
+                with tf.init_scope():
+                    self._start(data)
+            logs = train_step(data)
+            self._step.assign_add(1)
+            for schedule, matrices in self._pruned:
+                self._follow(schedule, matrices)
+            return logs
+
+        return pruned_train_step
+
+    def _start(self, data):
+        """Pairs the matrices with their schedules, and takes up where the weights are."""
+        if not self.model.built:
+            x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+            self.model(keras.tree.map_structure(lambda t: keras.KerasTensor(t.shape, t.dtype), x))
+        matrices = {p: m for p, m in _matrices(self.model).items() if m.trainable}
+        names = {path: self._name(path) for path in matrices}
+        unused = sorted(self.schedules.keys() - names.values())
+        if unused:
+            raise ValueError(
+                f"No trainable matrix is called {unused}; the model has {sorted(matrices)}."
+            )
+        pruned = {}
+        for path, matrix in matrices.items():
+            if names[path] is not None:
+                schedule = self.schedules[names[path]]
+                mask = tf.Variable(tf.ones(matrix.shape, tf.bool), trainable=False)
+                pruned.setdefault(id(schedule), (schedule, []))[1].append((path, matrix, mask))
+        self._pruned = list(pruned.values())
+
+        if self.model.optimizer is not self._optimizer:
+            self._optimizer = self.model.optimizer
+            self._uncounted = 0
+        self._step.assign(self._counted() + self._uncounted)
+        self._settle()
+
+    def _name(self, path):
+        """The most specific key of `schedules` that fits the matrix; `None` if none does."""
+        *layers, factor = path.split("/")
+        names = (factor, factor.removesuffix("_a").removesuffix("_b"))
+        keys = [f"{layer}/{name}" for name in names for layer in reversed(layers)]
+        return next((key for key in (*keys, *names) if key in self.schedules), None)
+
+    def _counted(self):
+        """The training steps that the optimizer has counted: updates times accumulation."""
+        if self._optimizer is None:  # a train_step with optimizers of its own
+            return 0
+        optimizer = getattr(self._optimizer, "inner_optimizer", self._optimizer)  # LossScale
+        iterations = int(keras.ops.convert_to_tensor(optimizer.iterations))
+        return iterations * (optimizer.gradient_accumulation_steps or 1)
+
+    def _settle(self):
+        """Gives the matrices the support they have after `_step` steps of their schedules."""
+        for schedule, matrices in self._pruned:
+            fraction = self._reached(schedule)
+            for _, matrix, mask in matrices:
+                mask.assign(_largest(matrix, fraction))
+                _project(matrix, mask)
+
+    def _reached(self, schedule):
+        """The sparsity of the last update by now; 0 before the first."""
+        step = _last_update(schedule, int(self._step))
+        return 0.0 if step < 0 else _sparsity_at(schedule, step)
+
+    def _follow(self, schedule, matrices):
+        """The part of a training step that prunes."""
+        due, fraction = _evaluate(schedule, self._step.read_value())
+
+        def update():
+            for _, matrix, mask in matrices:
+                mask.assign(_largest(matrix, fraction))
+
+        tf.cond(due, update, lambda: None)  # so that only an update pays for the sort
+        for _, matrix, mask in matrices:
+            _project(matrix, mask)
+
+    def _warn_if_short(self):
+        for schedule, matrices in self._pruned:
+            end_step = getattr(schedule, "end_step", -1)
+            if end_step <= self._step:
+                continue
+            reached, target = self._reached(schedule), _sparsity_at(schedule, end_step)
+            if reached != target:
+                warnings.warn(
+                    f"Training ended after {int(self._step)} steps with the sparsity of "
+                    f"{[path for path, _, _ in matrices]} at {reached:.4g}. Its schedule reaches "
+                    f"{target:.4g} at step {end_step}: train on, or give an earlier end_step.",
+                    stacklevel=2,
+                )
+
+
+def three_phases(sparsity, recurrent_sparsity, steps, begin_step=None, end_step=None, frequency=15):
+    """The training of the FastGRNN paper: dense, then sparsifying, then on a frozen support.
+
+    ```python
+    steps = epochs * math.ceil(len(x) / batch_size)
+    model.fit(x, y, batch_size, epochs, callbacks=[three_phases(0.8, 0.5, steps)])
+    ```
+
+    I: the low-rank factors (or the full matrices) are trained dense. II: from `begin_step` to
+    `end_step` the support is chosen anew every `frequency` steps, and at `end_step`. III: it is
+    frozen, and the weights on it are trained to the end. Each is a third of the run, and the
+    support changes every 15 steps, as in EdgeML's trainer. The sparsity is exact for any `steps`,
+    down to 1.
+
+    Args:
+        sparsity: fraction of `kernel`, or of each of its factors, that is *removed*: 0 to 1, 1 not
+            included. (The paper's s_w is the fraction kept, `1 - sparsity`.)
+        recurrent_sparsity: the same of `recurrent_kernel` (the paper's 1 - s_u).
+        steps: training steps of the whole run: batches an epoch times epochs.
+        begin_step: first step of phase II; `steps // 3` by default.
+        end_step: last step of phase II; `2 * steps // 3` by default.
+        frequency: steps between two updates of the support in phase II.
+
+    Returns:
+        `Pruning` with one `tfmot.sparsity.keras.ConstantSparsity` for each of the two.
+
+    Raises:
+        ValueError: if a sparsity is out of its range, or not
+            `0 <= begin_step <= end_step <= steps`, or `frequency` or `steps` is below 1.
+    """
+    begin_step = steps // 3 if begin_step is None else begin_step
+    end_step = 2 * steps // 3 if end_step is None else end_step
+    for name, value in (("sparsity", sparsity), ("recurrent_sparsity", recurrent_sparsity)):
+        if not 0.0 <= value < 1.0:
+            raise ValueError(f"{name}={value}; expected the fraction removed, 0 <= {name} < 1.")
+    if not 0 <= begin_step <= end_step <= steps or steps < 1 or frequency < 1:
+        raise ValueError(
+            f"begin_step={begin_step}, end_step={end_step}, steps={steps}, frequency={frequency}; "
+            "expected 0 <= begin_step <= end_step <= steps, steps >= 1 and frequency >= 1."
+        )
+    constant_sparsity = _constant_sparsity()
+    return Pruning(
+        {
+            "kernel": constant_sparsity(sparsity, begin_step, end_step, frequency),
+            "recurrent_kernel": constant_sparsity(
+                recurrent_sparsity, begin_step, end_step, frequency
+            ),
+        }
+    )
+
+
+def _constant_sparsity():
+    """tfmot's ConstantSparsity, imported without changing which Keras the process uses."""
+    # Importing tfmot sets TF_USE_LEGACY_KERAS. It would turn a tf.keras that is not loaded yet
+    # into tf_keras, here and in child processes.
+    tf.keras.Model  # noqa: B018
+    name = "TF_USE_LEGACY_KERAS"
+    before = os.environ.get(name)
+    try:
+        import tensorflow_model_optimization as tfmot
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
+    return tfmot.sparsity.keras.ConstantSparsity
+
+
+def _evaluate(schedule, step):
+    """Whether an update is due at `step`, and its sparsity."""
+    due, fraction = schedule(step)
+    due = tf.logical_or(due, tf.equal(step, getattr(schedule, "end_step", -1)))
+    return due, tf.cast(fraction, tf.float32)
+
+
+def _sparsity_at(schedule, step):
+    fraction = float(_evaluate(schedule, tf.constant(step, tf.int64))[1])
+    if not 0.0 <= fraction <= 1.0:
+        raise ValueError(
+            f"The schedule {schedule!r} gives the sparsity {fraction} at step {step}; "
+            "expected the fraction removed, 0 to 1."
+        )
+    return fraction
+
+
+def _last_update(schedule, step):
+    """The last step up to `step` at which an update was due; -1 if there was none."""
+    end_step = getattr(schedule, "end_step", -1)
+    if 0 <= end_step <= step:
+        return end_step
+
+    @tf.function(input_signature=[tf.TensorSpec((), tf.int64)])
+    def search(step):
+        return tf.while_loop(
+            lambda s: tf.logical_and(s >= 0, tf.logical_not(_evaluate(schedule, s)[0])),
+            lambda s: s - 1,
+            [step],
+        )[0]
+
+    # Called directly, TensorFlow warns that it is traced anew each time.
+    return int(search.get_concrete_function()(tf.constant(step, tf.int64)))
+
+
+def _largest(matrix, fraction):
+    """Bool mask of the entries that stay when `fraction` of `matrix` is removed."""
+    magnitude = tf.reshape(tf.abs(matrix), [-1])
+    n = magnitude.shape[0]
+    kept = tf.maximum(tf.round(n * (1.0 - fraction)), tf.cast(fraction < 1.0, tf.float32))
+    # Ranks, not a threshold: with ties a threshold keeps more.
+    rank = tf.math.invert_permutation(tf.math.top_k(magnitude, n).indices)
+    return tf.reshape(rank < tf.cast(kept, tf.int32), matrix.shape)
+
+
+def _project(matrix, mask):
+    # Not a product: 0 * inf is NaN.
+    matrix.assign(tf.where(mask, matrix, tf.zeros_like(matrix)))

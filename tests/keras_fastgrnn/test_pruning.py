@@ -1,0 +1,516 @@
+"""Pruning against the same projections in NumPy, and through every way to train and to resume."""
+
+import functools
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+tf.keras.Model  # noqa: B018  before tfmot, which would turn it into tf_keras
+import tensorflow_model_optimization as tfmot  # noqa: E402
+
+from keras_fastgrnn.fastgrnn import FastGRNN, FastGRNNCell  # noqa: E402
+from keras_fastgrnn.fastrnn import FastRNN, FastRNNCell  # noqa: E402
+from keras_fastgrnn.pruning import Pruning, sparsity, three_phases  # noqa: E402
+
+ConstantSparsity = tfmot.sparsity.keras.ConstantSparsity
+PolynomialDecay = tfmot.sparsity.keras.PolynomialDecay
+
+STEPS_PER_EPOCH = 5
+X = np.random.default_rng(0).normal(size=(18, 3, 4)).astype(np.float32)  # the last batch has 2
+Y = np.random.default_rng(1).normal(size=(18, 2)).astype(np.float32)
+CHANGES = np.random.default_rng(2).integers(-5, 6, size=(40, 64)).astype(np.float32)
+
+# Tests which do not say otherwise run eagerly: nothing to compile.
+GRAPH = {"run_eagerly": False, "jit_compile": False}
+MODES = {
+    "graph": GRAPH,
+    "jit": {"run_eagerly": False, "jit_compile": True},
+    "eager": {},
+    "steps_per_execution": {**GRAPH, "steps_per_execution": 3},
+    "steps_per_execution_jit": {
+        "run_eagerly": False,
+        "jit_compile": True,
+        "steps_per_execution": 2,
+    },
+}
+
+
+class Scripted(keras.optimizers.Optimizer):
+    """Adds whole numbers that depend on the step alone, so that NumPy can tell what follows.
+
+    They make ties, and zeros on the support.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        size = int(np.prod(variable.shape))
+        change = tf.gather(tf.constant(CHANGES), self.iterations)[:size]
+        variable.assign_add(tf.reshape(change, variable.shape))
+
+
+class NotCounting(keras.optimizers.SGD):
+    """Overrides everything: no iterations, no constraints."""
+
+    def apply(self, grads, trainable_variables=None):
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            variable.assign_sub(0.1 * gradient)
+
+
+class Recorder(keras.callbacks.Callback):
+    """Keeps the matrices of the cell after each batch."""
+
+    def on_train_begin(self, logs=None):
+        self.steps = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps.append(matrices(self.model))
+
+
+def small_model(optimizer="adam", layer=None, **kwargs):
+    keras.utils.set_random_seed(3)
+    layer = FastGRNN(6, name="rnn") if layer is None else layer
+    model = keras.Sequential([keras.Input((3, 4)), layer, keras.layers.Dense(2)])
+    model.compile(optimizer, "mse", **{"run_eagerly": True, **kwargs})
+    return model
+
+
+def fit(model, *callbacks, epochs=1, **kwargs):
+    model.fit(
+        X, Y, batch_size=4, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks, **kwargs
+    )
+
+
+def matrices(model):
+    return {
+        weight.name: weight.value.numpy()
+        for weight in model.layers[0].weights
+        if "kernel" in weight.name
+    }
+
+
+def zeros(model):
+    """The fraction of zeros by name of the matrix."""
+    return {path.split("/")[-1]: fraction for path, fraction in sparsity(model).items()}
+
+
+def kept(n, fraction):
+    return 0 if fraction == 1 else max(1, round(n * (1 - fraction)))
+
+
+def project(matrix, fraction):
+    order = np.argsort(-np.abs(matrix), axis=None, kind="stable")[: kept(matrix.size, fraction)]
+    support = np.zeros(matrix.size, bool)
+    support[order] = True
+    return support.reshape(matrix.shape)
+
+
+def replay(matrix, updates, steps):
+    """What Scripted and the updates `{step: sparsity}` make of a matrix, step by step."""
+    support = np.ones(matrix.shape, bool)
+    history = []
+    for step in range(steps + 1):
+        if step > 0:
+            matrix = matrix + CHANGES[step - 1, : matrix.size].reshape(matrix.shape)
+        if step in updates:
+            support = project(matrix, updates[step])
+        matrix = np.where(support, matrix, 0)
+        history.append(matrix)
+    return history
+
+
+def set_whole_numbers(model):
+    generator = np.random.default_rng(4)
+    for weight in model.layers[0].weights:
+        if "kernel" in weight.name:
+            weight.assign(generator.integers(-3, 4, size=weight.shape))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_step_is_the_projection_of_the_paper(mode):
+    model = small_model(Scripted(1.0), **MODES[mode])
+    set_whole_numbers(model)
+    start = matrices(model)
+    recorder = Recorder()
+    pruning = Pruning(
+        {
+            "kernel": ConstantSparsity(0.75, begin_step=4, end_step=11, frequency=3),
+            "recurrent_kernel": PolynomialDecay(0.0, 0.5, 0, 10, power=1, frequency=5),
+        }
+    )
+    fit(model, recorder, pruning, epochs=3)
+    expected = {
+        "kernel": replay(start["kernel"], {4: 0.75, 7: 0.75, 10: 0.75, 11: 0.75}, 15),
+        "recurrent_kernel": replay(start["recurrent_kernel"], {0: 0.0, 5: 0.25, 10: 0.5}, 15),
+    }
+    # A callback runs once in steps_per_execution steps, and at the end of an epoch.
+    per_execution = MODES[mode].get("steps_per_execution", 1)
+    seen = [
+        min(first + per_execution, STEPS_PER_EPOCH) + epoch * STEPS_PER_EPOCH
+        for epoch in range(3)
+        for first in range(0, STEPS_PER_EPOCH, per_execution)
+    ]
+    for name, history in expected.items():
+        actual = [step[name] for step in recorder.steps]
+        np.testing.assert_array_equal(actual, [history[step] for step in seen], err_msg=name)
+
+
+@pytest.mark.parametrize("end_step", [9, 10])
+def test_polynomial_decay_is_exact_at_its_end(end_step):
+    model = small_model()
+    schedule = PolynomialDecay(0.0, 0.75, begin_step=2, end_step=end_step, frequency=4)
+    fit(model, Pruning({"kernel": schedule, "recurrent_kernel": schedule}), epochs=2)
+    assert zeros(model) == {"kernel": 0.75, "recurrent_kernel": 0.75}
+
+
+def test_a_run_cut_short_keeps_its_last_update_and_says_so():
+    model = small_model()
+    schedule = PolynomialDecay(0.0, 0.75, begin_step=0, end_step=8, power=1, frequency=4)
+    pruning = Pruning({"kernel": schedule})
+    with pytest.warns(UserWarning, match=r"5 steps.*rnn/.*/kernel'\] at 0.375.* 0.75 at step 8"):
+        fit(model, pruning)
+    assert zeros(model) == {"kernel": 0.375, "recurrent_kernel": 0.0}
+    fit(model, pruning)
+    assert zeros(model) == {"kernel": 0.75, "recurrent_kernel": 0.0}
+
+
+@pytest.mark.parametrize("steps, begin, end", [(1, 0, 0), (2, 0, 1), (3, 1, 2), (20, 6, 13)])
+def test_three_phases_at_any_run_length(steps, begin, end):
+    def train(optimizer):
+        model = small_model(optimizer, FastGRNN(6, kernel_rank=2))
+        set_whole_numbers(model)
+        start = matrices(model)
+        recorder = Recorder()
+        model.fit(
+            np.resize(X, (steps, 3, 4)),
+            np.resize(Y, (steps, 2)),
+            batch_size=1,
+            shuffle=False,
+            verbose=0,
+            callbacks=[three_phases(0.75, 0.5, steps, frequency=2), recorder],
+        )
+        return model, start, recorder.steps
+
+    target = {"kernel_a": 0.75, "kernel_b": 0.75, "recurrent_kernel": 0.5}
+    _, start, trained = train(Scripted(1.0))
+    for name, fraction in target.items():
+        history = replay(start[name], dict.fromkeys([*range(begin, end, 2), end], fraction), steps)
+        np.testing.assert_array_equal([step[name] for step in trained], history[1:], err_msg=name)
+    model, _, _ = train("adam")
+    assert zeros(model) == target
+
+
+@pytest.mark.parametrize("fraction, stay", [(0.0, 24), (0.9, 2), (0.98, 1), (1.0, 0)])
+def test_number_that_stays(fraction, stay):
+    model = small_model()
+    fit(model, Pruning({"kernel": lambda step: (step == 2, fraction)}))
+    assert np.count_nonzero(matrices(model)["kernel"]) == stay
+
+
+@pytest.mark.parametrize(
+    "optimizer, first",
+    [
+        (keras.optimizers.Adam, True),
+        (functools.partial(keras.optimizers.SGD, 0.1, momentum=0.99, nesterov=True), False),
+    ],
+    ids=["adam, checkpoint first", "momentum, pruning first"],
+)
+def test_every_checkpoint_is_sparse(tmp_path, optimizer, first):
+    model = small_model(optimizer(), **GRAPH)
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}-{batch}.keras", save_freq=1)
+    schedule = ConstantSparsity(0.75, begin_step=0, end_step=6, frequency=3)
+    pruning = Pruning({"kernel": schedule, "recurrent_kernel": schedule})
+    fit(model, *([checkpoint, pruning] if first else [pruning, checkpoint]), epochs=2)
+    saved = [
+        keras.saving.load_model(path)
+        for path in sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    ]
+    assert len(saved) == 2 * STEPS_PER_EPOCH
+    for step, model in enumerate(saved, start=1):
+        assert zeros(model) == {"kernel": 0.75, "recurrent_kernel": 0.75}, step
+    supports = [matrices(model)["recurrent_kernel"] != 0 for model in saved]
+    changed = [
+        step
+        for step, (before, after) in enumerate(zip(supports, supports[1:], strict=False), start=2)
+        if (before != after).any()
+    ]
+    assert set(changed) <= {3, 6}
+
+
+def resumable():
+    return Pruning(
+        {
+            "kernel": ConstantSparsity(0.75, begin_step=3, end_step=13, frequency=4),
+            "recurrent_kernel": PolynomialDecay(0.25, 0.75, 4, 9, frequency=4),
+        }
+    )
+
+
+@functools.cache
+def never_stopped(**mode):
+    model = small_model(keras.optimizers.Adam(0.05), **mode)
+    fit(model, resumable(), epochs=4)
+    return model.get_weights()
+
+
+def assert_same_weights(weights, expected):
+    for actual, desired in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(actual, desired)
+
+
+def test_a_loaded_model_goes_on_as_if_never_stopped(tmp_path):
+    model = small_model(keras.optimizers.Adam(0.05))
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")
+    fit(model, resumable(), checkpoint, epochs=3)
+    for epoch in (1, 2, 3):
+        model = keras.saving.load_model(tmp_path / f"{epoch}.keras")
+        model.run_eagerly = True
+        fit(model, resumable(), epochs=4, initial_epoch=epoch)
+        assert_same_weights(model.get_weights(), never_stopped())
+
+
+class Crash(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["backup first", "pruning first"])
+def test_backup_and_restore_goes_on_as_if_never_stopped(tmp_path, first):
+    def train(*more):
+        model = small_model(keras.optimizers.Adam(0.05), **GRAPH)
+        callbacks = [keras.callbacks.BackupAndRestore(tmp_path), resumable()]
+        fit(model, *(callbacks if first else callbacks[::-1]), *more, epochs=4)
+        return model.get_weights()
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Crash())
+    assert_same_weights(train(), never_stopped(**GRAPH))
+
+
+def test_interrupted_fit_leaves_nothing_to_the_next_pruning():
+    model = small_model(keras.optimizers.Adam(0.05))
+    everything = Pruning(
+        {"kernel": ConstantSparsity(0.99, 0), "recurrent_kernel": lambda s: (True, 1.0)}
+    )
+    start = model.get_weights()
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, everything, Stop())
+    assert zeros(model)["recurrent_kernel"] == 1.0
+    model.set_weights(start)
+    model.compile(keras.optimizers.Adam(0.05), "mse", run_eagerly=True)
+    fit(model, resumable(), epochs=4)
+    assert_same_weights(model.get_weights(), never_stopped())
+    assert "train_step" not in vars(model)  # it is the method again
+
+
+def test_fit_without_pruning_is_free_again():
+    model = small_model(**GRAPH)
+    weights = len(model.weights)
+    saved = len(model.variables)
+    fit(model, Pruning({"kernel": ConstantSparsity(0.75, 0)}))
+    assert (len(model.weights), len(model.variables)) == (weights, saved)
+    assert zeros(model)["kernel"] == 0.75
+    fit(model)
+    assert zeros(model)["kernel"] == 0.0
+
+
+def test_train_step_and_optimizer_of_the_user():
+    model = small_model(None, **GRAPH)
+
+    def train_step(data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((model(x, training=True) - y) ** 2)
+        variables = model.trainable_variables
+        for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+            variable.assign_sub(0.1 * gradient)
+        return {"loss": loss}
+
+    model.train_step = train_step
+    before = model.get_weights()
+    fit(model, Pruning({"kernel": ConstantSparsity(0.75, begin_step=3)}))
+    assert model.train_step is train_step
+    assert zeros(model) == {"kernel": 0.75, "recurrent_kernel": 0.0}
+    assert all((a != b).any() for a, b in zip(model.get_weights(), before, strict=True))
+
+
+def test_unbuilt_model_is_pruned_from_step_0():
+    model = keras.Sequential([FastGRNN(6, name="rnn"), keras.layers.Dense(2)])
+    model.compile("adam", "mse", **GRAPH)
+    recorder = Recorder()
+    fit(model, recorder, Pruning({"kernel": lambda step: (step == 0, 0.75)}))
+    assert [np.mean(step["kernel"] == 0) for step in recorder.steps] == [0.75] * STEPS_PER_EPOCH
+
+
+def test_optimizer_that_counts_updates_not_steps():
+    """Gradient accumulation under a loss scale: the schedule counts batches all the same."""
+    optimizer = keras.optimizers.Adam(0.01, gradient_accumulation_steps=5)
+    model = small_model(keras.optimizers.LossScaleOptimizer(optimizer))
+    updates = []
+    schedule = ConstantSparsity(0.75, begin_step=7, end_step=12)
+    for epoch in range(3):
+        fit(model, Pruning({"kernel": schedule}), epochs=epoch + 1, initial_epoch=epoch)
+        updates.append(zeros(model)["kernel"])
+    assert updates == [0.0, 0.75, 0.75]
+
+
+def test_optimizer_that_does_not_count():
+    model = small_model(NotCounting())
+    pruning = Pruning({"kernel": ConstantSparsity(0.75, begin_step=7, end_step=8)})
+    with pytest.warns(UserWarning, match="5 steps"):
+        fit(model, pruning)
+    assert zeros(model)["kernel"] == 0.0
+    fit(model, pruning)
+    assert zeros(model)["kernel"] == 0.75
+    assert int(model.optimizer.iterations) == 0
+
+
+def test_averaged_weights_are_sparse():
+    model = small_model(keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9))
+    fit(model, Pruning({"kernel": ConstantSparsity(0.75, begin_step=3, end_step=3)}))
+    assert zeros(model)["kernel"] == 0.75
+
+
+def test_model_past_its_schedule_is_pruned_at_once():
+    model = small_model()
+    fit(model)
+    recorder = Recorder()
+    fit(model, recorder, Pruning({"kernel": PolynomialDecay(0.0, 0.75, 0, 3)}))
+    assert [np.mean(step["kernel"] == 0) for step in recorder.steps] == [0.75] * 5
+
+
+def test_each_matrix_of_each_cell_has_its_own_sparsity():
+    shared = FastGRNN(4, name="shared")
+
+    def branch(name):
+        x = keras.Input((3, 4))
+        y = keras.layers.RNN(FastGRNNCell(8, name="cell"), return_sequences=True, name="rnn")(x)
+        return keras.Model(x, y, name=name)
+
+    x = keras.Input((3, 4))
+    left, right = branch("left")(x), branch("right")(x)
+    y = keras.layers.concatenate([shared(left), shared(right)])
+    both = keras.layers.Bidirectional(FastRNN(8, kernel_rank=2, recurrent_rank=2, name="both"))(x)
+    stack = keras.layers.RNN(
+        [FastRNNCell(8, name="low"), FastRNNCell(8, name="high")], name="stack"
+    )
+    y = keras.layers.Dense(2)(keras.layers.concatenate([y, both, stack(x)]))
+    model = keras.Model(x, y)
+    model.compile("sgd", "mse", run_eagerly=True)
+
+    def at(fraction):
+        return ConstantSparsity(fraction, 0)
+
+    pruning = Pruning(
+        {
+            "kernel": at(0.25),
+            "left/kernel": at(0.5),
+            "high/kernel": at(0.75),
+            "stack/kernel": at(0.125),
+            "recurrent_kernel": at(0.375),
+            "right/recurrent_kernel": at(0.625),
+            "recurrent_kernel_a": at(0.875),
+            "backward_both/recurrent_kernel": at(0.0625),
+            "backward_both/recurrent_kernel_b": at(0.9375),
+        }
+    )
+    fit(model, pruning)
+    cells = {
+        "left/rnn/cell": (0.5, 0.375),
+        "right/rnn/cell": (0.25, 0.625),
+        "shared/": (0.25, 0.375),
+        "stack/stacked_rnn_cells/low": (0.125, 0.375),
+        "stack/stacked_rnn_cells/high": (0.75, 0.375),
+        "forward_both/": (0.25, 0.25, 0.875, 0.375),
+        "backward_both/": (0.25, 0.25, 0.0625, 0.9375),
+    }
+    measured = sparsity(model)
+    assert len(measured) == sum(map(len, cells.values()))
+    for cell, expected in cells.items():
+        actual = tuple(value for path, value in measured.items() if cell in path)
+        assert actual == expected, cell
+
+
+def test_frozen_layers_are_left_alone():
+    frozen, free = FastGRNN(6, name="frozen", return_sequences=True), FastGRNN(6, name="free")
+    model = keras.Sequential([keras.Input((3, 4)), frozen, free, keras.layers.Dense(2)])
+    frozen.trainable = False
+    model.compile("adam", "mse", run_eagerly=True)
+    fit(model, Pruning({"kernel": ConstantSparsity(0.75, 0)}))
+    measured = {path.split("/")[0]: f for path, f in sparsity(model).items() if "/kernel" in path}
+    assert measured == {"frozen": 0.0, "free": 0.75}
+
+
+@pytest.mark.parametrize(
+    "schedules, message",
+    [
+        ({"kernel": 0.5}, r"schedules\['kernel'\] is 0.5; expected a schedule"),
+        ({"encoder/kernel": ConstantSparsity(0.5, 0)}, r"called \['encoder/kernel'\].*\['rnn/"),
+        ({"kernel": PolynomialDecay(0.0, 0.5, 3, 3)}, "sparsity nan at step 3"),
+        ({"kernel": lambda step: (True, 1.5)}, "sparsity 1.5 at step 0"),
+    ],
+)
+def test_wrong_schedules_are_refused(schedules, message):
+    with pytest.raises(ValueError, match=message):
+        fit(small_model(), Pruning(schedules))
+
+
+def test_two_callbacks_are_refused():
+    pruning = [Pruning({name: ConstantSparsity(0.5, 0)}) for name in ("kernel", "recurrent_kernel")]
+    with pytest.raises(ValueError, match="second Pruning"):
+        fit(small_model(), *pruning)
+
+
+def test_same_path_twice_is_refused():
+    cells = [FastGRNNCell(4, name="cell"), FastGRNNCell(4, name="cell")]
+    model = keras.Sequential([keras.Input((3, 4)), keras.layers.RNN(cells, name="stack")])
+    with pytest.raises(ValueError, match="called 'stack/stacked_rnn_cells.*/cell/kernel'"):
+        sparsity(model)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"sparsity": 1.0}, "sparsity=1.0; expected"),
+        ({"recurrent_sparsity": -0.1}, "recurrent_sparsity=-0.1; expected"),
+        ({"steps": 0}, "steps=0"),
+        ({"begin_step": 21}, "begin_step=21"),
+        ({"end_step": 31}, "end_step=31"),
+        ({"frequency": 0}, "frequency=0"),
+    ],
+)
+def test_wrong_phases_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        three_phases(**{"sparsity": 0.5, "recurrent_sparsity": 0.5, "steps": 30, **change})
+
+
+def test_three_phases_do_not_change_the_keras_of_the_process():
+    """In a child process: this one has imported tfmot, and loaded tf.keras, already."""
+    code = """
+import os, sys
+from keras_fastgrnn.pruning import three_phases
+assert "tensorflow_model_optimization" not in sys.modules
+three_phases(0.5, 0.5, 30)
+print(os.environ.get("TF_USE_LEGACY_KERAS"))
+for name in [name for name in sys.modules if name.startswith("tensorflow_model_optimization")]:
+    del sys.modules[name]
+os.environ["TF_USE_LEGACY_KERAS"] = "0"
+three_phases(0.5, 0.5, 30)
+print(os.environ["TF_USE_LEGACY_KERAS"])
+import keras, tensorflow as tf
+print(tf.keras.Model is keras.Model)
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
+    child = subprocess.run(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert child.stdout.split() == ["None", "0", "True"]
