@@ -1,125 +1,152 @@
-"""FastGRNN: a gated recurrent layer with one pair of matrices."""
+"""FastGRNN: a cell and a layer."""
 
 import keras
 import tensorflow as tf
 
 from keras_fastgrnn import activations
-from keras_fastgrnn.low_rank_rnn import LowRankRNN, LowRankRNNCell, scalar_initializer
+from keras_fastgrnn.recurrent import NORMAL, RecurrentCell, RecurrentLayer, register
 
 
-@keras.saving.register_keras_serializable(package="keras_fastgrnn")
-class FastGRNNCell(LowRankRNNCell):
-    """Cell class for the `FastGRNN` layer; drops into `keras.layers.RNN`.
+@register
+class FastGRNNCell(RecurrentCell):
+    """One step of a FastGRNN: a gated RNN whose gate and candidate share their matrices.
 
-    With the input `x` and the state `h` of one time step
-    ([FastGRNN](https://arxiv.org/abs/1901.02358), equation 6):
+    From [FastGRNN](https://arxiv.org/abs/1901.02358), equation 6:
 
-        z  = recurrent_activation(W x + U h + bias[0])
-        c  = activation(W x + U h + bias[1])
+        a  = matmul(x, kernel) + matmul(h, recurrent_kernel)
+        z  = recurrent_activation(a + bias[0])
+        c  = activation(a + bias[1])
         h' = (sigmoid(zeta) * (1 - z) + sigmoid(nu)) * c + z * h
 
-    Unlike in a GRU the gate and the candidate share `W` and `U`. The state is not bounded by 1.
+    Defaults are those of the authors' library, EdgeML. The state is not bounded by 1: with a
+    sigmoid gate and tanh it can grow by `sigmoid(nu)` at each time step.
 
     Args:
-        units: Positive integer, dimensionality of the output space.
-        activation: Nonlinearity of the candidate `c`: a function or a name, of Keras or
-            `"quant_tanh"`, `"quant_sigmoid"`. Default: `"tanh"`.
-        recurrent_activation: Nonlinearity of the gate `z`. Default: `"sigmoid"`.
-        kernel_rank: `None` for a full matrix `kernel (features, units)`, else the rank of `W`,
-            which is then the product of `kernel_a (features, rank)` and `kernel_b (rank, units)`.
-            Default: `None`.
-        recurrent_rank: The same for `U`, `recurrent_kernel (units, units)`. Default: `None`.
-        use_bias: Boolean, whether there is a `bias (2, units)`. Default: `True`.
-        kernel_initializer: Initializer of the kernel or each of its factors. Default: a normal
-            distribution with a standard deviation of 0.1, as EdgeML's.
-        recurrent_initializer: The same for the recurrent kernel.
-        bias_initializer: Initializer of the bias. Default: `"ones"`, as EdgeML's.
-        zeta_initializer, nu_initializer: Initializers of the two scalars, before their sigmoid.
-            Default: 1.0 and -4.0, as EdgeML's.
-        kernel_regularizer, recurrent_regularizer, bias_regularizer: Regularizers. Default: `None`.
-        kernel_constraint, recurrent_constraint, bias_constraint: Constraints. Default: `None`.
-        dropout: Float between 0 and 1, the fraction of the inputs to drop. Default: 0.
-        recurrent_dropout: Float between 0 and 1, the fraction of the state to drop where it meets
-            `U`. Default: 0.
-        seed: Random seed for dropout.
+        units: positive integer, size of the state and of the output.
+        activation: nonlinearity of the candidate `c`: a name or function of `keras.activations`,
+            or `"quant_tanh"` or `"quant_sigmoid"`. Default: `"tanh"`. `None` is the identity.
+        recurrent_activation: the same for the gate `z`. Default: `"sigmoid"`.
+        use_bias: whether there are biases. Default: `True`.
+        kernel_initializer: initializer of `kernel`, or of each of its factors. Default: normal
+            of standard deviation 0.1.
+        recurrent_initializer: the same for `recurrent_kernel`.
+        bias_initializer: Default: `"ones"`.
+        kernel_rank: positive integer, rank of `kernel`, which is then the product of `kernel_a`
+            `(features, kernel_rank)` and `kernel_b` `(kernel_rank, units)`. Default: `None`, one
+            matrix `(features, units)`.
+        recurrent_rank: the same for `recurrent_kernel`, `(units, units)`.
+        zeta_initializer: number or initializer of the scalar `zeta`, before its sigmoid.
+            Default: 1.0.
+        nu_initializer: the same for `nu`. Default: -4.0.
+        **kwargs: as in `keras.layers.GRUCell`: `kernel_regularizer`, `recurrent_regularizer`,
+            `bias_regularizer`, `kernel_constraint`, `recurrent_constraint`, `bias_constraint`
+            (those of a matrix apply to each factor), `dropout`, `recurrent_dropout` (from 0 to
+            below 1; 0 by default), `seed`, `name`, `dtype`, `trainable`.
 
     Call arguments:
-        inputs: Tensor `(batch, features)`.
-        states: Tensor `(batch, units)`, or a list of it.
-        training: Boolean, whether dropout is applied.
+        inputs: tensor `(batch, features)`.
+        states: tensor `(batch, units)`, the previous state, or a list of it.
+        training: whether dropout is active.
 
     Raises:
-        ValueError: if `units` or a rank is not positive.
+        ValueError: if `units` or a rank is not a positive integer, a dropout rate is not from 0
+            to below 1, or the dtype is not floating-point.
+
+    Example:
+
+    >>> layer = keras.layers.RNN(FastGRNNCell(16), return_sequences=True)
+    >>> layer(np.zeros((32, 128, 3))).shape
+    TensorShape([32, 128, 16])
     """
+
+    bias_rows = (2,)
 
     def __init__(
         self,
         units,
         activation="tanh",
         recurrent_activation="sigmoid",
+        use_bias=True,
+        kernel_initializer=NORMAL,
+        recurrent_initializer=NORMAL,
+        bias_initializer="ones",
+        *,
+        kernel_rank=None,
+        recurrent_rank=None,
         zeta_initializer=1.0,
         nu_initializer=-4.0,
         **kwargs,
     ):
-        super().__init__(units, activation=activation, **kwargs)
+        super().__init__(
+            units,
+            activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_rank=kernel_rank,
+            recurrent_rank=recurrent_rank,
+            scalar_initializers={"zeta": zeta_initializer, "nu": nu_initializer},
+            **kwargs,
+        )
         self.recurrent_activation = activations.get(recurrent_activation)
-        self.zeta_initializer = scalar_initializer(zeta_initializer)
-        self.nu_initializer = scalar_initializer(nu_initializer)
 
-    def build(self, input_shape):
-        self._build(input_shape, bias_shape=(2, self.units))
-        self._add_scalar("zeta", self.zeta_initializer)
-        self._add_scalar("nu", self.nu_initializer)
+    def coefficients(self):
+        gate_bias, bias = tf.unstack(self.bias_or_zeros())
+        return gate_bias, bias, tf.sigmoid(self.zeta), tf.sigmoid(self.nu)
 
-    def recurrence(self, training):
-        zeta, nu = tf.sigmoid(self.zeta), tf.sigmoid(self.nu)
-
-        def step(projection, h):
-            p = projection + self.project_state(self.drop_state(h, training))
-            gate, candidate = (p, p) if self.bias is None else (p + self.bias[0], p + self.bias[1])
-            z, c = self.recurrent_activation(gate), self.activation(candidate)
-            return (zeta * (1.0 - z) + nu) * c + z * h
-
-        return step
+    def update(self, preactivation, state, gate_bias, bias, zeta, nu):
+        gate = self.recurrent_activation(preactivation + gate_bias)
+        candidate = self.activation(preactivation + bias)
+        return (zeta * (1 - gate) + nu) * candidate + gate * state
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "recurrent_activation": keras.activations.serialize(self.recurrent_activation),
-            "zeta_initializer": keras.initializers.serialize(self.zeta_initializer),
-            "nu_initializer": keras.initializers.serialize(self.nu_initializer),
-        }
+        activation = keras.activations.serialize(self.recurrent_activation)
+        return {**super().get_config(), "recurrent_activation": activation}
 
 
-@keras.saving.register_keras_serializable(package="keras_fastgrnn")
-class FastGRNN(LowRankRNN):
-    """FastGRNN layer: `keras.layers.RNN(FastGRNNCell(units, ...))`, faster.
+@register
+class FastGRNN(RecurrentLayer):
+    """FastGRNN layer: `FastGRNNCell` over a sequence, a drop-in for `keras.layers.GRU`.
 
-    Gives the same numbers: the input projections of all time steps are one matrix product before
-    the loop.
+    Gives the numbers of `keras.layers.RNN(FastGRNNCell(...))` in less time: the inputs of all
+    time steps are projected in one product.
 
     Args:
-        units: Positive integer, dimensionality of the output space.
-        return_sequences: Boolean, whether to return the output of each time step or of the last
-            alone. Default: `False`.
-        return_state: Boolean, whether to return the last state as well. Default: `False`.
-        go_backwards: Boolean, whether to read the sequence from its end. Default: `False`.
-        stateful: Boolean, whether the state of sample i in a batch starts where that of sample i in
-            the batch before ended. Default: `False`.
-        unroll: Boolean, whether the loop is unrolled in the graph. Default: `False`.
-        zero_output_for_mask: Boolean, whether masked time steps give zeros. Default: `False`.
-        **kwargs: The arguments of `FastGRNNCell`, and `name`, `dtype`, `trainable`,
-            `activity_regularizer`.
+        units, activation, recurrent_activation: as in `FastGRNNCell`.
+        return_sequences: whether to return the output of every time step, or of the last one.
+            Default: `False`.
+        return_state: whether to return the last state after the output. Default: `False`.
+        go_backwards: whether to go from the last time step to the first, and to return the
+            sequence in that order. Default: `False`.
+        stateful: whether a batch starts from the last states of the one before. Default: `False`.
+        unroll: whether to unroll the loop over time. Default: `False`.
+        zero_output_for_mask: whether the output of a masked time step is zero, and not the output
+            of the step before. Default: `False`.
+        **kwargs: all others of `FastGRNNCell`, and `activity_regularizer`, `name`, `dtype`,
+            `trainable`.
 
     Call arguments:
-        sequences: Tensor `(batch, timesteps, features)`.
-        initial_state: List of a tensor `(batch, units)`; zeros by default.
-        mask: Boolean tensor `(batch, timesteps)`: where it is `False` the state stays.
-        training: Boolean, whether dropout is applied.
+        sequences: tensor `(batch, timesteps, features)`.
+        initial_state: list of one tensor `(batch, units)`. Default: zeros, or the kept state.
+        mask: boolean tensor `(batch, timesteps)`; `False` leaves the state as it is.
+        training: whether dropout is active.
+
+    Returns:
+        The output, `(batch, timesteps, units)` or `(batch, units)`; with `return_state` a tuple
+        of it and the state, `(batch, units)`.
+
+    Raises:
+        ValueError: as `FastGRNNCell`; if the inputs are not of rank 3 or have another number of
+            features than the first; if `unroll` meets a sequence of unknown length, or `stateful`
+            a batch of unknown size.
 
     Example:
 
-    >>> y = keras_fastgrnn.FastGRNN(16, kernel_rank=2, recurrent_rank=8)(x)
+    >>> model = keras.Sequential([FastGRNN(16, recurrent_rank=8), keras.layers.Dense(6)])
+    >>> model(np.zeros((32, 128, 3))).shape
+    TensorShape([32, 6])
     """
 
-    cell_class = FastGRNNCell
+    def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", **kwargs):
+        super().__init__(FastGRNNCell, units, activation, recurrent_activation, **kwargs)

@@ -1,64 +1,136 @@
-"""FastRNN: a recurrent layer with a weighted residual connection."""
+"""FastRNN: a cell and a layer."""
 
-import keras
 import tensorflow as tf
 
-from keras_fastgrnn.low_rank_rnn import LowRankRNN, LowRankRNNCell, scalar_initializer
+from keras_fastgrnn.recurrent import NORMAL, RecurrentCell, RecurrentLayer, register
 
 
-@keras.saving.register_keras_serializable(package="keras_fastgrnn")
-class FastRNNCell(LowRankRNNCell):
-    """Cell class for the `FastRNN` layer; drops into `keras.layers.RNN`.
+@register
+class FastRNNCell(RecurrentCell):
+    """One step of a FastRNN: a simple RNN with a weighted residual connection.
 
-    With the input `x` and the state `h` of one time step
-    ([FastGRNN](https://arxiv.org/abs/1901.02358), equation 2):
+    From [FastGRNN](https://arxiv.org/abs/1901.02358), equation 2:
 
-        c  = activation(W x + U h + bias)
+        c  = activation(matmul(x, kernel) + matmul(h, recurrent_kernel) + bias)
         h' = sigmoid(alpha) * c + sigmoid(beta) * h
 
+    Defaults are those of the authors' library, EdgeML.
+
     Args:
-        alpha_initializer, beta_initializer: Initializers of the two scalars, before their sigmoid.
-            Default: -3.0 and 3.0, as EdgeML's.
-        units, activation, kernel_rank, recurrent_rank, **kwargs: As in `FastGRNNCell`; the bias is
-            `(units,)`.
+        units: positive integer, size of the state and of the output.
+        activation: nonlinearity of the candidate `c`: a name or function of `keras.activations`,
+            or `"quant_tanh"` or `"quant_sigmoid"`. Default: `"tanh"`. `None` is the identity.
+        use_bias: whether there is a bias. Default: `True`.
+        kernel_initializer: initializer of `kernel`, or of each of its factors. Default: normal
+            of standard deviation 0.1.
+        recurrent_initializer: the same for `recurrent_kernel`.
+        bias_initializer: Default: `"ones"`.
+        kernel_rank: positive integer, rank of `kernel`, which is then the product of `kernel_a`
+            `(features, kernel_rank)` and `kernel_b` `(kernel_rank, units)`. Default: `None`, one
+            matrix `(features, units)`.
+        recurrent_rank: the same for `recurrent_kernel`, `(units, units)`.
+        alpha_initializer: number or initializer of the scalar `alpha`, before its sigmoid.
+            Default: -3.0.
+        beta_initializer: the same for `beta`. Default: 3.0.
+        **kwargs: as in `keras.layers.SimpleRNNCell`: `kernel_regularizer`,
+            `recurrent_regularizer`, `bias_regularizer`, `kernel_constraint`,
+            `recurrent_constraint`, `bias_constraint` (those of a matrix apply to each factor),
+            `dropout`, `recurrent_dropout` (from 0 to below 1; 0 by default), `seed`, `name`,
+            `dtype`, `trainable`.
+
+    Call arguments:
+        inputs: tensor `(batch, features)`.
+        states: tensor `(batch, units)`, the previous state, or a list of it.
+        training: whether dropout is active.
 
     Raises:
-        ValueError: if `units` or a rank is not positive.
+        ValueError: if `units` or a rank is not a positive integer, a dropout rate is not from 0
+            to below 1, or the dtype is not floating-point.
+
+    Example:
+
+    >>> layer = keras.layers.RNN(FastRNNCell(16), return_sequences=True)
+    >>> layer(np.zeros((32, 128, 3))).shape
+    TensorShape([32, 128, 16])
     """
 
-    def __init__(self, units, alpha_initializer=-3.0, beta_initializer=3.0, **kwargs):
-        super().__init__(units, **kwargs)
-        self.alpha_initializer = scalar_initializer(alpha_initializer)
-        self.beta_initializer = scalar_initializer(beta_initializer)
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        use_bias=True,
+        kernel_initializer=NORMAL,
+        recurrent_initializer=NORMAL,
+        bias_initializer="ones",
+        *,
+        kernel_rank=None,
+        recurrent_rank=None,
+        alpha_initializer=-3.0,
+        beta_initializer=3.0,
+        **kwargs,
+    ):
+        super().__init__(
+            units,
+            activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_rank=kernel_rank,
+            recurrent_rank=recurrent_rank,
+            scalar_initializers={"alpha": alpha_initializer, "beta": beta_initializer},
+            **kwargs,
+        )
 
-    def build(self, input_shape):
-        self._build(input_shape, bias_shape=(self.units,))
-        self._add_scalar("alpha", self.alpha_initializer)
-        self._add_scalar("beta", self.beta_initializer)
+    def coefficients(self):
+        return self.bias_or_zeros(), tf.sigmoid(self.alpha), tf.sigmoid(self.beta)
 
-    def recurrence(self, training):
-        alpha, beta = tf.sigmoid(self.alpha), tf.sigmoid(self.beta)
-
-        def step(projection, h):
-            p = projection + self.project_state(self.drop_state(h, training))
-            c = self.activation(p if self.bias is None else p + self.bias)
-            return alpha * c + beta * h
-
-        return step
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "alpha_initializer": keras.initializers.serialize(self.alpha_initializer),
-            "beta_initializer": keras.initializers.serialize(self.beta_initializer),
-        }
+    def update(self, preactivation, state, bias, alpha, beta):
+        return alpha * self.activation(preactivation + bias) + beta * state
 
 
-@keras.saving.register_keras_serializable(package="keras_fastgrnn")
-class FastRNN(LowRankRNN):
-    """FastRNN layer: `keras.layers.RNN(FastRNNCell(units, ...))`, faster.
+@register
+class FastRNN(RecurrentLayer):
+    """FastRNN layer: `FastRNNCell` over a sequence, a drop-in for `keras.layers.SimpleRNN`.
 
-    Args: as `FastGRNN`, with the arguments of `FastRNNCell`.
+    Gives the numbers of `keras.layers.RNN(FastRNNCell(...))` in less time: the inputs of all time
+    steps are projected in one product.
+
+    Args:
+        units, activation: as in `FastRNNCell`.
+        return_sequences: whether to return the output of every time step, or of the last one.
+            Default: `False`.
+        return_state: whether to return the last state after the output. Default: `False`.
+        go_backwards: whether to go from the last time step to the first, and to return the
+            sequence in that order. Default: `False`.
+        stateful: whether a batch starts from the last states of the one before. Default: `False`.
+        unroll: whether to unroll the loop over time. Default: `False`.
+        zero_output_for_mask: whether the output of a masked time step is zero, and not the output
+            of the step before. Default: `False`.
+        **kwargs: all others of `FastRNNCell`, and `activity_regularizer`, `name`, `dtype`,
+            `trainable`.
+
+    Call arguments:
+        sequences: tensor `(batch, timesteps, features)`.
+        initial_state: list of one tensor `(batch, units)`. Default: zeros, or the kept state.
+        mask: boolean tensor `(batch, timesteps)`; `False` leaves the state as it is.
+        training: whether dropout is active.
+
+    Returns:
+        The output, `(batch, timesteps, units)` or `(batch, units)`; with `return_state` a tuple
+        of it and the state, `(batch, units)`.
+
+    Raises:
+        ValueError: as `FastRNNCell`; if the inputs are not of rank 3 or have another number of
+            features than the first; if `unroll` meets a sequence of unknown length, or `stateful`
+            a batch of unknown size.
+
+    Example:
+
+    >>> model = keras.Sequential([FastRNN(16, recurrent_rank=8), keras.layers.Dense(6)])
+    >>> model(np.zeros((32, 128, 3))).shape
+    TensorShape([32, 6])
     """
 
-    cell_class = FastRNNCell
+    def __init__(self, units, activation="tanh", **kwargs):
+        super().__init__(FastRNNCell, units, activation, **kwargs)
