@@ -190,11 +190,6 @@ def bidirectional_rnn_of_cell():
     return _sequence(layers.Bidirectional(layers.RNN(FastGRNNCell(8))), layers.Dense(5))
 
 
-def embedding():
-    x = layers.Input((TIMESTEPS,), dtype="int32")
-    return keras.Model(x, layers.Dense(5)(FastGRNN(8)(layers.Embedding(20, 4)(x))))
-
-
 def two_dimensional_front():
     return keras.Sequential(
         [
@@ -232,7 +227,7 @@ TOPOLOGIES = [
     after_conv, after_pooling, after_dense, after_normalization, batch_normalization,
     dense_on_each_step, pooled_sequence, flattened_sequence, parallel_branches, two_outputs,
     two_inputs, shared_layer, residual, nested_model, nested_sequential, rnn_of_cell, rnn_of_cells,
-    bidirectional_rnn_of_cell, embedding, two_dimensional_front, any_timesteps, operators_between,
+    bidirectional_rnn_of_cell, two_dimensional_front, any_timesteps, operators_between,
     _activations("relu", "quant_sigmoid"), _activations("quant_tanh", "sigmoid"),
 ]  # fmt: skip
 
@@ -247,14 +242,11 @@ def randomize(model, seed=0):
 
 
 def samples(model, n, seed=0):
-    """A list of arrays, one for each input of the model: random walks, or random integers."""
+    """A list of arrays, one for each input of the model: random walks."""
     rng = np.random.default_rng(seed)
     arrays = []
     for x in model.inputs:
         shape = (n, *(TIMESTEPS if size is None else size for size in x.shape[1:]))
-        if x.dtype == "int32":
-            arrays.append(rng.integers(0, 20, shape).astype(np.int32))
-        else:
-            walk = np.cumsum(rng.normal(0, 0.3, shape), axis=1)
-            arrays.append((walk + rng.normal(0, 0.5, shape)).astype(np.float32))
+        walk = np.cumsum(rng.normal(0, 0.3, shape), axis=1)
+        arrays.append((walk + rng.normal(0, 0.5, shape)).astype(np.float32))
     return arrays
