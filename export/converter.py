@@ -13,7 +13,7 @@ from keras_fastgrnn.export.loop_free import convert_loop_free
 from keras_fastgrnn.export.options import pack
 from keras_fastgrnn.export.quantize import Affine, affine_int8, quantize
 from keras_fastgrnn.export.reference import IntegerCell
-from keras_fastgrnn.micro.verify import seal
+from keras_fastgrnn.micro.verify import seal, verify
 
 
 @dataclasses.dataclass
@@ -87,8 +87,7 @@ def convert(
         streaming: boolean. If `True`, the model takes one time step an invocation and keeps its
             state; layers behind the recurrent ones then run at each step. The representative
             sequences are read as one stream, in their order.
-        input_type, output_type: `"float32"` or `"int8"`. An integer input, as of an Embedding,
-            keeps its type.
+        input_type, output_type: `"float32"` or `"int8"`.
 
     Returns:
         bytes, the content of a .tflite file.
@@ -193,9 +192,12 @@ def conversion(
         *zip(graph.outputs, (y._keras_history.operation.name for y in model.outputs), strict=True),
     ]:
         graph.tensors[index].name = name
-    return Conversion(
-        seal(flatbuffer.serialize(tflite)), loop_free_bytes, operators, inputs, outputs
-    )
+    data = seal(flatbuffer.serialize(tflite))
+    try:
+        verify(data)
+    except ValueError as error:
+        raise ValueError(f"The model can not run in TensorFlow Lite Micro: {error}") from error
+    return Conversion(data, loop_free_bytes, operators, inputs, outputs)
 
 
 def _run_float(recurrent, cell, x, streaming=False):

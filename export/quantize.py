@@ -104,14 +104,13 @@ def _quantize(cell, ranges, input, output, fraction_bits):
         cell.zeta * (1 - low_gate) + cell.nu,
         abs(cell.zeta * (1 - high_gate) + cell.nu),
         cell.zeta * high_gate,
-        2.0**-30,  # a sigmoid can underflow to 0
+        2.0**-30,  # a sigmoid can underflow to 0, and a scale can not be
     )
     one = 32768 >> gate_shift
     state_scale = max(
         HEADROOM * ranges.state / 32767,
         # One update at most fills the state. A millionth more, so that no rounding undoes it.
         largest_mix * candidate_scale * one / _MAX_MIX * (1 + 1e-6),
-        2.0**-40,  # a state of zeros: any scale serves
     )
     recurrent_kernel, state_scale = _recurrent_matrices(cell, ranges, state_scale, fraction_bits)
     kernel, input_multiplier = _input_matrices(cell, ranges, input, fraction_bits)
@@ -189,7 +188,7 @@ def _input_matrices(cell, ranges, input, fraction_bits):
         projected=ranges.kernel,
     )
     exact *= 2.0 ** sum(shifts)
-    multiplier = max(1, math.ceil(exact * (1 - 1e-9)))
+    multiplier = min(max(1, math.ceil(exact)), 127)
     scales[-1] *= multiplier / exact
     return _round_matrices(cell.kernel, scales, shifts), multiplier
 

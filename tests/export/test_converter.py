@@ -140,24 +140,6 @@ def test_stateful_layer_goes_on_with_its_state():
         model.layers[0].reset_state()
 
 
-def test_integer_input_keeps_its_type():
-    x = layers.Input((TIMESTEPS,), dtype="int32")
-    model = randomize(keras.Model(x, layers.Dense(5)(FastGRNN(8)(layers.Embedding(20, 4)(x)))))
-    tokens = np.random.default_rng(0).integers(0, 20, (40, TIMESTEPS)).astype(np.int32)
-    result = conversion(model, representative_dataset=tokens)
-    file = schema.ModelT.InitFromPackedBuf(result.model, 0)
-    (index,) = file.subgraphs[0].inputs
-    assert file.subgraphs[0].tensors[index].type == schema.TensorType.INT32
-    _, [(y, affine)] = integer_run(result)
-    y = (y.astype(np.float32) - affine.zero_point) * affine.scale
-    expected = model.predict(tokens, verbose=0)
-    # The bound of test_topology.
-    assert np.sqrt(np.mean((y - expected) ** 2)) < 0.05 * np.sqrt(np.mean(expected**2))
-    # TFLite Micro's GATHER reads wherever an index points, so the desktop does not run it.
-    with pytest.raises(ValueError, match="not an operator that this interpreter checks"):
-        Interpreter(result.model)
-
-
 # ---- Streaming ----
 
 
@@ -291,6 +273,10 @@ REFUSED = {
     ),
     "subclassed": (lambda: Subclassed(name="s"), "'s' .* neither Sequential nor functional"),
     "not built": (lambda: keras.Sequential([FastGRNN(4)], name="s"), "'s' is not built"),
+    "what TFLite Micro can not run": (
+        lambda: _functional(lambda x: layers.Embedding(9, 4)(FastGRNN(8)(x))),
+        "can not run in TensorFlow Lite Micro: .*LESS",
+    ),
     "activation": (lambda: sequential(FastGRNN(8, activation="gelu", name="r")), "'r'.*gelu"),
 }
 

@@ -91,18 +91,21 @@ def test_bytes_of_a_cell():
     assert pack(CELL, return_sequences=True, stateful=True) == (OPTIONS, WEIGHTS)
 
 
-def test_matrices_take_the_smaller_form():
-    full = np.ones((16, 16), np.int8)
-    for zeros, size in ((0, 256), (32, 256), (33, 255), (128, 160), (256, 32)):
-        values = full.copy()
-        values.ravel()[:zeros] = 0
-        cell = dataclasses.replace(
-            CELL,
-            kernel=(Matrix(values, 8),),
-            recurrent_kernel=(Matrix(full, 8),),
-            bias=np.zeros((2, 16), np.int16),
-        )
-        assert len(pack(cell)[1]) == size + 256 + 64
+@pytest.mark.parametrize(
+    ("zeros", "sparse", "size"),
+    [(0, 0, 256), (32, 0, 256), (33, 2, 255), (128, 2, 160), (256, 2, 32)],
+)
+def test_a_matrix_takes_the_smaller_form(zeros, sparse, size):
+    full = Matrix(np.ones((16, 16), np.int8), 8)
+    values = full.values.copy()
+    values.ravel()[:zeros] = 0
+    bias = np.zeros((2, 16), np.int16)
+    cell = dataclasses.replace(
+        CELL, kernel=(Matrix(values, 8),), recurrent_kernel=(full,), bias=bias
+    )
+    options, weights = pack(cell)
+    assert options[5] == sparse
+    assert len(weights) == size + full.values.size + bias.nbytes
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,8 @@ def test_integers_are_the_nearest(shape):
 @pytest.mark.parametrize("input_scale", [0.01, 1.0, 30.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_weights_use_their_bits(kernel_rank, recurrent_rank, input_scale, seed):
-    """The price of shifts alone: at most 1/64 of W's range and one bit of the state's 16."""
+    """The price of shifts alone: at most 1/64 of W's range and one bit of the state's 16. What has
+    a mantissa uses all of its 15 bits."""
     shape = Shape(
         kernel_rank=kernel_rank,
         recurrent_rank=recurrent_rank,
@@ -98,6 +99,8 @@ def test_weights_use_their_bits(kernel_rank, recurrent_rank, input_scale, seed):
     for matrix in (*cell.kernel[:-1], *cell.recurrent_kernel):
         assert np.abs(matrix.values).max() == 127
     assert np.abs(cell.kernel[-1].values).max() >= 125
+    assert cell.zeta * 32768 + cell.nu >= 16000 << 16
+    assert cell.output_multiplier >= 1 << 14
     _, states = calibrate(exact, sequences(shape))
     state_scale = output.scale * cell.output_multiplier / 2**cell.output_shift
     needed = max(HEADROOM * np.abs(states).max(), exact.zeta + exact.nu)
@@ -120,6 +123,27 @@ def test_headroom(activation, gate):
         assert 2**cell.gate_shift >= HEADROOM * ranges.gate
     if activation == "relu":
         assert 32767 / 2**cell.fraction_bits >= HEADROOM * ranges.candidate
+
+
+def test_a_relu_candidate_has_headroom():
+    """7 would fit in Q3.12, 1.25 times 7 does not."""
+    shape = Shape(activation="relu", density=0.0)
+    exact = dataclasses.replace(float_cell(shape), bias=np.full((2, 16), 7.0))
+    ranges, states = calibrate(exact, sequences(shape))
+    output = affine_int8(states.min(), states.max())
+    cell = quantize(exact, ranges, input=Affine(0.1, 0), output=output)
+    assert cell.fraction_bits == 11
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_input_saturates_a_projection_that_is_proven(seed):
+    """Of one feature the largest projection is known, and no more than twice what was seen."""
+    shape = Shape(features=1, seed=seed)
+    cell, *_ = integer_cell(shape)
+    values, shift = cell.kernel[0]
+    x = (np.arange(-128, 128) - cell.input_zero_point) * cell.input_multiplier
+    projected = reference.round_shift(np.outer(x, values), shift)
+    assert 8192 <= np.abs(projected).max() <= 32767
 
 
 # ---- Extremes, each accurate or refused ----
