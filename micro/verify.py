@@ -141,9 +141,8 @@ def _check_tensor(tensor, buffers):
     scale, zero_point = quantization.scale or (), quantization.zero_point or ()
     valid = len(zero_point) in (min(1, len(scale)), len(scale))
     require(valid, where, f"has {len(scale)} scales, but {len(zero_point)} zero points")
-    if len(scale) > 1:
-        valid = 0 <= axis < len(shape) and shape[axis] == len(scale)
-        require(valid, where, f"has {len(scale)} scales along axis {axis} of shape {shape}")
+    valid = 0 <= axis < max(1, len(shape)) and len(scale) in (0, 1, (shape or (1,))[axis])
+    require(valid, where, f"has {len(scale)} scales along axis {axis} of shape {shape}")
     for value in scale:
         valid = _MIN_SCALE <= value <= _MAX_SCALE
         require(valid, where, f"has scale {value}, not {_MIN_SCALE:.0e} to {_MAX_SCALE:.0e}")
