@@ -125,6 +125,14 @@ def test_headroom(activation, gate):
         assert 32767 / 2**cell.fraction_bits >= HEADROOM * ranges.candidate
 
 
+def test_the_update_of_a_large_state_uses_its_bits():
+    shape = Shape()
+    exact, x = float_cell(shape), sequences(shape)
+    ranges = dataclasses.replace(calibrate(exact, x)[0], state=1000.0)
+    cell = quantize(exact, ranges, input=affine_int8(-4, 4), output=affine_int8(-1000, 1000))
+    assert cell.zeta * 32768 + cell.nu >= 16000 << 16
+
+
 def test_a_relu_candidate_has_headroom():
     """7 would fit in Q3.12, 1.25 times 7 does not."""
     shape = Shape(activation="relu", density=0.0)
