@@ -86,8 +86,8 @@ def quantize_int8(x, affine):
 
 def integer_cell(shape, n=2):
     """Returns `(IntegerCell, FloatCell, input Affine, output Affine)`, calibrated on
-    `sequences(shape, n)`. A cell with a relu may grow without bound: it is then calibrated on as many
-    steps as fit the integer model."""
+    `sequences(shape, n)`. A cell with a relu may grow without bound: it is then calibrated on as
+    many steps as fit the integer model."""
     cell, x = float_cell(shape), sequences(shape, n)
     input = affine_int8(x.min(), x.max())
     timesteps = shape.timesteps
