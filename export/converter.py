@@ -1,17 +1,18 @@
 """`convert()`: the way from a Keras model to a .tflite file."""
 
 import dataclasses
+import warnings
 
 import keras
 import numpy as np
 
-from keras_fastgrnn.export import flatbuffer
+from keras_fastgrnn.export import flatbuffer, reference
 from keras_fastgrnn.export.calibrate import Ranges, calibrate
 from keras_fastgrnn.export.fold import FloatCell, fold
 from keras_fastgrnn.export.graph import Recurrent, functional, walk
 from keras_fastgrnn.export.loop_free import convert_loop_free
 from keras_fastgrnn.export.options import pack
-from keras_fastgrnn.export.quantize import Affine, affine_int8, quantize
+from keras_fastgrnn.export.quantize import HEADROOM, Affine, affine_int8, quantize
 from keras_fastgrnn.export.reference import IntegerCell
 from keras_fastgrnn.micro.verify import seal, verify
 
@@ -127,6 +128,14 @@ def conversion(
         cell = fold(recurrent.cell, recurrent.name)
         x = np.asarray(x)
         ranges, y = _run_float(recurrent, cell, x, streaming)
+        if (recurrent.stateful or streaming) and ranges.state > HEADROOM * ranges.early_state:
+            warnings.warn(
+                f"Layer '{recurrent.name}': its state was still growing at the end of the "
+                f"representative stream ({ranges.early_state:g} in the first half, then "
+                f"{ranges.state:g}), so a longer one would saturate it. Reset the model from time "
+                "to time, or give a longer stream.",
+                stacklevel=2,
+            )
         operators.append(Operator(recurrent, cell, ranges, x, y))
         return _tensor(y)
 
@@ -177,6 +186,7 @@ def conversion(
             )
         except ValueError as error:
             raise ValueError(f"Layer '{recurrent.name}': {error}") from error
+        _warn_if_saturated(operator, streaming)
         flatbuffer.add_recurrent(tflite, x, y, operator.options, operator.weights)
 
     graph.inputs = list(graph.inputs[: len(inputs)])
@@ -200,15 +210,34 @@ def conversion(
     return Conversion(data, loop_free_bytes, operators, inputs, outputs)
 
 
-def _run_float(recurrent, cell, x, streaming=False):
-    """Runs a float cell as the layer would, on `x (n, timesteps, features)`.
+def _as_read(recurrent, x, streaming):
+    """`x (n, timesteps, features)` as sequences, in the order in which the cell reads the steps.
 
     With `streaming`, the n samples of one time step are the steps of one stream.
     """
-    steps = x.reshape(1, *x.shape[::2]) if streaming else x
-    steps = steps[:, ::-1] if recurrent.go_backwards else steps
+    x = x.reshape(1, *x.shape[::2]) if streaming else x
+    return x[:, ::-1] if recurrent.go_backwards else x
+
+
+def _warn_if_saturated(operator, streaming):
+    """Says so if the integer state meets its limit on the representative sequences."""
+    x = operator.input.quantize(_as_read(operator.recurrent, operator.x, streaming))
+    if operator.recurrent.stateful:
+        x = x.reshape(1, -1, x.shape[-1])
+    states = reference.states(operator.integer_cell, x)
+    saturated = np.mean(np.abs(states.astype(np.int32)) >= 32767)
+    if saturated > 0:
+        warnings.warn(
+            f"Layer '{operator.recurrent.name}': {saturated:.2%} of its int16 states saturate on "
+            "the representative samples, where the float model's do not. Normalise its input.",
+            stacklevel=3,
+        )
+
+
+def _run_float(recurrent, cell, x, streaming=False):
+    """Runs a float cell as the layer would, on `x (n, timesteps, features)`."""
     try:
-        ranges, y = calibrate(cell, steps, stateful=recurrent.stateful)
+        ranges, y = calibrate(cell, _as_read(recurrent, x, streaming), stateful=recurrent.stateful)
     except ValueError as error:
         raise ValueError(f"Layer '{recurrent.name}': {error}") from error
     y = y.astype(np.float32)

@@ -32,6 +32,14 @@ class Affine(NamedTuple):
     scale: float
     zero_point: int
 
+    def quantize(self, x):
+        """Real array -> int8, to the nearest and saturated."""
+        return np.clip(np.round(x / self.scale) + self.zero_point, -128, 127).astype(np.int8)
+
+    def dequantize(self, y):
+        """int8 array -> float64."""
+        return (y.astype(np.float64) - self.zero_point) * self.scale
+
 
 def affine_int8(low, high):
     """The int8 format that covers `low..high` and has an exact zero.

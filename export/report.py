@@ -1,6 +1,7 @@
 """What a conversion did: scales, bytes and errors, as text."""
 
 import collections
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -98,8 +99,7 @@ def _errors(conversion):
         for i, ((y, affine), expected) in enumerate(zip(outputs, conversion.outputs, strict=True))
     ]
     for name, y, expected, affine in named:
-        real = (y.astype(np.float64) - affine.zero_point) * affine.scale
-        error = real - expected
+        error = affine.dequantize(y) - expected
         yield (
             f"{name:<32} {np.sqrt(np.mean(error**2)):>10.4g} {np.abs(error).max():>10.4g} "
             f"{np.sqrt(np.mean(np.square(expected, dtype=np.float64))):>10.4g}"
@@ -116,12 +116,14 @@ def integer_run(conversion):
         `(ys, outputs)`: an int8 array for each recurrent operator, and `(array, Affine)` for each
         output of the model.
     """
-    interpreter = tf.lite.Interpreter(model_content=conversion.loop_free)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that LiteRT will replace this interpreter
+        interpreter = tf.lite.Interpreter(model_content=conversion.loop_free)
     interpreter.allocate_tensors()
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     n_outputs = len(conversion.outputs)
     known = [
-        _quantize(x, detail) if detail["dtype"] == np.int8 else x
+        Affine(*detail["quantization"]).quantize(x) if detail["dtype"] == np.int8 else x
         for x, detail in zip(conversion.inputs, inputs, strict=False)
     ]
     n = len(known[0])
@@ -150,8 +152,3 @@ def integer_run(conversion):
         (np.stack(column), Affine(*detail["quantization"]))
         for column, detail in zip(zip(*results, strict=True), outputs, strict=False)
     ]
-
-
-def _quantize(x, detail):
-    scale, zero_point = detail["quantization"]
-    return np.clip(np.round(x / scale) + zero_point, -128, 127).astype(np.int8)

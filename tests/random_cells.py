@@ -45,7 +45,13 @@ def shapes(max_timesteps=300):
         input_scale=st.sampled_from([1.0, 1e-6, 1e-2, 10.0]),
         timesteps=st.integers(1, max_timesteps),
         seed=st.integers(0, 2**32 - 1),
-    )
+    ).filter(_fits)
+
+
+def _fits(shape):
+    """Whether the integer model surely holds one step: two relus multiply what they let through."""
+    relus = (shape.activation, shape.recurrent_activation) == ("relu", "relu")
+    return not relus or shape.scale * shape.input_scale <= 10
 
 
 def float_cell(shape):
@@ -78,10 +84,6 @@ def sequences(shape, n=2):
     rng = np.random.default_rng([shape.seed, 1])
     x = rng.normal(0, 1, (n, shape.timesteps, shape.features)) + rng.normal(0, 1, shape.features)
     return shape.input_scale * x
-
-
-def quantize_int8(x, affine):
-    return np.clip(np.round(x / affine.scale) + affine.zero_point, -128, 127).astype(np.int8)
 
 
 def integer_cell(shape, n=2):

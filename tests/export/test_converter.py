@@ -53,7 +53,7 @@ def test_topology(build):
     # them. The two libraries round a few operators in different ways, by one step of int8.
     _, integers = integer_run(result)
     for y, (expected, affine) in zip(got, integers, strict=True):
-        expected = (expected[:10].astype(np.float32) - affine.zero_point) * affine.scale
+        expected = affine.dequantize(expected[:10])
         np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1.001 * affine.scale)
 
     # Against Keras: int8 inputs, weights and outputs carry 7 bits, and a state sums the errors of
@@ -216,6 +216,13 @@ def test_streaming_is_the_same_integers_step_by_step():
 def test_streaming_refuses(hidden, message):
     with pytest.raises(ValueError, match=message):
         convert(sequential(*hidden), representative_dataset=X, streaming=True)
+
+
+def test_stream_in_which_the_state_grows_gives_a_warning():
+    model = sequential(FastGRNN(4, name="r"))
+    model.layers[0].cell.bias.assign([[20.0] * 4, [1.0] * 4])  # a gate of 1 sums its inputs up
+    with pytest.warns(UserWarning, match="Layer 'r': its state was still growing"):
+        convert(model, representative_dataset=1 + X, streaming=True)
 
 
 # ---- Refused by name ----

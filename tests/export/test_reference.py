@@ -12,7 +12,6 @@ from random_cells import (
     extremes,
     integer_cell,
     integer_cells,
-    quantize_int8,
     sequences,
     shapes,
 )
@@ -88,7 +87,7 @@ def test_each_step_is_within_the_rounding_of_the_float_step(shape):
     """
     cell, _, input, output = integer_cell(shape)
     float_cell, state_scale, mix_unit = dequantized(cell, input, output)
-    x = quantize_int8(sequences(shape), input)
+    x = input.quantize(sequences(shape))
     h = reference.states(cell, x)
     # A relu cell that was calibrated on fewer steps may saturate, which the float step does not.
     assume((np.abs(h.astype(int)) < 32767).all())
@@ -143,7 +142,7 @@ def test_arithmetic_over_whole_sequences(activation, seed):
     cell, float_cell, input, output = integer_cell(shape, n=20)
     rounded_cell, state_scale, _ = dequantized(cell, input, output)
     x = sequences(shape, n=20)
-    int_x = quantize_int8(x, input)
+    int_x = input.quantize(x)
 
     integer = reference.states(cell, int_x) * state_scale
     _, rounded = calibrate(rounded_cell, (int_x - float(input.zero_point)) * input.scale)
@@ -158,7 +157,7 @@ def test_arithmetic_over_whole_sequences(activation, seed):
 def test_flags_of_run():
     shape = Shape()
     cell, _, input, _ = integer_cell(shape)
-    x = quantize_int8(sequences(shape), input)
+    x = input.quantize(sequences(shape))
     h = reference.states(cell, x)
     y, last = reference.run(cell, x, return_sequences=True)
     np.testing.assert_array_equal(y, reference.output(cell, h))

@@ -12,7 +12,6 @@ from random_cells import (
     extremes,
     integer_cell,
     integer_cells,
-    quantize_int8,
     sequences,
     shapes,
 )
@@ -49,7 +48,7 @@ def assert_equal_bytes(kernel, cell, flags, x, state):
 @given(shape=shapes(), flags=FLAGS)
 def test_quantized_cell(kernel, shape, flags):
     cell, _, input, _ = integer_cell(shape)
-    x = quantize_int8(sequences(shape), input)
+    x = input.quantize(sequences(shape))
     state = np.zeros((len(x), cell.units), np.int16)
     # Twice: with and without the state that the first sequence left.
     for _ in range(2):
