@@ -333,7 +333,8 @@ DAMAGES = {
     "branches": [
         (lambda e: put(e.input("ADD", 1).quantization.scale, _0=1e9), r"a scale below 2\^18 times"),
         (lambda e: put(e.input("SUB", 1).quantization.scale, _0=1e9), r"a scale below 2\^18 times"),
-        (lambda e: put(e.tensors[1], shape=[1, 4, 2]),
+        (lambda e: put(e.tensors[(set(e.graph.inputs) - set(e.op("FULLY_CONNECTED").inputs)).pop()],
+                       shape=[1, 4, 2]),
          r"shapes that broadcast\. It reads int8 \(1, 4, "),
         (lambda e: put(e.options("CONCATENATION"), axis=3), "needs an axis of 3 dimensions"),
         (lambda e: put(e.options("CONCATENATION"), axis=0), "needs to write"),
