@@ -1,6 +1,7 @@
 # A fresh checkout needs Python 3.11 or 3.12 with venv, gcc and make: every target prepares .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 BIN := .venv/bin
+QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 
 .PHONY: setup demo test figures lint clean
 
@@ -12,14 +13,14 @@ setup: .venv/stamp
 
 # HAPT: train, prune, convert and run in TensorFlow Lite for Microcontrollers; a table, a picture.
 demo: setup
-	$(BIN)/python examples/activity_recognition.py
+	$(QUIET) $(BIN)/python examples/activity_recognition.py
 
 test: setup
 	$(BIN)/python -m pytest -n 2
 
 # The figures of README.md, over three seeds, into benchmarks/results/.
 figures: setup
-	PYTHONPATH=examples $(BIN)/python benchmarks/backbone.py
+	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/backbone.py
 
 lint: setup
 	$(BIN)/ruff check

@@ -36,6 +36,19 @@ def quant_sigmoid(x):
     return tf.clip_by_value((x + 1.0) / 2.0, 0.0, 1.0)
 
 
+# Functions of each value by itself: of others, as softmax, this cannot be known.
+ELEMENTWISE = frozenset(
+    {
+        keras.activations.linear,
+        keras.activations.relu,
+        keras.activations.sigmoid,
+        keras.activations.tanh,
+        quant_sigmoid,
+        quant_tanh,
+    }
+)
+
+
 def get(identifier):
     """As `keras.activations.get`, and knows `"quant_tanh"` and `"quant_sigmoid"`."""
     ours = {"quant_tanh": quant_tanh, "quant_sigmoid": quant_sigmoid}

@@ -29,7 +29,7 @@ def sparsity(model):
     Returns:
         Dict from path, the names of the layers around the matrix and its own (such as
         `"bidirectional/forward_rnn/fast_grnn_cell/kernel"`), to a float in `[0, 1]`. A shared
-        layer is listed once.
+        layer is listed once, where it comes first.
 
     Raises:
         ValueError: if two matrices have the same path.

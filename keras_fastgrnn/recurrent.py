@@ -31,17 +31,18 @@ def _reseeded(initializer):
     if not isinstance(initializer, keras.initializers.Initializer):
         return initializer
     config = initializer.get_config()
-    if isinstance(config.get("seed"), int):
-        config["seed"] += 1
-    return initializer.from_config(config)
+    seed = config.get("seed")
+    if isinstance(seed, dict):  # A SeedGenerator's: that moves on by itself.
+        return initializer
+    return initializer.from_config(config if seed is None else {**config, "seed": seed + 1})
 
 
 class RecurrentCell(keras.layers.SimpleRNNCell):
     """`keras.layers.SimpleRNNCell` with factored matrices, trainable scalars and another update.
 
     A subclass gives the update, `update(preactivation, state, *coefficients())`, where
-    `preactivation = matmul(inputs, kernel) + matmul(state, recurrent_kernel)`. It must be
-    elementwise: the layer calls it with all of its arguments transposed.
+    `preactivation = matmul(inputs, kernel) + matmul(state, recurrent_kernel)`. Activations aside
+    it must be elementwise: the layer calls it with all of its arguments transposed.
 
     Args:
         scalar_initializers: dict from the name of a scalar weight to a number or an initializer.
@@ -207,6 +208,10 @@ class RecurrentLayer(keras.layers.RNN):
     # the batch once and not at each step.
     def inner_loop(self, sequences, initial_state, mask, training=False):
         cell = self.cell
+        functions = {cell.activation, getattr(cell, "recurrent_activation", cell.activation)}
+        if not functions <= activations.ELEMENTWISE:
+            return super().inner_loop(sequences, initial_state, mask, training)
+
         state = initial_state[0]
         batch_by_units = tf.shape(state)
         coefficients = [
@@ -254,20 +259,22 @@ class RecurrentLayer(keras.layers.RNN):
         else:
             timesteps = inputs.shape[0] or tf.shape(inputs)[0]
             inputs = tf.TensorArray(inputs.dtype, timesteps).unstack(inputs)
-            # Without return_sequences nothing is written: writing alone costs a third of the time.
-            states = tf.TensorArray(state.dtype, timesteps, element_shape=state.shape)
+            # An array that is not written is not in the loop: XLA fails on its gradient.
+            arrays = []
+            if self.return_sequences:
+                arrays = [tf.TensorArray(state.dtype, timesteps, element_shape=state.shape)]
 
-            def body(t, state, states):
+            def body(t, state, *arrays):
                 state = step(t, inputs.read(t), state)
-                return t + 1, state, states.write(t, state) if self.return_sequences else states
+                return t + 1, state, *(array.write(t, state) for array in arrays)
 
-            _, state, states = tf.while_loop(
+            _, state, *arrays = tf.while_loop(
                 lambda t, *_: t < timesteps,
                 body,
-                (0, state, states),
+                (0, state, *arrays),
                 maximum_iterations=timesteps,
             )
-            states = states.stack() if self.return_sequences else state[tf.newaxis]
+            states = arrays[0].stack() if arrays else state[tf.newaxis]
 
         output, outputs = state, states
         if mask is not None:

@@ -4,6 +4,8 @@ import functools
 import os
 import subprocess
 import sys
+import types
+import warnings
 
 import keras
 import numpy as np
@@ -131,7 +133,7 @@ def set_whole_numbers(model):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_step_is_the_projection_of_the_paper(mode):
-    model = small_model(Scripted(1.0), **MODES[mode])
+    model = small_model(Scripted(1.0), keras.layers.RNN(FastGRNNCell(6)), **MODES[mode])
     set_whole_numbers(model)
     start = matrices(model)
     recorder = Recorder()
@@ -158,12 +160,14 @@ def test_every_step_is_the_projection_of_the_paper(mode):
         np.testing.assert_array_equal(actual, [history[step] for step in seen], err_msg=name)
 
 
-@pytest.mark.parametrize("end_step", [9, 10])
+@pytest.mark.parametrize("end_step", [8, 9, 10])
 def test_polynomial_decay_is_exact_at_its_end(end_step):
     model = small_model()
+    recorder = Recorder()
     schedule = PolynomialDecay(0.0, 0.75, begin_step=2, end_step=end_step, frequency=4)
-    fit(model, Pruning({"kernel": schedule, "recurrent_kernel": schedule}), epochs=2)
-    assert zeros(model) == {"kernel": 0.75, "recurrent_kernel": 0.75}
+    fit(model, recorder, Pruning({"kernel": schedule, "recurrent_kernel": schedule}), epochs=2)
+    for step in recorder.steps[end_step - 1 :]:
+        assert [np.mean(matrix == 0) for matrix in step.values()] == [0.75, 0.75]
 
 
 def test_a_run_cut_short_keeps_its_last_update_and_says_so():
@@ -175,6 +179,9 @@ def test_a_run_cut_short_keeps_its_last_update_and_says_so():
     assert zeros(model) == {"kernel": 0.375, "recurrent_kernel": 0.0}
     fit(model, pruning)
     assert zeros(model) == {"kernel": 0.75, "recurrent_kernel": 0.0}
+    with warnings.catch_warnings():  # not where the target was reached before
+        warnings.simplefilter("error", UserWarning)
+        fit(model, Pruning({"kernel": ConstantSparsity(0.5, 0, end_step=20)}))
 
 
 @pytest.mark.parametrize("steps, begin, end", [(1, 0, 0), (2, 0, 1), (3, 1, 2), (20, 6, 13)])
@@ -203,7 +210,7 @@ def test_three_phases_at_any_run_length(steps, begin, end):
     assert zeros(model) == target
 
 
-@pytest.mark.parametrize("fraction, stay", [(0.0, 24), (0.9, 2), (0.98, 1), (1.0, 0)])
+@pytest.mark.parametrize("fraction, stay", [(0.0, 24), (0.55, 11), (0.98, 1), (1.0, 0)])
 def test_number_that_stays(fraction, stay):
     model = small_model()
     fit(model, Pruning({"kernel": lambda step: (step == 2, fraction)}))
@@ -213,7 +220,7 @@ def test_number_that_stays(fraction, stay):
 @pytest.mark.parametrize(
     "optimizer, first",
     [
-        (keras.optimizers.Adam, True),
+        (functools.partial(keras.optimizers.Adam, 0.1), True),
         (functools.partial(keras.optimizers.SGD, 0.1, momentum=0.99, nesterov=True), False),
     ],
     ids=["adam, checkpoint first", "momentum, pruning first"],
@@ -231,13 +238,6 @@ def test_every_checkpoint_is_sparse(tmp_path, optimizer, first):
     assert len(saved) == 2 * STEPS_PER_EPOCH
     for step, model in enumerate(saved, start=1):
         assert zeros(model) == {"kernel": 0.75, "recurrent_kernel": 0.75}, step
-    supports = [matrices(model)["recurrent_kernel"] != 0 for model in saved]
-    changed = [
-        step
-        for step, (before, after) in enumerate(zip(supports, supports[1:], strict=False), start=2)
-        if (before != after).any()
-    ]
-    assert set(changed) <= {3, 6}
 
 
 def resumable():
@@ -351,6 +351,7 @@ def test_unbuilt_model_is_pruned_from_step_0():
     assert [np.mean(step["kernel"] == 0) for step in recorder.steps] == [0.75] * STEPS_PER_EPOCH
 
 
+@pytest.mark.filterwarnings("ignore:Training ended after 5 steps")
 def test_optimizer_that_counts_updates_not_steps():
     """Gradient accumulation under a loss scale: the schedule counts batches all the same."""
     optimizer = keras.optimizers.Adam(0.01, gradient_accumulation_steps=5)
@@ -372,6 +373,9 @@ def test_optimizer_that_does_not_count():
     fit(model, pruning)
     assert zeros(model)["kernel"] == 0.75
     assert int(model.optimizer.iterations) == 0
+    model.compile(NotCounting(), "mse", run_eagerly=True)
+    with pytest.warns(UserWarning, match="5 steps"):  # it starts anew
+        fit(model, pruning)
 
 
 def test_averaged_weights_are_sparse():
@@ -394,16 +398,15 @@ def test_each_matrix_of_each_cell_has_its_own_sparsity():
     def branch(name):
         x = keras.Input((3, 4))
         y = keras.layers.RNN(FastGRNNCell(8, name="cell"), return_sequences=True, name="rnn")(x)
-        return keras.Model(x, y, name=name)
+        return keras.Model(x, shared(y), name=name)
 
     x = keras.Input((3, 4))
     left, right = branch("left")(x), branch("right")(x)
-    y = keras.layers.concatenate([shared(left), shared(right)])
     both = keras.layers.Bidirectional(FastRNN(8, kernel_rank=2, recurrent_rank=2, name="both"))(x)
     stack = keras.layers.RNN(
         [FastRNNCell(8, name="low"), FastRNNCell(8, name="high")], name="stack"
     )
-    y = keras.layers.Dense(2)(keras.layers.concatenate([y, both, stack(x)]))
+    y = keras.layers.Dense(2)(keras.layers.concatenate([left, right, both, stack(x)]))
     model = keras.Model(x, y)
     model.compile("sgd", "mse", run_eagerly=True)
 
@@ -427,7 +430,7 @@ def test_each_matrix_of_each_cell_has_its_own_sparsity():
     cells = {
         "left/rnn/cell": (0.5, 0.375),
         "right/rnn/cell": (0.25, 0.625),
-        "shared/": (0.25, 0.375),
+        "left/shared/": (0.5, 0.375),
         "stack/stacked_rnn_cells/low": (0.125, 0.375),
         "stack/stacked_rnn_cells/high": (0.75, 0.375),
         "forward_both/": (0.25, 0.25, 0.875, 0.375),
@@ -468,6 +471,15 @@ def test_two_callbacks_are_refused():
     pruning = [Pruning({name: ConstantSparsity(0.5, 0)}) for name in ("kernel", "recurrent_kernel")]
     with pytest.raises(ValueError, match="second Pruning"):
         fit(small_model(), *pruning)
+
+
+def test_several_replicas_are_refused():
+    # A stand-in: two logical devices can only be made in a process that has not used any.
+    strategy = types.SimpleNamespace(num_replicas_in_sync=2)
+    pruning = Pruning({"kernel": ConstantSparsity(0.5, 0)})
+    pruning.set_model(types.SimpleNamespace(distribute_strategy=strategy))
+    with pytest.raises(ValueError, match="single replica; this model has 2"):
+        pruning.on_train_begin()
 
 
 def test_same_path_twice_is_refused():
