@@ -16,7 +16,7 @@ demo: setup
 	$(QUIET) $(BIN)/python examples/activity_recognition.py
 
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/pytest -n 2
 
 # The figures of README.md, over three seeds, into benchmarks/results/.
 figures: setup
