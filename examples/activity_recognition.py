@@ -52,6 +52,11 @@ BATCH_SIZE = 100
 # steps, gradual sparsity, other lengths of the phases. 60 epochs gave 0.894 0.827.
 LEARNING_RATE = 2e-2
 
+# Without it logits reach -70, and one int8 for that range is too coarse to tell the two largest
+# apart: on the people for validation int8 and float agreed on 98.2 % of the windows, with it on
+# 99.3 % (seed 0).
+LABEL_SMOOTHING = 0.1
+
 
 def fast_grnn(kernel_rank=None, recurrent_rank=None):
     return FastGRNN(
@@ -119,15 +124,16 @@ def train(layer, train, validation, *, seed, epochs, sparse=False):
     )
     model.compile(
         keras.optimizers.Adam(schedule, global_clipnorm=1.0),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING),
         metrics=["accuracy"],
         jit_compile=True,
     )
     history = model.fit(
-        *train,
+        train.x,
+        keras.utils.to_categorical(train.y),
         batch_size=BATCH_SIZE,
         epochs=epochs,
-        validation_data=validation,
+        validation_data=(validation.x, keras.utils.to_categorical(validation.y)),
         callbacks=[EpochBar(), *([three_phases(0.5, 0.5, steps)] if sparse else [])],
         verbose=0,
     )
