@@ -33,10 +33,10 @@ def c_header():
 #ifndef FASTGRNN_SIGMOID_TABLE_H_
 #define FASTGRNN_SIGMOID_TABLE_H_
 
-#include <stdint.h>
+#include "fastgrnn.h"
 
 /* sigmoid(k / 8) in Q0.15, 1.0 = 32768; the last two are pinned to 1.0. */
-static const uint16_t fastgrnn_sigmoid_table[{rows.size}] = {{
+static const FASTGRNN_FLASH uint16_t fastgrnn_sigmoid_table[{rows.size}] = {{
 {body}}};
 
 #endif /* FASTGRNN_SIGMOID_TABLE_H_ */

@@ -10,6 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Before the type of what is in the two blocks: an AVR reads program memory through pointers of
+ * their own, which C++ does not have (there it is PROGMEM, and the pointers are plain). */
+#if defined(__AVR__) && !defined(__cplusplus)
+#define FASTGRNN_FLASH __flash
+#else
+#define FASTGRNN_FLASH
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -49,8 +57,10 @@ typedef enum {
 
 /* One int8 matrix, applied as out[rows] = matrix[rows][cols] * in[cols]. */
 typedef struct {
-  const uint8_t* bitmap; /* one bit a weight, row by row, lowest bit first; NULL if dense */
-  const int8_t* values;  /* the weights, row by row; of a sparse matrix its nonzeros alone */
+  /* One bit a weight, row by row, lowest bit first; NULL if dense. */
+  const FASTGRNN_FLASH uint8_t* bitmap;
+  /* The weights, row by row; of a sparse matrix its nonzeros alone. */
+  const FASTGRNN_FLASH int8_t* values;
   uint16_t rows, cols;
   uint8_t shift; /* right shift of the int32 sum */
 } fastgrnn_matrix;
@@ -60,7 +70,8 @@ typedef struct {
 typedef struct {
   /* kernel[0] and recurrent_kernel[0] are used only with a low rank: W = kernel[1] kernel[0]. */
   fastgrnn_matrix kernel[2], recurrent_kernel[2];
-  const uint8_t* bias; /* int16, little-endian: [gate units], only in FastGRNN, then [units] */
+  /* int16, little-endian: [gate units], only in FastGRNN, then [units]. */
+  const FASTGRNN_FLASH uint8_t* bias;
   uint16_t units, features, kernel_rank, recurrent_rank; /* a rank of 0 is full rank */
   uint32_t nu;
   uint16_t zeta, beta, output_multiplier;
@@ -72,11 +83,12 @@ typedef struct {
 /* Reads a cell from its two blocks and checks all of it: any two blocks of bytes are refused or
  * safe to run. Neither block needs an alignment.
  *
- * options: options_size bytes, read during the call only.
- * weights: weights_size bytes, kept by reference.
+ * options: options_size bytes, read during the call only; on AVR in program memory.
+ * weights: weights_size bytes, kept by reference; on AVR in program memory.
  * params: written; meaningful only if FASTGRNN_OK is returned. */
-fastgrnn_status fastgrnn_init(const uint8_t* options, size_t options_size, const uint8_t* weights,
-                              size_t weights_size, fastgrnn_params* params);
+fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t options_size,
+                              const FASTGRNN_FLASH uint8_t* weights, size_t weights_size,
+                              fastgrnn_params* params);
 
 /* A sentence for a status, in static storage. */
 const char* fastgrnn_status_string(fastgrnn_status status);

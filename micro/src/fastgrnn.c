@@ -4,6 +4,10 @@
 
 #include "sigmoid_table.h"
 
+#ifdef __AVR__
+#include <avr/pgmspace.h>
+#endif
+
 /* C99 leaves the shift of a negative number to the compiler; every one we know of, and this code,
  * takes it as a floor division. */
 typedef char fastgrnn_requires_arithmetic_shift[(-1 >> 1) == -1 ? 1 : -1];
@@ -14,23 +18,29 @@ enum { MIN_SUM_SHIFT = 2, MAX_SHIFT = 22 };
 
 /* ---- Reading the two blocks ---- */
 
-static uint16_t read_u16(const uint8_t* p) { return (uint16_t)(p[0] | ((unsigned)p[1] << 8)); }
+static uint16_t read_u16(const FASTGRNN_FLASH uint8_t* p) {
+#ifdef __AVR__
+  return pgm_read_word(p); /* GCC joins two __flash bytes to one word, which it may read from RAM */
+#else
+  return (uint16_t)(p[0] | ((unsigned)p[1] << 8));
+#endif
+}
 
-static int32_t read_i16(const uint8_t* p) { return (int32_t)(int16_t)read_u16(p); }
+static int32_t read_i16(const FASTGRNN_FLASH uint8_t* p) { return (int32_t)(int16_t)read_u16(p); }
 
-static uint32_t read_u32(const uint8_t* p) {
+static uint32_t read_u32(const FASTGRNN_FLASH uint8_t* p) {
   return read_u16(p) | ((uint32_t)read_u16(p + 2) << 16);
 }
 
 typedef struct {
-  const uint8_t* position;
+  const FASTGRNN_FLASH uint8_t* position;
   size_t left;
 } block;
 
 /* Takes size bytes off the block; NULL if it has fewer. Sizes are uint32_t, since 511 x 511 weights
  * are more than the size_t of a small chip can count. */
-static const uint8_t* take(block* b, uint32_t size) {
-  const uint8_t* start = b->position;
+static const FASTGRNN_FLASH uint8_t* take(block* b, uint32_t size) {
+  const FASTGRNN_FLASH uint8_t* start = b->position;
   if (size > b->left) return NULL;
   b->position += size;
   b->left -= (size_t)size;
@@ -41,7 +51,7 @@ static fastgrnn_status init_matrix(fastgrnn_matrix* m, block* weights, int is_sp
                                    unsigned cols, uint8_t shift) {
   const uint32_t size = (uint32_t)rows * cols;
   uint32_t count = size;
-  const uint8_t* values;
+  const FASTGRNN_FLASH uint8_t* values;
   m->bitmap = NULL;
   m->rows = (uint16_t)rows;
   m->cols = (uint16_t)cols;
@@ -56,14 +66,14 @@ static fastgrnn_status init_matrix(fastgrnn_matrix* m, block* weights, int is_sp
   }
   values = take(weights, count);
   if (values == NULL) return FASTGRNN_ERROR_WEIGHTS_SIZE;
-  m->values = (const int8_t*)values;
+  m->values = (const FASTGRNN_FLASH int8_t*)values;
   return FASTGRNN_OK;
 }
 
 /* Both matrices of a kernel, or the one if rank is 0. */
 static fastgrnn_status init_kernel(fastgrnn_matrix m[2], block* weights, unsigned sparse,
                                    unsigned inputs, unsigned rank, unsigned units,
-                                   const uint8_t shift[2]) {
+                                   const FASTGRNN_FLASH uint8_t shift[2]) {
   fastgrnn_status status = FASTGRNN_OK;
   if (rank != 0) {
     status = init_matrix(&m[0], weights, (sparse & 1u) != 0, rank, inputs, shift[0]);
@@ -76,13 +86,14 @@ static fastgrnn_status init_kernel(fastgrnn_matrix m[2], block* weights, unsigne
 static int is_dim(unsigned value) { return value >= 1 && value <= FASTGRNN_MAX_DIM; }
 
 /* Whether the shifts of a kernel are in range, and unused fields 0. */
-static int kernel_is_valid(unsigned rank, unsigned sparse, const uint8_t shift[2]) {
+static int kernel_is_valid(unsigned rank, unsigned sparse, const FASTGRNN_FLASH uint8_t shift[2]) {
   if (shift[1] < MIN_SUM_SHIFT || shift[1] > MAX_SHIFT) return 0;
   if (rank == 0) return shift[0] == 0 && (sparse & 1u) == 0;
   return rank <= FASTGRNN_MAX_DIM && shift[0] <= MAX_SHIFT;
 }
 
-static int options_are_valid(const fastgrnn_params* p, const uint8_t* shift, unsigned sparse) {
+static int options_are_valid(const fastgrnn_params* p, const FASTGRNN_FLASH uint8_t* shift,
+                             unsigned sparse) {
   const int gated = p->cell == FASTGRNN_CELL_FASTGRNN;
   const int relu_gate = gated && p->recurrent_activation == FASTGRNN_RELU;
   const int tanh_gate = gated && (p->recurrent_activation == FASTGRNN_TANH ||
@@ -111,9 +122,10 @@ static int options_are_valid(const fastgrnn_params* p, const uint8_t* shift, uns
   return mix <= MIX_MAX && p->nu <= MIX_MAX - mix;
 }
 
-fastgrnn_status fastgrnn_init(const uint8_t* options, size_t options_size, const uint8_t* weights,
-                              size_t weights_size, fastgrnn_params* p) {
-  const uint8_t* shift;
+fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t options_size,
+                              const FASTGRNN_FLASH uint8_t* weights, size_t weights_size,
+                              fastgrnn_params* p) {
+  const FASTGRNN_FLASH uint8_t* shift;
   block rest;
   fastgrnn_status status;
   unsigned sparse;
@@ -187,7 +199,7 @@ static int16_t saturate16(int32_t v) { return (int16_t)clip(v, -32768, 32767); }
 /* Q3.12 in -32768..32768 -> Q0.15 in 0..32768. */
 static int32_t sigmoid(int32_t x) {
   const int32_t a = x < 0 ? -x : x;
-  const uint16_t* t = fastgrnn_sigmoid_table + (a >> 9);
+  const FASTGRNN_FLASH uint16_t* t = fastgrnn_sigmoid_table + (a >> 9);
   const int32_t y = t[0] + round_shift(((int32_t)t[1] - t[0]) * (a & 511), 9);
   return x < 0 ? 32768 - y : y;
 }
@@ -224,8 +236,8 @@ static int32_t candidate(const fastgrnn_params* params, int32_t p) {
 
 /* Walks the rows of a matrix in order. */
 typedef struct {
-  const uint8_t* bitmap;
-  const int8_t* values;
+  const FASTGRNN_FLASH uint8_t* bitmap;
+  const FASTGRNN_FLASH int8_t* values;
   uint8_t mask; /* of the next weight's bit */
 } cursor;
 
@@ -276,7 +288,7 @@ void fastgrnn_step(const fastgrnn_params* params, const int8_t* x, int16_t* stat
   const int gated = params->cell == FASTGRNN_CELL_FASTGRNN;
   const int32_t bias_unit = INT32_C(1) << params->bias_shift;
   const int32_t one = INT32_C(32768) >> params->gate_shift;
-  const uint8_t* bias = params->bias;
+  const FASTGRNN_FLASH uint8_t* bias = params->bias;
   int16_t* const input = scratch;
   int16_t* const kernel_in = params->kernel_rank != 0 ? input + params->features : input;
   int16_t* const rest = input + params->features + params->kernel_rank;
@@ -296,7 +308,7 @@ void fastgrnn_step(const fastgrnn_params* params, const int8_t* x, int16_t* stat
   for (i = 0; i < params->units; ++i, bias += 2) {
     const int32_t p = next_row(kernel, &kernel_rows, kernel_in) +
                       next_row(recurrent_kernel, &recurrent_rows, recurrent_in);
-    const uint8_t* const candidate_bias = gated ? bias + 2 * params->units : bias;
+    const FASTGRNN_FLASH uint8_t* const candidate_bias = gated ? bias + 2 * params->units : bias;
     const int32_t c = candidate(params, p + read_i16(candidate_bias) * bias_unit);
     const int32_t z = gated ? gate(params, p + read_i16(bias) * bias_unit) : params->beta;
     const int32_t m = round_shift(params->zeta * (one - z) + (int32_t)params->nu, 16);

@@ -2,10 +2,10 @@
 #ifndef FASTGRNN_SIGMOID_TABLE_H_
 #define FASTGRNN_SIGMOID_TABLE_H_
 
-#include <stdint.h>
+#include "fastgrnn.h"
 
 /* sigmoid(k / 8) in Q0.15, 1.0 = 32768; the last two are pinned to 1.0. */
-static const uint16_t fastgrnn_sigmoid_table[66] = {
+static const FASTGRNN_FLASH uint16_t fastgrnn_sigmoid_table[66] = {
     16384, 17407, 18421, 19420, 20397, 21344, 22255, 23127, 23955, 24737, 25471,
     26155, 26790, 27377, 27917, 28411, 28862, 29272, 29644, 29979, 30282, 30555,
     30799, 31018, 31214, 31389, 31545, 31684, 31807, 31917, 32015, 32102, 32179,
