@@ -1,0 +1,241 @@
+"""Microcontrollers under emulators: how firmware is built for each, run, checked and measured."""
+
+import dataclasses
+import pathlib
+import re
+import shutil
+import subprocess
+from typing import NamedTuple
+
+import numpy as np
+
+FOLDER = pathlib.Path(__file__).parent
+KERNEL = FOLDER.parent
+
+_FLAGS = (
+    *("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror"),
+    *("-ffunction-sections", "-fdata-sections"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A chip.
+
+    Attributes:
+        name: as a person would say it.
+        toolchain: prefix of the compiler's tools.
+        flags: of the compiler and the linker, for this chip.
+        board: the C file that has its start, output and counter.
+        emulator: the command that runs it; the path of the firmware follows.
+        packages: Debian's packages of the toolchain and the emulator.
+        counts: what the counter counts, "instructions" or "cycles".
+        memory: bytes of RAM for the buffers of the cells.
+        data: bytes of flash for cells, sequences and expected bytes.
+    """
+
+    name: str
+    toolchain: str
+    flags: tuple
+    board: str
+    emulator: tuple
+    packages: tuple
+    counts: str = "instructions"
+    memory: int = 12000
+    data: int = 1000000
+
+    @property
+    def missing(self):
+        """The tools that are not installed."""
+        tools = (f"{self.toolchain}gcc", self.emulator[0])
+        return [tool for tool in tools if shutil.which(tool) is None]
+
+
+def _qemu(program, *machine, shift=7):
+    return (
+        *(program, "-M", *machine, "-nographic", "-monitor", "none", "-serial", "none"),
+        *("-semihosting-config", "enable=on,target=native"),
+        # Each instruction takes 2^shift ns of the board's time.
+        *("-icount", f"shift={shift}", "-kernel"),
+    )
+
+
+def _bare(specs, flash, ram):
+    """With a C library, but our own start and memory map."""
+    addresses = f"-Wl,--defsym=FLASH={flash:#x},--defsym=RAM={ram:#x}"
+    return (f"--specs={specs}", "-nostartfiles", f"-T{FOLDER / 'board.ld'}", addresses)
+
+
+def _cortex(core, machine, systick_hz, *flags, flash=0, ram=0x20000000):
+    return Target(
+        name=f"Cortex-{core.upper()}",
+        toolchain="arm-none-eabi-",
+        flags=(
+            *(f"-mcpu=cortex-{core}", "-mthumb", *flags, f"-DSYSTICK_HZ={systick_hz}"),
+            *_bare("nano.specs", flash, ram),
+        ),
+        board="arm.c",
+        emulator=_qemu("qemu-system-arm", machine),
+        packages=("gcc-arm-none-eabi", "libnewlib-arm-none-eabi", "qemu-system-arm"),
+    )
+
+
+TARGETS = (
+    _cortex("m0", "microbit", 16000000),
+    _cortex("m3", "mps2-an385", 25000000),
+    _cortex("m4", "mps2-an386", 25000000),
+    _cortex("m7", "mps2-an500", 25000000),
+    _cortex("m33", "mps2-an505", 20000000, flash=0x10000000, ram=0x38000000),
+    _cortex("m55", "mps3-an547", 32000000, "-mfloat-abi=hard"),  # "soft" would leave Helium out
+    Target(
+        name="RV32IMC",
+        toolchain="riscv64-unknown-elf-",
+        flags=(
+            *("-march=rv32imc", "-mabi=ilp32"),
+            *_bare("picolibc.specs", flash=0x80000000, ram=0x80100000),
+        ),
+        board="riscv.c",
+        emulator=_qemu("qemu-system-riscv32", "virt", "-bios", "none", shift=0),
+        packages=("gcc-riscv64-unknown-elf", "picolibc-riscv64-unknown-elf", "qemu-system-misc"),
+    ),
+    Target(
+        name="ATmega328P",
+        toolchain="avr-",
+        flags=(
+            *("-mmcu=atmega328p", "-Wl,--defsym=board_free_memory=_end"),
+            *("-std=gnu99", "-Wno-pedantic"),  # C99 has no __flash
+        ),
+        board="avr.c",
+        emulator=("simavr", "-m", "atmega328p", "-f", "16000000"),
+        packages=("gcc-avr", "avr-libc", "simavr"),
+        counts="cycles",
+        memory=1200,
+        data=24000,
+    ),
+)
+
+
+class Case(NamedTuple):
+    """A cell, sequences for it, and the bytes that they have to give.
+
+    Attributes:
+        options, weights: bytes, the two blocks.
+        x: int8 `(calls, timesteps, features)`: a sequence for each call of `fastgrnn_run()`.
+        state: int16 `(units,)`, before the first call.
+        y: int8 `(calls, ...)`, the output of each call.
+        next_state: int16 `(units,)`, after the last.
+        status: what `fastgrnn_init()` returns; if it is not 0, only the blocks are used.
+    """
+
+    options: bytes
+    weights: bytes
+    x: np.ndarray = np.empty((0, 0, 0), np.int8)
+    state: np.ndarray = np.empty(0, np.int16)
+    y: np.ndarray = np.empty((0, 0), np.int8)
+    next_state: np.ndarray = np.empty(0, np.int16)
+    status: int = 0
+
+    def data(self):
+        arrays = (self.state.astype("<i2"), self.x, self.y, self.next_state.astype("<i2"))
+        return self.options + self.weights + b"".join(array.tobytes() for array in arrays)
+
+
+class Measurement(NamedTuple):
+    """Of all calls of a case: `count` of the target's counter, and bytes of `stack`."""
+
+    count: int
+    stack: int
+
+
+def build(target, cases, folder, optimize="-Os"):
+    """Writes `cases.h` and the firmware into the folder; returns the firmware's path."""
+    folder = pathlib.Path(folder)
+    kernel, firmware = folder / "fastgrnn.o", folder / "firmware.elf"
+    (folder / "cases.h").write_text(_header(cases))
+    compiler = (
+        *(f"{target.toolchain}gcc", *_FLAGS, *target.flags, optimize),
+        *(f"-I{KERNEL / 'include'}", f"-I{FOLDER}", f"-I{folder}"),
+    )
+    _execute([*compiler, "-c", str(KERNEL / "src" / "fastgrnn.c"), "-o", str(kernel)])
+    _execute(
+        [
+            *(*compiler, f"-DMEMORY_SIZE={target.memory}", str(FOLDER / "firmware.c")),
+            *(str(FOLDER / target.board), str(kernel), "-o", str(firmware)),
+            *("-Wl,--gc-sections", f"-Wl,-Map={firmware.with_suffix('.map')}"),
+        ]
+    )
+    return firmware
+
+
+def kernel_size(firmware):
+    """Bytes of code and constants of the kernel in a firmware, of what the linker kept."""
+    linked = firmware.with_suffix(".map").read_text().partition("Linker script and memory map")[2]
+    sections = re.findall(r"^ \.\S+\s+0x\w+\s+0x(\w+) \S*/fastgrnn\.o$", linked, re.MULTILINE)
+    return sum(int(size, 16) for size in sections)
+
+
+def run(target, firmware):
+    """Runs a firmware; returns a `Measurement` for each of its cases.
+
+    Raises:
+        RuntimeError: with what the firmware said, if a byte is wrong or it did not end well.
+        subprocess.TimeoutExpired: if it did not end in two minutes.
+    """
+    output = _execute([*target.emulator, str(firmware)], timeout=120)
+    # simavr colours what the serial port says, and shows the end of a line as a point.
+    lines = [line.rstrip(".") for line in re.sub(r"\x1b\[\d*m", "", output).splitlines()]
+    if "passed" not in lines:
+        raise RuntimeError("\n".join([f"{target.name}: {firmware} failed:", *lines]))
+    results = (re.fullmatch(r"\d+ (\d+) (\d+)", line) for line in lines)
+    return [Measurement(*map(int, result.groups())) for result in results if result]
+
+
+def check(target, cases, folder, optimize="-Os"):
+    """Builds and runs the cases, in as many firmwares as they need; a `Measurement` for each."""
+    measurements, batch, room = [], [], target.data
+    for case in [*cases, None]:
+        if batch and (case is None or len(case.data()) > room):
+            measurements += run(target, build(target, batch, folder, optimize))
+            batch, room = [], target.data
+        if case is not None:
+            batch.append(case)
+            room -= len(case.data())
+    return measurements
+
+
+def _execute(command, timeout=None):
+    result = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{result.stdout}")
+    return result.stdout
+
+
+def _header(cases):
+    arrays, rows = [], []
+    for i, case in enumerate(cases):
+        # A block needs no alignment: it gets all that there are.
+        data = bytes(i % 4) + case.data()
+        calls, timesteps, features = case.x.shape
+        sizes = (len(case.options), len(case.weights), len(case.state), features, calls, timesteps)
+        arrays.append(
+            f"static const FASTGRNN_FLASH uint8_t data_{i}[] __attribute__((aligned(4))) = {{"
+            + ",".join(map(str, data))
+            + "};\n"
+        )
+        numbers = (*sizes, case.y[:1].size, case.status)
+        rows.append(f"    {{data_{i} + {i % 4}, {', '.join(map(str, numbers))}}},\n")
+    return (
+        "".join(arrays)
+        + f"enum {{ CASES = {len(cases)} }};\n"
+        + "static const FASTGRNN_FLASH test_case cases[CASES] = {\n"
+        + "".join(rows)
+        + "};\n"
+    )

@@ -1,0 +1,174 @@
+"""Every microcontroller, under its emulator, gives the bytes of the NumPy integer model."""
+
+import itertools
+import os
+
+import hapt
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from kernel import STATUSES
+from random_cells import Shape, extremes, float_cell, integer_cell, integer_cells, sequences
+
+from keras_fastgrnn.export import options, reference
+from keras_fastgrnn.export.calibrate import calibrate
+from keras_fastgrnn.export.quantize import affine_int8, quantize
+from keras_fastgrnn.micro.targets import TARGETS, Case, build, check, run
+
+FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")
+ALL_FLAGS = [
+    dict(zip(FLAGS, values, strict=True)) for values in itertools.product((False, True), repeat=4)
+]
+SMALL = Shape(timesteps=128, density=0.5)
+
+
+@pytest.fixture(params=TARGETS, ids=lambda target: target.name)
+def target(request):
+    target = request.param
+    if target.missing:
+        message = (
+            f"{target.name}: {' and '.join(target.missing)} not found; "
+            f"in Debian: apt-get install {' '.join(target.packages)}"
+        )
+        # Set by CI, where a skipped chip would look like one that works.
+        if "KERAS_FASTGRNN_REQUIRE_TARGETS" in os.environ:
+            pytest.fail(message)
+        pytest.skip(message)
+    return target
+
+
+def case(cell, x, state=None, **flags):
+    """A cell, int8 `x (calls, timesteps, features)`, and what the integer model makes of them."""
+    state = start = np.zeros(cell.units, np.int16) if state is None else state
+    order = {name: value for name, value in flags.items() if name != "stateful"}
+    y = []
+    for sequence in x:
+        before = state[None] if flags.get("stateful") else None
+        outputs, states = reference.run(cell, sequence[None], before, **order)
+        y.append(outputs[0])
+        state = states[0]
+    return Case(*options.pack(cell, **flags), x, start, np.stack(y), state)
+
+
+def largest(target, small, large):
+    """A size for the one chip that has 2 KB of RAM, and for the others."""
+    return small if target.memory < 2048 else large
+
+
+def quantized_cases(target):
+    """Each pair of nonlinearities, at every kind of rank, density and flags."""
+    pairs = itertools.product(reference.ACTIVATIONS, (None, *reference.ACTIVATIONS))
+    ranks = itertools.cycle([(2, 8), (0, 0), (0, 5), (3, 0)])
+    densities = itertools.cycle([0.5, 1.0, 0.2, 0.9, 0.0])
+    for i, (activation, gate) in enumerate(pairs):
+        kernel_rank, recurrent_rank = next(ranks)
+        shape = Shape(
+            units=largest(target, 4 + i % 13, 1 + i * 2),
+            features=1 + i % largest(target, 7, 35),
+            kernel_rank=kernel_rank,
+            recurrent_rank=recurrent_rank,
+            density=next(densities),
+            activation=activation,
+            recurrent_activation=gate,
+            timesteps=5,
+            seed=i,
+        )
+        cell, _, input, _ = integer_cell(shape)
+        yield case(cell, input.quantize(sequences(shape, 3)), **ALL_FLAGS[i % 16])
+
+
+def extreme_cases(target):
+    """Cells with every field, weight, state and input at its ends."""
+    cells = []
+
+    @settings(max_examples=16, phases=[Phase.generate], database=None)
+    @given(integer_cells(most_dim=largest(target, 9, 40)))
+    def draw(cell):
+        cells.append(cell)
+
+    draw()
+    for i, cell in enumerate(cells):
+        rng = np.random.default_rng(i)
+        x = extremes(rng, np.int8, (2, 3, cell.features))
+        yield case(cell, x, extremes(rng, np.int16, cell.units), **ALL_FLAGS[15 - i % 16])
+
+
+def whole_sequences(target, x=None):
+    """Float `x (n, 128, 3)` through the cell that is small enough for every chip."""
+    x = sequences(SMALL) if x is None else x
+    input = affine_int8(x.min(), x.max())
+    ranges, states = calibrate(float_cell(SMALL), x)
+    output = affine_int8(states.min(), states.max())
+    cell = quantize(float_cell(SMALL), ranges, input=input, output=output)
+    x = input.quantize(x)
+    # Step by step with its state kept, against the whole window at once.
+    whole, _ = reference.run(cell, x[:1], return_sequences=True)
+    yield case(cell, x[0][:, None], stateful=True)._replace(y=whole[0])
+    if target.memory < 2048:  # neither its memory nor its counter holds a window
+        yield case(cell, x.reshape(-1, 32, 3), stateful=True)
+    else:
+        yield case(cell, x)
+        yield case(cell, x, return_sequences=True)
+
+
+def bad_cases():
+    def blocks(**shape):
+        return options.pack(integer_cell(Shape(**shape))[0])
+
+    good, weights = blocks()
+    sparse, bitmap = blocks(units=3, features=3, kernel_rank=0, density=0.3, seed=1)
+    assert sparse[5] & 2, "the kernel is sparse"
+    changes = {
+        "ERROR_OPTIONS_SIZE": [(good[:-1], weights), (good + b"\0", weights), (b"", weights)],
+        "ERROR_VERSION": [(b"\2" + good[1:], weights), (b"\2", weights)],
+        "ERROR_OPTIONS": [(good[:4] + b"\x10" + good[5:], weights)],  # the flags
+        "ERROR_WEIGHTS_SIZE": [(good, weights[:-1]), (good, weights + b"\0"), (good, b"")],
+        "ERROR_WEIGHTS": [(sparse, bitmap[:1] + bytes([bitmap[1] | 2]) + bitmap[2:])],  # bit 9 of 9
+    }
+    for status, pairs in changes.items():
+        for pair in pairs:
+            yield Case(*pair, status=STATUSES.index(status))
+
+
+def test_same_bytes(target, tmp_path):
+    check(target, [*quantized_cases(target), *extreme_cases(target), *bad_cases()], tmp_path)
+
+
+def test_recorded_windows(target, tmp_path):
+    try:
+        x, _, users = hapt.load()
+    except ValueError as error:
+        pytest.skip(str(error))
+    x = x[np.isin(users, hapt.TEST_USERS)][::600]
+    assert len(x) == 6
+    check(target, whole_sequences(target, x), tmp_path)
+
+
+def test_measures_the_same_again(target, tmp_path):
+    firmware = build(target, list(whole_sequences(target)), tmp_path)
+    assert run(target, firmware) == run(target, firmware)
+
+
+def wrong(array):
+    array = array.copy()
+    array.flat[-1] ^= 256 if array.dtype == np.int16 else 1
+    return array
+
+
+def test_says_what_is_wrong(target, tmp_path):
+    good = next(whole_sequences(target))
+    bad = [
+        good._replace(y=wrong(good.y)),
+        good._replace(next_state=wrong(good.next_state)),
+        good._replace(status=3),
+        good._replace(options=b"\2" + good.options[1:]),
+    ]
+    with pytest.raises(RuntimeError) as error:
+        check(target, bad, tmp_path)
+    for complaint in (
+        "case 0: byte 15 of y is ",
+        "case 1: byte 31 of the last state is ",
+        "case 2: byte 0 of the status is 0, expected 3",
+        "case 3: byte 0 of the status is 2, expected 0",
+    ):
+        assert complaint in str(error.value)
