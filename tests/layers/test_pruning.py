@@ -393,6 +393,7 @@ def test_model_past_its_schedule_is_pruned_at_once():
 
 
 def test_each_matrix_of_each_cell_has_its_own_sparsity():
+    keras.utils.clear_session()  # else the StackedRNNCells below is numbered after other tests'
     shared = FastGRNN(4, name="shared")
 
     def branch(name):
