@@ -42,6 +42,13 @@ class Operator:
     options: bytes = None
     weights: bytes = None
 
+    def integer_states(self, x):
+        """int8 `x (n, timesteps, features)` -> the int16 states `(n, timesteps, units)`, in the
+        order in which the cell reads the steps; of a stateful one the sequences are one stream."""
+        x = self.recurrent.read(x)
+        stream = x.reshape(1, -1, x.shape[2]) if self.recurrent.stateful else x
+        return reference.states(self.integer_cell, stream).reshape(*x.shape[:2], self.cell.units)
+
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
@@ -125,10 +132,9 @@ def conversion(
     operators = []
 
     def run_float(recurrent, x):
-        cell = fold(recurrent.cell, recurrent.name)
-        x = np.asarray(x)
-        ranges, y = _run_float(recurrent, cell, x, streaming)
-        if (recurrent.stateful or streaming) and ranges.state > HEADROOM * ranges.early_state:
+        operator = _run_float(recurrent, x, streaming)
+        recurrent, ranges = operator.recurrent, operator.ranges
+        if recurrent.stateful and ranges.state > HEADROOM * ranges.early_state:
             warnings.warn(
                 f"Layer '{recurrent.name}': its state was still growing at the end of the "
                 f"representative stream ({ranges.early_state:g} in the first half, then "
@@ -136,8 +142,8 @@ def conversion(
                 "to time, or give a longer stream.",
                 stacklevel=2,
             )
-        operators.append(Operator(recurrent, cell, ranges, x, y))
-        return _tensor(y)
+        operators.append(operator)
+        return _tensor(operator.y)
 
     outputs = [np.asarray(y) for y in walk(model, [_tensor(x) for x in inputs], run_float)]
 
@@ -182,11 +188,11 @@ def conversion(
                 return_sequences=recurrent.return_sequences,
                 go_backwards=recurrent.go_backwards,
                 reverse_output=recurrent.reverse_output,
-                stateful=recurrent.stateful or streaming,
+                stateful=recurrent.stateful,
             )
         except ValueError as error:
             raise ValueError(f"Layer '{recurrent.name}': {error}") from error
-        _warn_if_saturated(operator, streaming)
+        _warn_if_saturated(operator)
         flatbuffer.add_recurrent(tflite, x, y, operator.options, operator.weights)
 
     graph.inputs = list(graph.inputs[: len(inputs)])
@@ -210,21 +216,9 @@ def conversion(
     return Conversion(data, loop_free_bytes, operators, inputs, outputs)
 
 
-def _as_read(recurrent, x, streaming):
-    """`x (n, timesteps, features)` as sequences, in the order in which the cell reads the steps.
-
-    With `streaming`, the n samples of one time step are the steps of one stream.
-    """
-    x = x.reshape(1, *x.shape[::2]) if streaming else x
-    return x[:, ::-1] if recurrent.go_backwards else x
-
-
-def _warn_if_saturated(operator, streaming):
+def _warn_if_saturated(operator):
     """Says so if the integer state meets its limit on the representative sequences."""
-    x = operator.input.quantize(_as_read(operator.recurrent, operator.x, streaming))
-    if operator.recurrent.stateful:
-        x = x.reshape(1, -1, x.shape[-1])
-    states = reference.states(operator.integer_cell, x)
+    states = operator.integer_states(operator.input.quantize(operator.x))
     saturated = np.mean(np.abs(states.astype(np.int32)) >= 32767)
     if saturated > 0:
         warnings.warn(
@@ -234,18 +228,18 @@ def _warn_if_saturated(operator, streaming):
         )
 
 
-def _run_float(recurrent, cell, x, streaming=False):
-    """Runs a float cell as the layer would, on `x (n, timesteps, features)`."""
+def _run_float(recurrent, x, streaming):
+    """Runs a float cell as the layer would, on `x (n, timesteps, features)`: an `Operator`.
+
+    Streaming makes every layer stateful: its n samples of one time step are one stream.
+    """
+    recurrent = dataclasses.replace(recurrent, stateful=recurrent.stateful or streaming)
+    cell, x = fold(recurrent.cell, recurrent.name), np.asarray(x)
     try:
-        ranges, y = calibrate(cell, _as_read(recurrent, x, streaming), stateful=recurrent.stateful)
+        ranges, states = calibrate(cell, recurrent.read(x), stateful=recurrent.stateful)
     except ValueError as error:
         raise ValueError(f"Layer '{recurrent.name}': {error}") from error
-    y = y.astype(np.float32)
-    if streaming:
-        y = y.reshape(-1, 1, cell.units)
-    if not recurrent.return_sequences:
-        return ranges, y[:, -1]
-    return ranges, y[:, ::-1] if recurrent.reverse_output else y
+    return Operator(recurrent, cell, ranges, x, recurrent.write(states.astype(np.float32)))
 
 
 def _representative_arrays(inputs, dataset):
@@ -318,8 +312,7 @@ def _check_streaming(model, inputs):
                     f"Layer '{recurrent.name}' reads its sequence backwards (go_backwards or "
                     "Bidirectional), which streaming can not do."
                 )
-            cell = fold(recurrent.cell, recurrent.name)
-            return _tensor(_run_float(recurrent, cell, np.asarray(x), streaming)[1])
+            return _tensor(_run_float(recurrent, x, streaming).y)
 
         walk(model, [_tensor(x) for x in x], run_float, visit)
 

@@ -28,6 +28,16 @@ class Recurrent:
     stateful: bool
     reverse_output: bool = False
 
+    def read(self, x):
+        """`(n, timesteps, features)` in the order in which the cell reads the steps."""
+        return x[:, ::-1] if self.go_backwards else x
+
+    def write(self, states):
+        """The layer's output, of the states `(n, timesteps, units)` in that order."""
+        if not self.return_sequences:
+            return states[:, -1]
+        return states[:, ::-1] if self.reverse_output else states
+
 
 def walk(model, inputs, recurrent, visit=None):
     """Runs a model at inference, operation by operation.

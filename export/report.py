@@ -8,7 +8,6 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export import reference
-from keras_fastgrnn.export.options import unpack
 from keras_fastgrnn.export.quantize import Affine
 
 _TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if name.isupper()}
@@ -137,16 +136,8 @@ def integer_run(conversion):
 
     for i, operator in enumerate(conversion.operators):
         x = np.stack([run(sample)[n_outputs + i] for sample in range(n)])
-        cell, flags = unpack(operator.options, operator.weights)
-        stateful = flags.pop("stateful")
-        if stateful:  # one stream
-            flags["return_sequences"] = True
-            y, _ = reference.run(cell, x.reshape(1, -1, x.shape[-1]), **flags)
-            y = y.reshape(n, -1, cell.units)
-            y = y if operator.recurrent.return_sequences else y[:, -1]
-        else:
-            y, _ = reference.run(cell, x, **flags)
-        known.append(y)
+        y = operator.recurrent.write(operator.integer_states(x))
+        known.append(reference.output(operator.integer_cell, y))
     results = [run(sample)[:n_outputs] for sample in range(n)]
     return known[len(conversion.inputs) :], [
         (np.stack(column), Affine(*detail["quantization"]))
