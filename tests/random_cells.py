@@ -11,6 +11,15 @@ from keras_fastgrnn.export.options import FIELDS, MAX_MIX
 from keras_fastgrnn.export.quantize import affine_int8, quantize
 from keras_fastgrnn.export.reference import ACTIVATIONS, IntegerCell, Matrix
 
+# The nonlinearities, written once more for the tests.
+FLOAT = {
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "relu": lambda x: np.maximum(x, 0),
+    "quant_tanh": lambda x: np.clip(x, -1, 1),
+    "quant_sigmoid": lambda x: np.clip((x + 1) / 2, 0, 1),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Shape:

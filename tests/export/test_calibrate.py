@@ -2,18 +2,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from random_cells import Shape, float_cell, sequences
+from random_cells import FLOAT, Shape, float_cell, sequences
 
 from keras_fastgrnn.export.calibrate import calibrate
 from keras_fastgrnn.export.reference import ACTIVATIONS
-
-FLOAT = {
-    "tanh": np.tanh,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "relu": lambda x: np.maximum(x, 0),
-    "quant_tanh": lambda x: np.clip(x, -1, 1),
-    "quant_sigmoid": lambda x: np.clip((x + 1) / 2, 0, 1),
-}
 
 
 def run_one(cell, x):

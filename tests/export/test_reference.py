@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from random_cells import (
+    FLOAT,
     Shape,
     dequantized,
     extremes,
@@ -20,13 +21,6 @@ from keras_fastgrnn.export import reference
 from keras_fastgrnn.export.calibrate import calibrate
 from keras_fastgrnn.export.options import MAX_DIM, MAX_MIX, pack
 
-FLOAT = {
-    "tanh": np.tanh,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "relu": lambda x: np.maximum(x, 0),
-    "quant_tanh": lambda x: np.clip(x, -1, 1),
-    "quant_sigmoid": lambda x: np.clip((x + 1) / 2, 0, 1),
-}
 SLOPE = {"tanh": 1, "sigmoid": 0.25, "relu": 1, "quant_tanh": 1, "quant_sigmoid": 0.5}
 # Largest error of a nonlinearity: what sigmoid_table.py states for the table and half a step of
 # Q0.15, twice for tanh = 2 sigmoid - 1; the others are exact, but a candidate of 1.0 is 32767.
