@@ -9,14 +9,13 @@ import importlib.metadata
 import json
 import pathlib
 import platform
-import sys
 import time
 
 import activity_recognition as example
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
@@ -80,14 +79,7 @@ def step_ms(units, timesteps, features, batch_size, steps=60):
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
-    logging.set_verbosity(logging.ERROR)
-    tf.get_logger().setLevel("ERROR")
-    try:
-        data = example.load(flags.FLAGS.data_dir)
-    except ValueError as error:
-        sys.exit(str(error))
+    data = example.start(argv)
     seeds = [one_seed(seed, flags.FLAGS.epochs, *data) for seed in SEEDS]
     print("training steps")
     # The paper's largest FastGRNN of Table 11 on Google-12, and the example's.

@@ -263,15 +263,20 @@ def picture(history, counts, path):
     figure.savefig(path, dpi=120)
 
 
-def main(argv):
+def start(argv):
+    """The data, for a command that takes flags alone; ends it with one line if there is none."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown argument {argv[1]!r}.")
     logging.set_verbosity(logging.ERROR)
     tf.get_logger().setLevel("ERROR")
     try:
-        train_data, validation, test = load(_DATA_DIR.value)
+        return load(_DATA_DIR.value)
     except ValueError as error:
         sys.exit(str(error))
+
+
+def main(argv):
+    train_data, validation, test = start(argv)
     output_dir = pathlib.Path(_OUTPUT_DIR.value)
     output_dir.mkdir(parents=True, exist_ok=True)
 
