@@ -6,9 +6,15 @@ import numpy as np
 
 from keras_fastgrnn.export.reference import ACTIVATIONS, IntegerCell, Matrix
 
-VERSION = 1
+VERSION = 2
 MAX_DIM = 511  # of units, features and ranks: docs/numerics.md, "No overflow"
+MAX_PAIRS = 255  # columns of a matrix in pairs
 MAX_MIX = 0x7FFF7FFF  # what rounds to 32767 in the upper half of an int32
+
+DENSE, BITMAP, PAIRS = range(3)  # how a matrix is stored
+
+# The density below which pairs are faster than dense.
+FAST_DENSITY = 0.25
 
 # The options block in its order, little-endian: name, struct code, least, most.
 FIELDS = (
@@ -17,7 +23,7 @@ FIELDS = (
     ("activation", "B", 0, len(ACTIVATIONS) - 1),
     ("recurrent_activation", "B", 0, len(ACTIVATIONS) - 1),
     ("flags", "B", 0, 15),
-    ("sparse", "B", 0, 15),
+    ("encodings", "B", 0, 0b10101010),
     ("units", "H", 1, MAX_DIM),
     ("features", "H", 1, MAX_DIM),
     ("kernel_rank", "H", 0, MAX_DIM),
@@ -61,12 +67,22 @@ _SCALARS = (
 )
 
 
-def pack(cell, *, return_sequences=False, go_backwards=False, reverse_output=False, stateful=False):
+def pack(
+    cell,
+    *,
+    return_sequences=False,
+    go_backwards=False,
+    reverse_output=False,
+    stateful=False,
+    optimize="size",
+):
     """Writes a cell.
 
     Args:
         cell: `IntegerCell`.
         return_sequences, go_backwards, reverse_output, stateful: booleans, for the kernel's run.
+        optimize: `"size"`: each matrix takes its smallest encoding. `"speed"`: pairs where few
+            weights are nonzero, else dense.
 
     Returns:
         `(options, weights)`: bytes.
@@ -82,7 +98,7 @@ def pack(cell, *, return_sequences=False, go_backwards=False, reverse_output=Fal
         "activation": ACTIVATIONS.index(cell.activation),
         "recurrent_activation": ACTIVATIONS.index(cell.recurrent_activation) if gated else 0,
         "flags": sum(bool(flag) << i for i, flag in enumerate(flags)),
-        "sparse": 0,
+        "encodings": 0,
         "units": cell.units,
         "features": cell.features,
         "kernel_rank": _rank(cell.kernel),
@@ -94,8 +110,8 @@ def pack(cell, *, return_sequences=False, go_backwards=False, reverse_output=Fal
     for i, (name, matrix) in enumerate(zip(_SHIFTS, matrices, strict=True)):
         fields[name] = 0 if matrix is None else matrix.shift
         if matrix is not None:
-            is_sparse, data = _pack_matrix(matrix.values)
-            fields["sparse"] |= is_sparse << i
+            encoding, data = _pack_matrix(matrix.values, optimize)
+            fields["encodings"] |= encoding << 2 * i
             weights += data
     _check(fields, "Change the layer.")
     options = _OPTIONS.pack(*(fields[name] for name, *_ in FIELDS))
@@ -136,15 +152,25 @@ def unpack(options, weights):
         return np.frombuffer(weights[position - size : position], dtype)
 
     def matrix(i, rows, cols):
-        size = rows * cols
-        if fields["sparse"] >> i & 1:
+        size, encoding = rows * cols, fields["encodings"] >> 2 * i & 3
+        if encoding == DENSE:
+            values = read(size)
+        elif encoding == BITMAP:
             bits = np.unpackbits(read(-(-size // 8), np.uint8), bitorder="little").astype(bool)
             if bits[size:].any():
                 raise ValueError(f"A bitmap has bits set past its {size} weights. {damaged}")
             values = np.zeros(size, np.int8)
             values[bits[:size]] = read(int(bits.sum()))
         else:
-            values = read(size)
+            values = np.zeros((rows, cols), np.int8)
+            for row, count in enumerate(read(rows, np.uint8).tolist()):
+                pairs = read(2 * count).reshape(count, 2)
+                index = pairs[:, 0].astype(np.uint8)
+                if (index >= cols).any() or (np.diff(index.astype(int)) <= 0).any():
+                    raise ValueError(
+                        f"The columns of row {row} do not ascend below {cols}. {damaged}"
+                    )
+                values[row, index] = pairs[:, 1]
         return Matrix(values.reshape(rows, cols), fields[_SHIFTS[i]])
 
     def matrices(i, inputs, rank):
@@ -187,23 +213,39 @@ def _check(fields, advice):
     else:
         require("beta", 0, 0)
     require("gate_shift", 0, 15 - fields["fraction_bits"] if gate == "relu" else 0)
-    for i, rank in ((0, "kernel_rank"), (2, "recurrent_rank")):
+    for i, rank, inputs in ((0, "kernel_rank", "features"), (2, "recurrent_rank", "units")):
+        encodings = [fields["encodings"] >> 2 * j & 3 for j in (i, i + 1)]
+        cols = [fields[inputs], fields[rank] or fields[inputs]]
         if fields[rank] == 0:
             require(_SHIFTS[i], 0, 0)
-            if fields["sparse"] >> i & 1:
-                raise ValueError(f"Bit {i} of sparse is set, but {rank} is 0. {advice}")
+            cols[0] = -1 if encodings[0] else 0
+        for encoding, most in zip(encodings, cols, strict=True):
+            if encoding > PAIRS or most < 0 or (encoding == PAIRS and most > MAX_PAIRS):
+                raise ValueError(
+                    f"encodings is {fields['encodings']:#x}, which is not for {rank}={fields[rank]}"
+                    f" and {inputs}={fields[inputs]}. {advice}"
+                )
     # zeta (1 - z) + nu, rounded to its upper half, is at most 32767.
     one_minus_z = 65536 if gate in ("tanh", "quant_tanh") else 32768 >> fields["gate_shift"]
     require("zeta", 0, MAX_MIX // one_minus_z)
     require("nu", 0, MAX_MIX - fields["zeta"] * one_minus_z)
 
 
-def _pack_matrix(values):
-    """Returns `(is_sparse, bytes)`, by the smaller encoding; dense if they are equal."""
-    flat = values.ravel()
-    nonzero = flat != 0
-    sparse = np.packbits(nonzero, bitorder="little").tobytes() + flat[nonzero].tobytes()
-    return (True, sparse) if len(sparse) < flat.size else (False, flat.tobytes())
+def _pack_matrix(values, optimize):
+    """Returns `(encoding, bytes)`."""
+    nonzero = values != 0
+    encoded = {DENSE: values.tobytes()}
+    encoded[BITMAP] = np.packbits(nonzero, bitorder="little").tobytes() + values[nonzero].tobytes()
+    if values.shape[1] <= MAX_PAIRS:
+        pairs = np.stack([nonzero.nonzero()[1], values[nonzero]], axis=1)
+        counts = nonzero.sum(axis=1)
+        encoded[PAIRS] = counts.astype(np.uint8).tobytes() + pairs.astype(np.uint8).tobytes()
+    if optimize == "speed":
+        fast = PAIRS in encoded and nonzero.mean() <= FAST_DENSITY
+        encoding = PAIRS if fast else DENSE
+    else:
+        encoding = min(encoded, key=lambda encoding: len(encoded[encoding]))
+    return encoding, encoded[encoding]
 
 
 def _rank(matrices):

@@ -14,7 +14,7 @@ from keras_fastgrnn.micro.flatbuffer_schema import fail
 
 FASTGRNN = "CUSTOM:FASTGRNN"
 
-_OPTIONS_SIZE, _VERSION, _RETURN_SEQUENCES = 36, 1, 1  # of FASTGRNN, docs/format.md
+_OPTIONS_SIZE, _VERSION, _RETURN_SEQUENCES = 36, 2, 1  # of FASTGRNN, docs/format.md
 
 
 class Rule(NamedTuple):

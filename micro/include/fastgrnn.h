@@ -18,12 +18,18 @@
 #define FASTGRNN_FLASH
 #endif
 
+/* The linkage of the functions: `static inline` where they are included in the one file that calls
+ * them, so that a compiler can fit them to a cell. */
+#ifndef FASTGRNN_API
+#define FASTGRNN_API
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /* Version of the options block this kernel reads; any other is refused. */
-#define FASTGRNN_VERSION 1
+#define FASTGRNN_VERSION 2
 #define FASTGRNN_OPTIONS_SIZE 36
 
 /* The largest units, features or rank: keeps every int32 accumulator from overflowing
@@ -36,7 +42,7 @@ typedef enum {
   FASTGRNN_ERROR_VERSION,      /* written for another FASTGRNN_VERSION */
   FASTGRNN_ERROR_OPTIONS,      /* a field is out of its range */
   FASTGRNN_ERROR_WEIGHTS_SIZE, /* the weights block is shorter or longer than the options say */
-  FASTGRNN_ERROR_WEIGHTS       /* a bitmap has bits set past its last weight */
+  FASTGRNN_ERROR_WEIGHTS       /* a bitmap or an index goes beyond its matrix */
 } fastgrnn_status;
 
 typedef enum { FASTGRNN_CELL_FASTRNN = 0, FASTGRNN_CELL_FASTGRNN = 1 } fastgrnn_cell;
@@ -55,14 +61,27 @@ typedef enum {
 #define FASTGRNN_REVERSE_OUTPUT 4u   /* write the outputs from the last place to the first */
 #define FASTGRNN_STATEFUL 8u         /* keep the state from one sequence to the next */
 
+/* How a matrix is stored. */
+typedef enum {
+  FASTGRNN_DENSE = 0,
+  FASTGRNN_BITMAP = 1, /* the smallest, unless most weights are nonzero or very few are */
+  FASTGRNN_PAIRS = 2   /* the fastest if few are nonzero */
+} fastgrnn_encoding;
+
+/* The most columns of a matrix in pairs. */
+#define FASTGRNN_MAX_PAIRS 255
+
 /* One int8 matrix, applied as out[rows] = matrix[rows][cols] * in[cols]. */
 typedef struct {
-  /* One bit a weight, row by row, lowest bit first; NULL if dense. */
-  const FASTGRNN_FLASH uint8_t* bitmap;
-  /* The weights, row by row; of a sparse matrix its nonzeros alone. */
+  /* FASTGRNN_DENSE: NULL. FASTGRNN_BITMAP: one bit a weight, row by row, lowest bit first.
+   * FASTGRNN_PAIRS: the count of nonzeros of each row. */
+  const FASTGRNN_FLASH uint8_t* index;
+  /* Row by row: the weights, the nonzero weights, or pairs of a uint8 column, ascending in each
+   * row, and its weight. */
   const FASTGRNN_FLASH int8_t* values;
   uint16_t rows, cols;
   uint8_t shift; /* right shift of the int32 sum */
+  uint8_t encoding;
 } fastgrnn_matrix;
 
 /* A cell, read-only after fastgrnn_init(). It points into the weights block, which is not copied
@@ -86,34 +105,35 @@ typedef struct {
  * options: options_size bytes, read during the call only; on AVR in program memory.
  * weights: weights_size bytes, kept by reference; on AVR in program memory.
  * params: written; meaningful only if FASTGRNN_OK is returned. */
-fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t options_size,
-                              const FASTGRNN_FLASH uint8_t* weights, size_t weights_size,
-                              fastgrnn_params* params);
+FASTGRNN_API fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options,
+                                           size_t options_size,
+                                           const FASTGRNN_FLASH uint8_t* weights,
+                                           size_t weights_size, fastgrnn_params* params);
 
 /* A sentence for a status, in static storage. */
-const char* fastgrnn_status_string(fastgrnn_status status);
+FASTGRNN_API const char* fastgrnn_status_string(fastgrnn_status status);
 
 /* int16 elements of scratch memory that fastgrnn_step() and fastgrnn_run() need. */
-size_t fastgrnn_scratch_size(const fastgrnn_params* params);
+FASTGRNN_API size_t fastgrnn_scratch_size(const fastgrnn_params* params);
 
 /* One time step. No two of the buffers may overlap.
  *
  * x: features int8 values in the scale and zero point the cell was exported for.
  * state: units int16 values, updated in place; all zero at the start of a sequence.
  * scratch: fastgrnn_scratch_size() int16 values, of no meaning before and after. */
-void fastgrnn_step(const fastgrnn_params* params, const int8_t* x, int16_t* state,
-                   int16_t* scratch);
+FASTGRNN_API void fastgrnn_step(const fastgrnn_params* params, const int8_t* x, int16_t* state,
+                                int16_t* scratch);
 
 /* The state as the int8 output of a layer: units values in the output's scale and zero point. */
-void fastgrnn_output(const fastgrnn_params* params, const int16_t* state, int8_t* y);
+FASTGRNN_API void fastgrnn_output(const fastgrnn_params* params, const int16_t* state, int8_t* y);
 
 /* A whole sequence, as the flags of the cell say. No two of the buffers may overlap.
  *
  * x: timesteps * features values. timesteps may be 0.
  * state: as in fastgrnn_step(); cleared first unless the cell is FASTGRNN_STATEFUL.
  * y: timesteps * units values with FASTGRNN_RETURN_SEQUENCES, else the units of the last state. */
-void fastgrnn_run(const fastgrnn_params* params, const int8_t* x, size_t timesteps, int16_t* state,
-                  int16_t* scratch, int8_t* y);
+FASTGRNN_API void fastgrnn_run(const fastgrnn_params* params, const int8_t* x, size_t timesteps,
+                               int16_t* state, int16_t* scratch, int8_t* y);
 
 #ifdef __cplusplus
 }

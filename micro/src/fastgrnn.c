@@ -2,6 +2,7 @@
  * weights, state and input, once fastgrnn_init() has accepted the options. */
 #include "fastgrnn.h"
 
+#include "matrix.h"
 #include "sigmoid_table.h"
 
 #ifdef __AVR__
@@ -47,65 +48,88 @@ static const FASTGRNN_FLASH uint8_t* take(block* b, uint32_t size) {
   return start;
 }
 
-static fastgrnn_status init_matrix(fastgrnn_matrix* m, block* weights, int is_sparse, unsigned rows,
-                                   unsigned cols, uint8_t shift) {
-  const uint32_t size = (uint32_t)rows * cols;
-  uint32_t count = size;
-  const FASTGRNN_FLASH uint8_t* values;
-  m->bitmap = NULL;
-  m->rows = (uint16_t)rows;
-  m->cols = (uint16_t)cols;
-  m->shift = shift;
-  if (is_sparse) {
-    uint32_t i;
-    m->bitmap = take(weights, (size + 7) / 8);
-    if (m->bitmap == NULL) return FASTGRNN_ERROR_WEIGHTS_SIZE;
-    if (size % 8 != 0 && (m->bitmap[size / 8] >> (size % 8)) != 0) return FASTGRNN_ERROR_WEIGHTS;
-    count = 0;
-    for (i = 0; i < size; ++i) count += ((unsigned)m->bitmap[i / 8] >> (i % 8)) & 1u;
+static fastgrnn_status init_bitmap(fastgrnn_matrix* m, block* weights, uint32_t size) {
+  uint32_t i, count = 0;
+  m->index = take(weights, (size + 7) / 8);
+  if (m->index == NULL) return FASTGRNN_ERROR_WEIGHTS_SIZE;
+  if (size % 8 != 0 && (m->index[size / 8] >> (size % 8)) != 0) return FASTGRNN_ERROR_WEIGHTS;
+  for (i = 0; i < size; ++i) count += ((unsigned)m->index[i / 8] >> (i % 8)) & 1u;
+  m->values = (const FASTGRNN_FLASH int8_t*)take(weights, count);
+  return m->values == NULL ? FASTGRNN_ERROR_WEIGHTS_SIZE : FASTGRNN_OK;
+}
+
+static fastgrnn_status init_pairs(fastgrnn_matrix* m, block* weights) {
+  unsigned row, i;
+  m->index = take(weights, m->rows);
+  m->values = (const FASTGRNN_FLASH int8_t*)weights->position;
+  if (m->index == NULL) return FASTGRNN_ERROR_WEIGHTS_SIZE;
+  for (row = 0; row < m->rows; ++row) {
+    const FASTGRNN_FLASH uint8_t* const pairs = take(weights, 2u * m->index[row]);
+    unsigned least = 0; /* of the next index: they ascend */
+    if (pairs == NULL) return FASTGRNN_ERROR_WEIGHTS_SIZE;
+    for (i = 0; i < m->index[row]; ++i) {
+      if (pairs[2 * i] < least || pairs[2 * i] >= m->cols) return FASTGRNN_ERROR_WEIGHTS;
+      least = pairs[2 * i] + 1u;
+    }
   }
-  values = take(weights, count);
-  if (values == NULL) return FASTGRNN_ERROR_WEIGHTS_SIZE;
-  m->values = (const FASTGRNN_FLASH int8_t*)values;
   return FASTGRNN_OK;
 }
 
+static fastgrnn_status init_matrix(fastgrnn_matrix* m, block* weights, unsigned encoding,
+                                   unsigned rows, unsigned cols, uint8_t shift) {
+  const uint32_t size = (uint32_t)rows * cols;
+  m->index = NULL;
+  m->rows = (uint16_t)rows;
+  m->cols = (uint16_t)cols;
+  m->shift = shift;
+  m->encoding = (uint8_t)encoding;
+  if (encoding == FASTGRNN_BITMAP) return init_bitmap(m, weights, size);
+  if (encoding == FASTGRNN_PAIRS) return init_pairs(m, weights);
+  m->values = (const FASTGRNN_FLASH int8_t*)take(weights, size);
+  return m->values == NULL ? FASTGRNN_ERROR_WEIGHTS_SIZE : FASTGRNN_OK;
+}
+
 /* Both matrices of a kernel, or the one if rank is 0. */
-static fastgrnn_status init_kernel(fastgrnn_matrix m[2], block* weights, unsigned sparse,
+static fastgrnn_status init_kernel(fastgrnn_matrix m[2], block* weights, unsigned encodings,
                                    unsigned inputs, unsigned rank, unsigned units,
                                    const FASTGRNN_FLASH uint8_t shift[2]) {
   fastgrnn_status status = FASTGRNN_OK;
   if (rank != 0) {
-    status = init_matrix(&m[0], weights, (sparse & 1u) != 0, rank, inputs, shift[0]);
+    status = init_matrix(&m[0], weights, encodings & 3u, rank, inputs, shift[0]);
   }
   if (status != FASTGRNN_OK) return status;
-  return init_matrix(&m[1], weights, (sparse & 2u) != 0, units, rank != 0 ? rank : inputs,
+  return init_matrix(&m[1], weights, encodings >> 2 & 3u, units, rank != 0 ? rank : inputs,
                      shift[1]);
 }
 
 static int is_dim(unsigned value) { return value >= 1 && value <= FASTGRNN_MAX_DIM; }
 
-/* Whether the shifts of a kernel are in range, and unused fields 0. */
-static int kernel_is_valid(unsigned rank, unsigned sparse, const FASTGRNN_FLASH uint8_t shift[2]) {
+/* Whether the shifts and encodings of a kernel are in range, and unused fields 0. */
+static int kernel_is_valid(unsigned inputs, unsigned rank, unsigned encodings,
+                           const FASTGRNN_FLASH uint8_t shift[2]) {
+  const unsigned first = encodings & 3u, last = encodings >> 2 & 3u;
+  if (first > FASTGRNN_PAIRS || last > FASTGRNN_PAIRS) return 0;
+  if (first == FASTGRNN_PAIRS && inputs > FASTGRNN_MAX_PAIRS) return 0;
+  if (last == FASTGRNN_PAIRS && (rank != 0 ? rank : inputs) > FASTGRNN_MAX_PAIRS) return 0;
   if (shift[1] < MIN_SUM_SHIFT || shift[1] > MAX_SHIFT) return 0;
-  if (rank == 0) return shift[0] == 0 && (sparse & 1u) == 0;
+  if (rank == 0) return shift[0] == 0 && first == 0;
   return rank <= FASTGRNN_MAX_DIM && shift[0] <= MAX_SHIFT;
 }
 
 static int options_are_valid(const fastgrnn_params* p, const FASTGRNN_FLASH uint8_t* shift,
-                             unsigned sparse) {
+                             unsigned encodings) {
   const int gated = p->cell == FASTGRNN_CELL_FASTGRNN;
   const int relu_gate = gated && p->recurrent_activation == FASTGRNN_RELU;
   const int tanh_gate = gated && (p->recurrent_activation == FASTGRNN_TANH ||
                                   p->recurrent_activation == FASTGRNN_QUANT_TANH);
   uint32_t mix;
   if (p->cell > FASTGRNN_CELL_FASTGRNN || p->activation > FASTGRNN_QUANT_SIGMOID ||
-      p->recurrent_activation > FASTGRNN_QUANT_SIGMOID || p->flags > 15 || sparse > 15) {
+      p->recurrent_activation > FASTGRNN_QUANT_SIGMOID || p->flags > 15) {
     return 0;
   }
   if (!is_dim(p->units) || !is_dim(p->features) ||
-      !kernel_is_valid(p->kernel_rank, sparse, shift) ||
-      !kernel_is_valid(p->recurrent_rank, sparse >> 2, shift + 2)) {
+      !kernel_is_valid(p->features, p->kernel_rank, encodings, shift) ||
+      !kernel_is_valid(p->units, p->recurrent_rank, encodings >> 4, shift + 2)) {
     return 0;
   }
   if (p->input_multiplier < 1 || p->input_multiplier > 127 || p->fraction_bits > 12 ||
@@ -128,7 +152,7 @@ fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t opti
   const FASTGRNN_FLASH uint8_t* shift;
   block rest;
   fastgrnn_status status;
-  unsigned sparse;
+  unsigned encodings;
   if (options_size >= 1 && options[0] != FASTGRNN_VERSION) return FASTGRNN_ERROR_VERSION;
   if (options_size != FASTGRNN_OPTIONS_SIZE) return FASTGRNN_ERROR_OPTIONS_SIZE;
   shift = options + 16;
@@ -136,7 +160,7 @@ fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t opti
   p->activation = options[2];
   p->recurrent_activation = options[3];
   p->flags = options[4];
-  sparse = options[5];
+  encodings = options[5];
   p->units = read_u16(options + 6);
   p->features = read_u16(options + 8);
   p->kernel_rank = read_u16(options + 10);
@@ -153,13 +177,13 @@ fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t opti
   p->output_multiplier = read_u16(options + 32);
   p->output_shift = options[34];
   p->output_zero_point = (int8_t)options[35];
-  if (!options_are_valid(p, shift, sparse)) return FASTGRNN_ERROR_OPTIONS;
+  if (!options_are_valid(p, shift, encodings)) return FASTGRNN_ERROR_OPTIONS;
 
   rest.position = weights;
   rest.left = weights_size;
-  status = init_kernel(p->kernel, &rest, sparse, p->features, p->kernel_rank, p->units, shift);
+  status = init_kernel(p->kernel, &rest, encodings, p->features, p->kernel_rank, p->units, shift);
   if (status != FASTGRNN_OK) return status;
-  status = init_kernel(p->recurrent_kernel, &rest, sparse >> 2, p->units, p->recurrent_rank,
+  status = init_kernel(p->recurrent_kernel, &rest, encodings >> 4, p->units, p->recurrent_rank,
                        p->units, shift + 2);
   if (status != FASTGRNN_OK) return status;
   p->bias = take(&rest, 2u * p->units * (p->cell == FASTGRNN_CELL_FASTGRNN ? 2u : 1u));
@@ -180,15 +204,12 @@ const char* fastgrnn_status_string(fastgrnn_status status) {
     case FASTGRNN_ERROR_WEIGHTS_SIZE:
       return "FASTGRNN: the weights block has a wrong size; the model is damaged";
     case FASTGRNN_ERROR_WEIGHTS:
-      return "FASTGRNN: a bitmap of the weights block is wrong; the model is damaged";
+      return "FASTGRNN: the weights block holds an impossible index; the model is damaged";
   }
   return "FASTGRNN: unknown status";
 }
 
 /* ---- Arithmetic ---- */
-
-/* v / 2^n, rounded half up: the only rounding there is. */
-static int32_t round_shift(int32_t v, unsigned n) { return (v + ((INT32_C(1) << n) >> 1)) >> n; }
 
 static int32_t clip(int32_t v, int32_t low, int32_t high) {
   return v < low ? low : v > high ? high : v;
@@ -234,89 +255,65 @@ static int32_t candidate(const fastgrnn_params* params, int32_t p) {
   return p > 32767 ? 32767 : p;
 }
 
-/* Walks the rows of a matrix in order. */
-typedef struct {
-  const FASTGRNN_FLASH uint8_t* bitmap;
-  const FASTGRNN_FLASH int8_t* values;
-  uint8_t mask; /* of the next weight's bit */
-} cursor;
-
-static cursor first_row(const fastgrnn_matrix* m) {
-  cursor c;
-  c.bitmap = m->bitmap;
-  c.values = m->values;
-  c.mask = 1;
-  return c;
-}
-
-/* The next row times in, shifted. */
-static int32_t next_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in) {
-  const int16_t* const end = in + m->cols;
-  int32_t sum = 0;
-  if (c->bitmap == NULL) {
-    while (in != end) sum += *c->values++ * (int32_t)*in++;
-  } else {
-    for (; in != end; ++in) {
-      if (*c->bitmap & c->mask) sum += *c->values++ * (int32_t)*in;
-      c->mask = (uint8_t)(c->mask << 1);
-      if (c->mask == 0) {
-        c->mask = 1;
-        ++c->bitmap;
-      }
-    }
-  }
-  return round_shift(sum, m->shift);
-}
-
 /* The first factor of a low-rank kernel. */
 static void project(const fastgrnn_matrix* m, const int16_t* in, int16_t* out) {
   cursor rows = first_row(m);
-  unsigned i;
-  for (i = 0; i < m->rows; ++i) out[i] = saturate16(next_row(m, &rows, in));
+  unsigned left = m->rows, n, i;
+  for (; left != 0; left -= n) {
+    int32_t p[BLOCK] = {0};
+    n = left < BLOCK ? left : BLOCK;
+    add_rows(m, &rows, in, n, p);
+    for (i = 0; i < n; ++i) *out++ = saturate16(p[i]);
+  }
+}
+
+/* The new state of n units from the i-th, of which p is W x + U h. */
+static void update(const fastgrnn_params* params, const int32_t* p, unsigned i, unsigned n,
+                   int16_t* state) {
+  const int gated = params->cell == FASTGRNN_CELL_FASTGRNN;
+  const int32_t bias_unit = INT32_C(1) << params->bias_shift;
+  const int32_t one = INT32_C(32768) >> params->gate_shift;
+  const FASTGRNN_FLASH uint8_t* bias = params->bias + 2 * i;
+  for (; n != 0; --n, ++p, ++i, bias += 2) {
+    const FASTGRNN_FLASH uint8_t* const candidate_bias = gated ? bias + 2 * params->units : bias;
+    const int32_t c = candidate(params, *p + read_i16(candidate_bias) * bias_unit);
+    const int32_t z = gated ? gate(params, *p + read_i16(bias) * bias_unit) : params->beta;
+    const int32_t m = round_shift(params->zeta * (one - z) + (int32_t)params->nu, 16);
+    const int32_t v = round_shift(m * c, params->mix_shift) + z * state[i];
+    state[i] = saturate16(round_shift(v, 15u - params->gate_shift));
+  }
 }
 
 size_t fastgrnn_scratch_size(const fastgrnn_params* params) {
-  /* A full-rank U reads the whole old state for each unit of the new one, which waits here. */
   return (size_t)params->features + params->kernel_rank +
          (params->recurrent_rank != 0 ? params->recurrent_rank : params->units);
 }
 
 void fastgrnn_step(const fastgrnn_params* params, const int8_t* x, int16_t* state,
                    int16_t* scratch) {
-  const fastgrnn_matrix* const kernel = &params->kernel[1];
-  const fastgrnn_matrix* const recurrent_kernel = &params->recurrent_kernel[1];
-  const int gated = params->cell == FASTGRNN_CELL_FASTGRNN;
-  const int32_t bias_unit = INT32_C(1) << params->bias_shift;
-  const int32_t one = INT32_C(32768) >> params->gate_shift;
-  const FASTGRNN_FLASH uint8_t* bias = params->bias;
   int16_t* const input = scratch;
   int16_t* const kernel_in = params->kernel_rank != 0 ? input + params->features : input;
-  int16_t* const rest = input + params->features + params->kernel_rank;
-  int16_t* const recurrent_in = params->recurrent_rank != 0 ? rest : state;
-  int16_t* const next_state = params->recurrent_rank != 0 ? state : rest;
-  cursor kernel_rows, recurrent_rows;
-  unsigned i;
+  int16_t* const recurrent_in = input + params->features + params->kernel_rank;
+  cursor kernel_rows = first_row(&params->kernel[1]);
+  cursor recurrent_rows = first_row(&params->recurrent_kernel[1]);
+  unsigned i, n;
 
   for (i = 0; i < params->features; ++i) {
     input[i] = (int16_t)((x[i] - params->input_zero_point) * params->input_multiplier);
   }
   if (params->kernel_rank != 0) project(&params->kernel[0], input, kernel_in);
-  if (params->recurrent_rank != 0) project(&params->recurrent_kernel[0], state, recurrent_in);
-
-  kernel_rows = first_row(kernel);
-  recurrent_rows = first_row(recurrent_kernel);
-  for (i = 0; i < params->units; ++i, bias += 2) {
-    const int32_t p = next_row(kernel, &kernel_rows, kernel_in) +
-                      next_row(recurrent_kernel, &recurrent_rows, recurrent_in);
-    const FASTGRNN_FLASH uint8_t* const candidate_bias = gated ? bias + 2 * params->units : bias;
-    const int32_t c = candidate(params, p + read_i16(candidate_bias) * bias_unit);
-    const int32_t z = gated ? gate(params, p + read_i16(bias) * bias_unit) : params->beta;
-    const int32_t m = round_shift(params->zeta * (one - z) + (int32_t)params->nu, 16);
-    const int32_t v = round_shift(m * c, params->mix_shift) + z * state[i];
-    next_state[i] = saturate16(round_shift(v, 15u - params->gate_shift));
+  if (params->recurrent_rank != 0) {
+    project(&params->recurrent_kernel[0], state, recurrent_in);
+  } else { /* each unit reads the whole old state, of which the new one takes the place */
+    for (i = 0; i < params->units; ++i) recurrent_in[i] = state[i];
   }
-  if (next_state != state) {
-    for (i = 0; i < params->units; ++i) state[i] = next_state[i];
+
+  for (i = 0; i < params->units; i += n) {
+    int32_t p[BLOCK] = {0};
+    n = params->units - i < BLOCK ? params->units - i : BLOCK;
+    add_rows(&params->kernel[1], &kernel_rows, kernel_in, n, p);
+    add_rows(&params->recurrent_kernel[1], &recurrent_rows, recurrent_in, n, p);
+    update(params, p, i, n, state);
   }
 }
 

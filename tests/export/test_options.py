@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_cells import integer_cells
 
-from keras_fastgrnn.export.options import FIELDS, MAX_MIX, SIZE, pack, unpack
+from keras_fastgrnn.export.options import (
+    BITMAP,
+    DENSE,
+    FIELDS,
+    MAX_MIX,
+    PAIRS,
+    SIZE,
+    pack,
+    unpack,
+)
 from keras_fastgrnn.export.reference import IntegerCell, Matrix
 
 FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")
@@ -28,9 +37,13 @@ def assert_same_cell(a, b):
 
 
 @settings(max_examples=200)
-@given(cell=integer_cells(), flags=st.fixed_dictionaries({name: st.booleans() for name in FLAGS}))
-def test_round_trip(cell, flags):
-    options, weights = pack(cell, **flags)
+@given(
+    cell=integer_cells(),
+    flags=st.fixed_dictionaries({name: st.booleans() for name in FLAGS}),
+    optimize=st.sampled_from(["size", "speed"]),
+)
+def test_round_trip(cell, flags, optimize):
+    options, weights = pack(cell, **flags, optimize=optimize)
     assert len(options) == SIZE == 36
     read, read_flags = unpack(options, weights)
     assert_same_cell(read, cell)
@@ -72,7 +85,7 @@ CELL = IntegerCell(
     output_zero_point=-4,
 )
 OPTIONS = bytes.fromhex(
-    "01 01 03 02 09 08"  # version, cell, activations, flags, sparse
+    "02 01 03 02 09 40"  # version, cell, activations, flags, encodings
     "0200 0a00 0100 0000"  # units, features, ranks
     "fd 64 07 08 00 09"  # input, shifts
     "0b 04 05 06"  # fraction_bits, gate_shift, bias_shift, mix_shift
@@ -92,10 +105,20 @@ def test_bytes_of_a_cell():
 
 
 @pytest.mark.parametrize(
-    ("zeros", "sparse", "size"),
-    [(0, 0, 256), (32, 0, 256), (33, 2, 255), (128, 2, 160), (256, 2, 32)],
+    ("optimize", "zeros", "encoding", "size"),
+    [
+        ("size", 0, DENSE, 256),
+        ("size", 32, DENSE, 256),
+        ("size", 33, BITMAP, 255),
+        ("size", 128, BITMAP, 160),
+        ("size", 240, BITMAP, 48),
+        ("size", 241, PAIRS, 46),
+        ("size", 256, PAIRS, 16),
+        ("speed", 191, DENSE, 256),
+        ("speed", 192, PAIRS, 144),
+    ],
 )
-def test_a_matrix_takes_the_smaller_form(zeros, sparse, size):
+def test_the_encoding_of_a_matrix(optimize, zeros, encoding, size):
     full = Matrix(np.ones((16, 16), np.int8), 8)
     values = full.values.copy()
     values.ravel()[:zeros] = 0
@@ -103,8 +126,8 @@ def test_a_matrix_takes_the_smaller_form(zeros, sparse, size):
     cell = dataclasses.replace(
         CELL, kernel=(Matrix(values, 8),), recurrent_kernel=(full,), bias=bias
     )
-    options, weights = pack(cell)
-    assert options[5] == sparse
+    options, weights = pack(cell, optimize=optimize)
+    assert options[5] == encoding << 2
     assert len(weights) == size + full.values.size + bias.nbytes
 
 
@@ -130,19 +153,34 @@ def changed(block, position, value):
     return block[:position] + bytes([value]) + block[position + 1 :]
 
 
+def in_pairs(recurrent_kernel):
+    """The blocks of CELL with its recurrent kernel as these pairs."""
+    return changed(OPTIONS, 5, 0x80), WEIGHTS[:12] + bytes.fromhex(recurrent_kernel) + WEIGHTS[14:]
+
+
+def test_pairs():
+    cell, _ = unpack(*in_pairs("00 01 01 05"))
+    assert_same_cell(cell, CELL)
+
+
 @pytest.mark.parametrize(
     ("options", "weights", "message"),
     [
-        (changed(OPTIONS, 0, 2), WEIGHTS, "is of version 2; this package reads version 1. Export"),
+        (changed(OPTIONS, 0, 1), WEIGHTS, "is of version 1; this package reads version 2. Export"),
         (OPTIONS[:-1], WEIGHTS, "options block has 35 bytes, not 36. The file is damaged: export"),
         (b"", WEIGHTS, "options block has 0 bytes, not 36"),
         (OPTIONS + b"x", WEIGHTS, "options block has 37 bytes, not 36"),
         (changed(OPTIONS, 2, 5), WEIGHTS, "activation is 5; the kernel takes 0 to 4"),
-        (changed(OPTIONS, 5, 0xC), WEIGHTS, "Bit 2 of sparse is set, but recurrent_rank is 0"),
+        (changed(OPTIONS, 5, 0x50), WEIGHTS, "encodings is 0x50, .* recurrent_rank=0 and units=2"),
+        (changed(OPTIONS, 5, 0xC0), WEIGHTS, "encodings is 192; the kernel takes 0 to 170"),
+        (changed(OPTIONS, 5, 0x03), WEIGHTS, "encodings is 0x3, .* kernel_rank=1 and features=10"),
         (OPTIONS, WEIGHTS[:-1], "weights block has 21 bytes; its cell needs at least 22"),
         (OPTIONS, WEIGHTS[:5], "weights block has 5 bytes; its cell needs at least 10"),
         (OPTIONS, WEIGHTS + b"x", "weights block has 23 bytes; its cell needs 22"),
         (OPTIONS, changed(WEIGHTS, 12, 0x18), "A bitmap has bits set past its 4 weights"),
+        (*in_pairs("00 01 02 05"), "The columns of row 1 do not ascend below 2"),
+        (*in_pairs("02 00 01 05 01 06"), "The columns of row 0 do not ascend below 2"),
+        (*in_pairs("02 00 01 05 00 06"), "The columns of row 0 do not ascend below 2"),
     ],
 )
 def test_unpack_refuses(options, weights, message):

@@ -228,7 +228,7 @@ X, Y, WEIGHTS = range(3)
         (set_tensor(Y, shape=[1, 20, 17]), "dimension 2 of y is 17, expected 16"),
         (set_options(4, 0), "y has 3 dimensions, expected 2"),
         (set_operator(customOptions=None), "options block has a wrong size"),
-        (set_options(0, 2), "options block is of another version"),
+        (set_options(0, 1), "options block is of another version"),
         (set_options(5, 255), "a field of the options block is out of its range"),
     ],
 )

@@ -1,5 +1,6 @@
 """The C kernel gives the bytes of the NumPy integer model, and survives any bytes."""
 
+import dataclasses
 import struct
 
 import kernel as kernel_process
@@ -17,6 +18,7 @@ from random_cells import (
 )
 
 from keras_fastgrnn.export import options, reference
+from keras_fastgrnn.export.reference import Matrix
 
 FLAGS = st.fixed_dictionaries(
     {
@@ -33,8 +35,11 @@ def kernel(tmp_path_factory):
         yield kernel
 
 
-def assert_equal_bytes(kernel, cell, flags, x, state):
-    blocks = options.pack(cell, **flags)
+OPTIMIZE = st.sampled_from(["size", "speed"])
+
+
+def assert_equal_bytes(kernel, cell, flags, optimize, x, state):
+    blocks = options.pack(cell, **flags, optimize=optimize)
     y, next_state = kernel.run(*blocks, x, state)
     flags = dict(flags)
     start = state if flags.pop("stateful") else None
@@ -45,23 +50,29 @@ def assert_equal_bytes(kernel, cell, flags, x, state):
 
 
 @settings(max_examples=200)
-@given(shape=shapes(), flags=FLAGS)
-def test_quantized_cell(kernel, shape, flags):
+@given(shape=shapes(), flags=FLAGS, optimize=OPTIMIZE)
+def test_quantized_cell(kernel, shape, flags, optimize):
     cell, _, input, _ = integer_cell(shape)
     x = input.quantize(sequences(shape))
     state = np.zeros((len(x), cell.units), np.int16)
     # Twice: with and without the state that the first sequence left.
     for _ in range(2):
-        state = assert_equal_bytes(kernel, cell, flags, x, state)
+        state = assert_equal_bytes(kernel, cell, flags, optimize, x, state)
 
 
 @settings(max_examples=200)
-@given(cell=integer_cells(), flags=FLAGS, timesteps=st.integers(1, 12), seed=st.integers(0, 999))
-def test_any_accepted_cell(kernel, cell, flags, timesteps, seed):
+@given(
+    cell=integer_cells(),
+    flags=FLAGS,
+    optimize=OPTIMIZE,
+    timesteps=st.integers(1, 12),
+    seed=st.integers(0, 999),
+)
+def test_any_accepted_cell(kernel, cell, flags, optimize, timesteps, seed):
     rng = np.random.default_rng(seed)
     x = extremes(rng, np.int8, (2, timesteps, cell.features))
     state = extremes(rng, np.int16, (2, cell.units))
-    assert_equal_bytes(kernel, cell, flags, x, state)
+    assert_equal_bytes(kernel, cell, flags, optimize, x, state)
 
 
 @settings(max_examples=8)
@@ -70,7 +81,7 @@ def test_largest_cell(kernel, cell, seed):
     rng = np.random.default_rng(seed)
     x = rng.choice(np.array([-128, 127], np.int8), (2, 2, cell.features))
     state = np.full((2, cell.units), -32768, np.int16)
-    assert_equal_bytes(kernel, cell, {"stateful": True}, x, state)
+    assert_equal_bytes(kernel, cell, {"stateful": True}, "size", x, state)
 
 
 def test_no_timesteps(kernel):
@@ -135,9 +146,12 @@ def test_field_out_of_range(kernel, name, value):
         ({"recurrent_activation": "sigmoid"}, "zeta", 65535),
         ({"recurrent_activation": "sigmoid"}, "nu", options.MAX_MIX),
         ({"kernel_rank": 0}, "kernel_a_shift", 1),
-        ({"kernel_rank": 0}, "sparse", 1),
+        ({"kernel_rank": 0}, "encodings", 1),
         ({"recurrent_rank": 0}, "recurrent_kernel_a_shift", 1),
-        ({"recurrent_rank": 0}, "sparse", 4),
+        ({"recurrent_rank": 0}, "encodings", 0x10),
+        ({}, "encodings", 0x03),
+        ({}, "encodings", 0x30),
+        ({"units": 256, "recurrent_rank": 0}, "encodings", 0x80),  # pairs of more than 255 columns
     ],
 )
 def test_fields_that_exclude_each_other(kernel, shape, name, value):
@@ -148,9 +162,9 @@ def test_fields_that_exclude_each_other(kernel, shape, name, value):
 @pytest.mark.parametrize("density", [1.0, 0.3])
 def test_damaged_blocks(kernel, density):
     block, weights = blocks(density=density)
-    assert kernel.init(with_field(block, "version", 2), weights) == "ERROR_VERSION"
+    assert kernel.init(with_field(block, "version", 1), weights) == "ERROR_VERSION"
     # A later version is named even if its block has another size.
-    assert kernel.init(with_field(block, "version", 2) + b"\0", weights) == "ERROR_VERSION"
+    assert kernel.init(with_field(block, "version", 1) + b"\0", weights) == "ERROR_VERSION"
     for size in (0, 1, options.SIZE - 1):
         assert kernel.init(block[:size], weights) == "ERROR_OPTIONS_SIZE"
     assert kernel.init(block + b"\0", weights) == "ERROR_OPTIONS_SIZE"
@@ -161,9 +175,23 @@ def test_damaged_blocks(kernel, density):
 
 def test_damaged_bitmap(kernel):
     block, weights = blocks(units=3, features=3, kernel_rank=0, density=0.3, seed=1)
-    assert block[5] & 2, "the kernel is sparse"
+    assert block[5] & 15 == 4, "the kernel is a bitmap"
     weights = bytearray(weights)
     weights[1] |= 2  # bit 9 of 9
+    assert kernel.init(block, bytes(weights)) == "ERROR_WEIGHTS"
+
+
+@pytest.mark.parametrize("index", [0, 1, 3, 255])
+def test_damaged_pairs(kernel, index):
+    cell, *_ = integer_cell(Shape(units=3, features=3, kernel_rank=0))
+    values = np.array([[0, 5, 6], [0, 0, 0], [0, 0, 0]], np.int8)
+    cell = dataclasses.replace(cell, kernel=(Matrix(values, cell.kernel[0].shift),))
+    block, weights = options.pack(cell, optimize="speed")
+    assert block[5] & 15 == 8, "the kernel is in pairs"
+    assert weights[:7] == bytes([2, 0, 0, 1, 5, 2, 6])
+    assert kernel.init(block, weights) == "OK"
+    weights = bytearray(weights)
+    weights[5] = index  # 0 and 1 do not ascend, 3 and 255 are beyond the row
     assert kernel.init(block, bytes(weights)) == "ERROR_WEIGHTS"
 
 
@@ -184,7 +212,7 @@ def test_mutated_blocks(kernel):
             recurrent_activation=gate,
         )
         for kernel_rank in (0, 3)
-        for density in (0.2, 1.0)
+        for density in (0.1, 0.5, 1.0)
         for activation, gate in (("tanh", "sigmoid"), ("relu", "relu"), ("tanh", None))
     ]
     accepted = 0
@@ -206,5 +234,5 @@ def test_mutated_blocks(kernel):
         accepted += 1
         x = extremes(rng, np.int8, (1, 3, cell.features))
         state = extremes(rng, np.int16, (1, cell.units))
-        assert_equal_bytes(kernel, cell, flags, x, state)
+        assert_equal_bytes(kernel, cell, flags, "size", x, state)
     assert MUTATIONS // 4 < accepted < MUTATIONS * 3 // 4
