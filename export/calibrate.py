@@ -13,11 +13,11 @@ _FUNCTIONS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Ranges:
-    """The largest magnitudes seen, as floats.
+    """What was seen.
 
-    Attributes:
+    Attributes, the first six the largest magnitudes, floats:
         kernel: of `x kernel_a`; 0 at full rank.
         recurrent_kernel: of `h recurrent_kernel_a`; 0 at full rank.
         candidate: of `c`.
@@ -25,6 +25,8 @@ class Ranges:
         state: of `h`.
         early_state: of `h` in the first half of the time steps. Of a stream, a `state` far above
             it was still growing at the end.
+        input_moment, state_moment: the means of `x x^T` and `h h^T`, floats
+            `(features, features)` and `(units, units)`.
     """
 
     kernel: float
@@ -33,6 +35,8 @@ class Ranges:
     gate: float
     state: float
     early_state: float
+    input_moment: np.ndarray
+    state_moment: np.ndarray
 
 
 def calibrate(cell, x, stateful=False):
@@ -66,7 +70,7 @@ def calibrate(cell, x, stateful=False):
     gated = cell.recurrent_activation is not None
     gate = _FUNCTIONS[cell.recurrent_activation] if gated else None
     z = cell.beta
-    seen = {field.name: 0.0 for field in dataclasses.fields(Ranges)}
+    seen = dict.fromkeys(("kernel", "recurrent_kernel", "candidate", "gate", "state"), 0.0)
 
     def note(name, value):  # abs() would copy, which costs most of the time
         seen[name] = max(seen[name], float(value.max()), -float(value.min()))
@@ -90,11 +94,19 @@ def calibrate(cell, x, stateful=False):
                 z = gate(p + cell.bias[0])
                 note("gate", z)
             states[t] = h = (cell.zeta * (1.0 - z) + cell.nu) * c + z * h
-        note("early_state", states[: (len(states) + 1) // 2])
+            if t == (len(states) - 1) // 2:
+                note("state", states[: t + 1])
+                seen["early_state"] = seen["state"]
         note("state", states)
     if not np.isfinite(states).all() or seen["state"] > float(np.finfo(np.float32).max):
         raise ValueError(
             f"The state diverges within {len(states)} time steps of the representative sequences. "
             "Use bounded activations, or shorter sequences."
         )
-    return Ranges(**seen), states.swapaxes(0, 1).reshape(n, timesteps, cell.units)
+    moments = {"input_moment": _moment(x), "state_moment": _moment(states)}
+    return Ranges(**seen, **moments), states.swapaxes(0, 1).reshape(n, timesteps, cell.units)
+
+
+def _moment(vectors):
+    vectors = vectors.reshape(-1, vectors.shape[-1])
+    return vectors.T @ vectors / len(vectors)

@@ -3,8 +3,8 @@
 Rescaling is by shifts alone, so no multiplier is stored and none is computed on the chip. What
 pays for that: each chain of scales from an input to the pre-activation has to multiply up to a
 power of two. On the recurrent side the scale of the int16 state takes up the slack, at most one
-bit of sixteen; on the input side one integer multiplier of 7 bits does, which costs the weights
-at most 1/64 of their range. docs/numerics.md has the derivation.
+bit of sixteen; on the input side one integer multiplier of 7 bits does. docs/numerics.md has the
+derivation.
 """
 
 import math
@@ -13,12 +13,17 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_fastgrnn.export.reference import IntegerCell, Matrix
+from keras_fastgrnn.export.rounding import round_matrix
 
 # The int16 state, and a relu gate and candidate, cover at least this times the largest magnitude
 # seen in calibration.
 HEADROOM = 1.25
 # Likewise for the int16 values between two low-rank factors, unless less can be proven.
 PROJECTION_HEADROOM = 2.0
+
+# How much coarser than the finest that holds a matrix its scale may be: one of these has the least
+# error.
+_STRETCH = 127 / np.arange(127, 95, -1)
 
 # Of an accumulator into the pre-activation, and of any (docs/numerics.md, "No overflow").
 _MIN_SUM_SHIFT, _MAX_SHIFT = 2, 22
@@ -165,7 +170,12 @@ def _quantize(cell, ranges, input, output, fraction_bits):
 def _recurrent_matrices(cell, ranges, state_scale, fraction_bits):
     """int8 `U` (or its factors), and the state's scale, raised by less than 2 to fit them."""
     matrices = cell.recurrent_kernel
-    scales = [_full_scale(matrix) for matrix in matrices]
+    moments = _moments(matrices, ranges.state_moment)
+    rounded = [
+        round_matrix(matrix, moment, _full_scale(matrix) * _STRETCH)
+        for matrix, moment in zip(matrices, moments, strict=True)
+    ]
+    scales = [scale for _, scale in rounded]
     total = _floor_log2(1 / (state_scale * math.prod(scales))) - fraction_bits
     shifts = _shifts(
         "recurrent_kernel",
@@ -177,18 +187,25 @@ def _recurrent_matrices(cell, ranges, state_scale, fraction_bits):
     )
     fitted = 2.0 ** -(fraction_bits + sum(shifts)) / math.prod(scales)
     if fitted > 2 * state_scale:  # a tiny matrix: coarser weights, not a coarser state
-        scales[-1] *= fitted / state_scale
+        coarser = scales[-1] * fitted / state_scale
+        rounded[-1] = round_matrix(matrices[-1], moments[-1], [coarser])
         fitted = state_scale
-    return _round_matrices(matrices, scales, shifts), fitted
+    return _with_shifts(rounded, shifts), fitted
 
 
 def _input_matrices(cell, ranges, input, fraction_bits):
     """int8 `W` (or its factors), and the multiplier of the input that makes the scales meet."""
-    scales = [_full_scale(matrix) for matrix in cell.kernel]
+    matrices = cell.kernel
+    moments = _moments(matrices, ranges.input_moment)
+    rounded = [
+        round_matrix(matrix, moment, _full_scale(matrix) * _STRETCH)
+        for matrix, moment in zip(matrices[:-1], moments, strict=False)
+    ]
+    scales = [*(scale for _, scale in rounded), _full_scale(matrices[-1])]
     exact = input.scale * math.prod(scales) * 2.0**fraction_bits  # multiplier / 2**(sum of shifts)
     shifts = _shifts(
         "kernel",
-        cell.kernel,
+        matrices,
         total=_floor_log2(127 / exact),
         # The multiplier is not known yet: 127 gives the finest unit it can lead to.
         unit=input.scale * scales[0] / 127,
@@ -196,9 +213,16 @@ def _input_matrices(cell, ranges, input, fraction_bits):
         projected=ranges.kernel,
     )
     exact *= 2.0 ** sum(shifts)
-    multiplier = min(max(1, math.ceil(exact)), 127)
-    scales[-1] *= multiplier / exact
-    return _round_matrices(cell.kernel, scales, shifts), multiplier
+    least = min(max(1, math.ceil(exact)), 127)
+    most = min(max(least, math.floor(exact * _STRETCH[-1])), 127)
+    unit = scales[-1] / exact
+    rounded.append(round_matrix(matrices[-1], moments[-1], unit * np.arange(least, most + 1)))
+    return _with_shifts(rounded, shifts), round(rounded[-1][1] / unit)
+
+
+def _moments(matrices, moment):
+    """The second moment of what each matrix reads; `moment` is that of what the first does."""
+    return [moment, matrices[0].T @ moment @ matrices[0]][: len(matrices)]
 
 
 def _shifts(name, matrices, total, *, unit, bound, projected):
@@ -219,11 +243,8 @@ def _shifts(name, matrices, total, *, unit, bound, projected):
     return [first, last] if len(matrices) == 2 else [last]
 
 
-def _round_matrices(matrices, scales, shifts):
-    return tuple(
-        Matrix(np.clip(np.round(matrix.T / scale), -127, 127).astype(np.int8), shift)
-        for matrix, scale, shift in zip(matrices, scales, shifts, strict=True)
-    )
+def _with_shifts(rounded, shifts):
+    return tuple(Matrix(values, shift) for (values, _), shift in zip(rounded, shifts, strict=True))
 
 
 def _full_scale(matrix):

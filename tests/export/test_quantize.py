@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -47,6 +48,11 @@ def test_affine_of_no_range(low, high):
 # ---- quantize ----
 
 
+def rms(matrix, moment):
+    """The root mean square of what each output sums up."""
+    return np.sqrt(np.einsum("io,ij,jo->o", matrix, moment, matrix))
+
+
 def check_half_a_unit(integer, real, unit, unit_error=1e-9):
     integer = np.asarray(integer, float)
     units = np.abs(integer - real / unit)
@@ -56,24 +62,14 @@ def check_half_a_unit(integer, real, unit, unit_error=1e-9):
 @settings(max_examples=100)
 @given(shape=shapes(max_timesteps=40))
 def test_integers_are_the_nearest(shape):
-    """Each weight, bias and scalar is its float, to half of what 1 stands for."""
+    """Each bias and scalar is its float, to half of what 1 stands for."""
     cell, exact, input, output = integer_cell(shape)
     pack(cell)  # accepts it
-    _, state_scale, mix_unit = dequantized(cell, input, output)
+    *_, mix_unit = dequantized(cell, input, output)
     # The state's scale is known from the output's multiplier, which is rounded.
     scale_error = 0.5 / cell.output_multiplier
 
     p_unit = 2.0**-cell.fraction_bits
-    for integer, real, in_scale in (
-        (cell.kernel, exact.kernel, input.scale / cell.input_multiplier),
-        (cell.recurrent_kernel, exact.recurrent_kernel, state_scale),
-    ):
-        unit = p_unit / in_scale * 2.0 ** -sum(matrix.shift for matrix in integer)
-        if len(integer) == 2:
-            first_unit = max(np.abs(real[0]).max(), 1e-30) / 127
-            check_half_a_unit(integer[0].values, real[0].T, first_unit)
-            unit /= first_unit
-        check_half_a_unit(integer[-1].values, real[-1].T, unit, scale_error)
     check_half_a_unit(cell.bias, exact.bias, p_unit * 2**cell.bias_shift)
     one = 32768 >> cell.gate_shift
     check_half_a_unit(cell.zeta, exact.zeta, one / 65536 / mix_unit, scale_error)
@@ -81,13 +77,38 @@ def test_integers_are_the_nearest(shape):
     check_half_a_unit(cell.beta, exact.beta, 2.0**-15)
 
 
+BOUNDED = shapes(max_timesteps=40).filter(
+    lambda shape: "relu" not in (shape.activation, shape.recurrent_activation)
+)
+
+
+@settings(max_examples=100)
+@given(shape=BOUNDED)
+def test_sums_are_near(shape):
+    cell, exact, input, output = integer_cell(shape)
+    rounded, *_ = dequantized(cell, input, output)
+    ranges, _ = calibrate(exact, sequences(shape))
+    for integer, real, moment in (
+        (rounded.kernel, exact.kernel, ranges.input_moment),
+        (rounded.recurrent_kernel, exact.recurrent_kernel, ranges.state_moment),
+    ):
+        off = functools.reduce(np.matmul, integer) - functools.reduce(np.matmul, real)
+        # The size of the sums if no term took from another: a step of a weight stays what it is,
+        # however much is left of the sum.
+        size = rms(functools.reduce(np.matmul, map(np.abs, real)), np.abs(moment)).max()
+        # Each factor's weights are off by half a step, of which there are at least 96 to the
+        # largest; and where the steps are coarse (a tiny matrix) by less than p resolves.
+        assert np.all(rms(off, moment) <= len(real) * size / 192 + 2.0**-cell.fraction_bits)
+
+
 @pytest.mark.parametrize("kernel_rank", [0, 2])
 @pytest.mark.parametrize("recurrent_rank", [0, 8])
 @pytest.mark.parametrize("input_scale", [0.01, 1.0, 30.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_weights_use_their_bits(kernel_rank, recurrent_rank, input_scale, seed):
-    """The price of shifts alone: at most 1/64 of W's range and one bit of the state's 16. What has
-    a mantissa uses all of its 15 bits."""
+    """A matrix uses at least 3/4 of its range, as the best scale is taken; on the input side 1/64
+    less, and the state 15 of its 16 bits: the price of shifts alone. What has a mantissa uses all
+    of its 15 bits."""
     shape = Shape(
         kernel_rank=kernel_rank,
         recurrent_rank=recurrent_rank,
@@ -96,8 +117,8 @@ def test_weights_use_their_bits(kernel_rank, recurrent_rank, input_scale, seed):
     )
     cell, exact, _, output = integer_cell(shape)
     for matrix in (*cell.kernel[:-1], *cell.recurrent_kernel):
-        assert np.abs(matrix.values).max() == 127
-    assert np.abs(cell.kernel[-1].values).max() >= 125
+        assert np.abs(matrix.values).max() >= 95
+    assert np.abs(cell.kernel[-1].values).max() >= 94
     assert cell.zeta * 32768 + cell.nu >= 16000 << 16
     assert cell.output_multiplier >= 1 << 14
     _, states = calibrate(exact, sequences(shape))

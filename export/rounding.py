@@ -1,0 +1,53 @@
+"""Real weights -> int8, so that the sums they make are close, not each weight by itself."""
+
+import numpy as np
+
+# Of the mean square of the inputs, added to each: inputs that the representative sequences happen
+# to tie together may part.
+_DAMPING = 1e-3
+
+
+def round_matrix(matrix, moment, scales):
+    """Chooses the scale of a matrix, and its integers.
+
+    The weights of an output are rounded one after another, and the error of each is made up for by
+    those that still come, as well as the inputs allow: Optimal Brain Compression (Frantar and
+    Alistarh, NeurIPS 2022) in the order and with the Cholesky factor of GPTQ (Frantar et al.,
+    ICLR 2023). A weight of 0 stays 0.
+
+    Args:
+        matrix: floats `(inputs, outputs)`.
+        moment: floats `(inputs, inputs)`, the mean of `v v^T` over its inputs `v`.
+        scales: sequence of floats, from which the one with the least error of the sums is taken.
+
+    Returns:
+        `(int8 (outputs, inputs), scale)`.
+    """
+    scales = np.asarray(scales, np.float64)[:, None, None]
+    integers = np.zeros((len(scales), *matrix.T.shape))
+    error = np.zeros(len(scales))
+    nonzero = matrix.T != 0
+    for support, rows in _equal_rows(nonzero):
+        order = support[np.argsort(-moment.diagonal()[support], kind="stable")]
+        known = moment[np.ix_(order, order)]
+        damping = _DAMPING * known.diagonal().mean() or 1.0  # or all inputs are 0
+        inverse = np.linalg.inv(known + damping * np.eye(len(order)))
+        factor = np.linalg.cholesky((inverse + inverse.T) / 2).T
+        w = matrix.T[np.ix_(rows, order)] / scales
+        for j in range(len(order)):
+            q = np.clip(np.round(w[:, :, j]), -127, 127)
+            e = (w[:, :, j] - q) / factor[j, j]
+            w[:, :, j:] -= e[:, :, None] * factor[j, j:]
+            w[:, :, j] = q
+            error += np.square(e * scales[:, :, 0]).sum(axis=1)
+        integers[np.ix_(range(len(scales)), rows, order)] = w
+    best = int(np.argmin(error))
+    return integers[best].astype(np.int8), float(scales[best, 0, 0])
+
+
+def _equal_rows(nonzero):
+    """Yields `(columns, rows)`: the rows of which just these columns are true."""
+    patterns, group = np.unique(nonzero, axis=0, return_inverse=True)
+    for i, pattern in enumerate(patterns):
+        if pattern.any():
+            yield np.flatnonzero(pattern), np.flatnonzero(group.ravel() == i)
