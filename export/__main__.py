@@ -29,6 +29,9 @@ _STREAMING = flags.DEFINE_bool(
 _TYPES = ["float32", "int8"]
 _INPUT_TYPE = flags.DEFINE_enum("input_type", "float32", _TYPES, "Type of the model's inputs.")
 _OUTPUT_TYPE = flags.DEFINE_enum("output_type", "float32", _TYPES, "Type of its outputs.")
+_OPTIMIZE = flags.DEFINE_enum(
+    "optimize", "size", ["size", "speed"], "What the recurrent matrices are stored for."
+)
 flags.mark_flags_as_required(["model", "samples", "output"])
 
 
@@ -44,6 +47,7 @@ def main(argv):
             streaming=_STREAMING.value,
             input_type=_INPUT_TYPE.value,
             output_type=_OUTPUT_TYPE.value,
+            optimize=_OPTIMIZE.value,
         )
         _write(pathlib.Path(_OUTPUT.value), result.model)
     except (ValueError, OSError) as error:

@@ -77,6 +77,7 @@ def convert(
     streaming=False,
     input_type="float32",
     output_type="float32",
+    optimize="size",
 ):
     """Converts a Keras model with FastRNN or FastGRNN layers to an int8 TFLite model.
 
@@ -96,6 +97,8 @@ def convert(
             state; layers behind the recurrent ones then run at each step. The representative
             sequences are read as one stream, in their order.
         input_type, output_type: `"float32"` or `"int8"`.
+        optimize: `"size"`: each recurrent matrix takes the encoding of the fewest bytes. `"speed"`:
+            the one that a Cortex-M with DSP instructions is fastest with (docs/format.md).
 
     Returns:
         bytes, the content of a .tflite file.
@@ -114,16 +117,28 @@ def convert(
         streaming=streaming,
         input_type=input_type,
         output_type=output_type,
+        optimize=optimize,
     ).model
 
 
 def conversion(
-    model, *, representative_dataset, streaming=False, input_type="float32", output_type="float32"
+    model,
+    *,
+    representative_dataset,
+    streaming=False,
+    input_type="float32",
+    output_type="float32",
+    optimize="size",
 ):
     """`convert()`, with all that it found on the way: returns a `Conversion`."""
-    for name, value in (("input_type", input_type), ("output_type", output_type)):
-        if value not in ("float32", "int8"):
-            raise ValueError(f"{name}={value!r} is not supported: use 'float32' or 'int8'.")
+    for name, value, known in (
+        ("input_type", input_type, ("float32", "int8")),
+        ("output_type", output_type, ("float32", "int8")),
+        ("optimize", optimize, ("size", "speed")),
+    ):
+        if value not in known:
+            choice = " or ".join(map(repr, known))
+            raise ValueError(f"{name}={value!r} is not supported: use {choice}.")
     inputs = _representative_arrays(functional(model).inputs, representative_dataset)
     if streaming:
         _check_streaming(model, inputs)
@@ -189,6 +204,7 @@ def conversion(
                 go_backwards=recurrent.go_backwards,
                 reverse_output=recurrent.reverse_output,
                 stateful=recurrent.stateful,
+                optimize=optimize,
             )
         except ValueError as error:
             raise ValueError(f"Layer '{recurrent.name}': {error}") from error

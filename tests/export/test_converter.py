@@ -335,6 +335,23 @@ def test_weights_that_are_not_finite_are_refused():
 def test_unknown_type_is_refused():
     with pytest.raises(ValueError, match="input_type='int16' is not supported"):
         convert(sequential(FastGRNN(8)), representative_dataset=X, input_type="int16")
+    with pytest.raises(ValueError, match="optimize='time' is not supported: use 'size' or 'speed'"):
+        convert(sequential(FastGRNN(8)), representative_dataset=X, optimize="time")
+
+
+def test_optimize_changes_the_storage_alone():
+    model = sequential(FastGRNN(16))
+    for weight in model.weights:
+        if "kernel" in weight.path and "dense" not in weight.path:
+            mask = np.random.default_rng(0).random(weight.shape) < 0.2
+            weight.assign(weight * mask)
+    files = [
+        convert(model, representative_dataset=X, optimize=optimize)
+        for optimize in ("size", "speed")
+    ]
+    assert len(files[0]) < len(files[1])
+    outputs = [Interpreter(file).predict(X) for file in files]
+    np.testing.assert_array_equal(*outputs)
 
 
 # ---- The report ----
