@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3
 BIN := .venv/bin
 QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 
-.PHONY: setup demo test figures lint clean
+.PHONY: setup demo test test-all figures toolchains mcu bench-mcu tflm-firmware lint clean
 
 setup: .venv/stamp
 .venv/stamp: pyproject.toml constraints.txt
@@ -18,9 +18,30 @@ demo: setup
 test: setup
 	$(BIN)/pytest -n 2
 
+# The same with many more random cells and windows on each microcontroller, which takes longer.
+test-all: setup
+	KERAS_FASTGRNN_TEST_ALL=1 $(BIN)/pytest -n 2
+
 # The figures of README.md, over three seeds, into benchmarks/results/.
 figures: setup
 	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/backbone.py
+
+# The cross compilers and emulators, from Debian's packages.
+toolchains:
+	micro/targets/install.sh
+
+# The kernel and the C export on each microcontroller, under its emulator.
+mcu: setup toolchains
+	KERAS_FASTGRNN_REQUIRE_TARGETS=1 $(BIN)/pytest -n 2 tests/micro/test_targets.py \
+	  tests/export/test_c_source.py
+
+# The figures of docs/microcontrollers.md, into benchmarks/results/.
+bench-mcu: setup toolchains
+	$(QUIET) $(BIN)/python benchmarks/microcontrollers.py
+
+# The example's model in TFLite Micro on a Cortex-M4: docs/tflm.md says how to get TFLM_DIR.
+tflm-firmware: setup
+	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/tflm_firmware.py --tflm_dir="$(TFLM_DIR)"
 
 lint: setup
 	$(BIN)/ruff check

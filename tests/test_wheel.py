@@ -83,7 +83,7 @@ def test_holds_the_c_sources_and_nothing_of_the_tests(wheel):
             (ROOT, ROOT / "micro"),
         )
         for path in folder.rglob("*")
-        if path.suffix in (".py", ".c", ".cc", ".h", ".ld")
+        if path.suffix in (".py", ".c", ".cc", ".h", ".ld", ".sh", ".cmake", ".txt")
     }
     assert names == expected
 

@@ -4,6 +4,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Writes a string. */
 void board_write(const char* text);
 
@@ -39,6 +43,10 @@ static inline uint8_t* board_stack_pointer(void) {
 #endif
   return p;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 int main(void); /* ends by board_exit() */
 

@@ -1,0 +1,80 @@
+"""The example's model in TFLite Micro on a Cortex-M4 (QEMU), byte by byte and in figures.
+
+    make demo
+    make tflm-firmware TFLM_DIR=...
+
+docs/tflm.md says how to get a tree of TFLite Micro. What FASTGRNN writes is compared with the
+integer model in NumPy, the logits with those of TFLite Micro on this machine.
+"""
+
+import pathlib
+import sys
+import tempfile
+
+import activity_recognition as example
+import numpy as np
+from absl import app, flags
+from tensorflow.lite.tools import flatbuffer_utils
+
+from keras_fastgrnn.export import reference
+from keras_fastgrnn.export.options import unpack
+from keras_fastgrnn.export.quantize import Affine
+from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.micro.targets import tflm
+
+_TFLM_DIR = flags.DEFINE_string("tflm_dir", None, "The tree of TFLite Micro, with its library.")
+_MODEL = flags.DEFINE_string(
+    "model", "build/activity_recognition.tflite", "FASTGRNN and FULLY_CONNECTED, as the example's."
+)
+WINDOWS = 50
+
+
+def expected(model, x):
+    """What a model has to make of float windows.
+
+    Args:
+        model: bytes of a .tflite file, FASTGRNN first and all of it int8.
+        x: float `(n, timesteps, features)`.
+
+    Returns:
+        `(x, recurrent, y)`: int8 input, output of FASTGRNN and output of the model, `(n, ...)`.
+    """
+    interpreter = Interpreter(model)
+    content = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
+    (graph,) = content.subgraphs
+    operator = graph.operators[0]
+    weights = content.buffers[graph.tensors[operator.inputs[1]].buffer].data
+    cell, flags = unpack(bytes(operator.customOptions), bytes(weights))
+    if flags.pop("stateful"):
+        raise ValueError("The model is stateful: its windows are no sequences of their own.")
+    quantization = graph.tensors[graph.inputs[0]].quantization
+    x = Affine(quantization.scale[0], quantization.zeroPoint[0]).quantize(x)
+    recurrent, _ = reference.run(cell, x, **flags)
+    return x, recurrent, np.concatenate([interpreter.invoke(window[None]) for window in x])
+
+
+def main(argv):
+    path = pathlib.Path(_MODEL.value)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            tflm.configure(_TFLM_DIR.value or None, folder)
+            if not path.is_file():
+                raise ValueError(
+                    f"There is no {path}: make demo trains it, or name one by --model."
+                )
+            _, _, test = example.start(argv)
+            arrays = expected(path.read_bytes(), test.x[:: len(test.x) // WINDOWS][:WINDOWS])
+            m = tflm.run(_TFLM_DIR.value, path.read_bytes(), *arrays, folder)
+        except (ValueError, RuntimeError) as error:
+            sys.exit(str(error))
+    print(f"{path} in TFLite Micro, commit {m.commit}, on a Cortex-M4:")
+    print(f"  {m.windows_equal:6,} of {WINDOWS} windows equal, to the byte")
+    print(f"  {m.text:6,} bytes of text, the model's {path.stat().st_size:,} with it")
+    print(f"  {m.data:6,} bytes of data, and an arena of {m.arena:,} bytes")
+    print(
+        f"  {m.instructions:6,} instructions an inference, {m.recurrent_instructions:,} of FASTGRNN"
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,186 @@
+"""TFLite Micro on a Cortex-M4 (QEMU): the firmware, and what is said when it can not be built.
+
+TFLM_DIR names a tree of TFLite Micro (docs/tflm.md); without it only the latter is tested."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import textwrap
+from typing import NamedTuple
+
+import hapt
+import keras
+import numpy as np
+import pytest
+
+from keras_fastgrnn import FastGRNN
+from keras_fastgrnn.export import reference
+from keras_fastgrnn.export.converter import conversion
+from keras_fastgrnn.export.options import unpack
+from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.micro.targets import KERNEL, tflm
+
+WINDOWS = 50
+
+
+@pytest.fixture(scope="module")
+def tflm_dir():
+    if "TFLM_DIR" not in os.environ:
+        pytest.skip("TFLM_DIR is not set: docs/tflm.md says how to get TFLite Micro")
+    return os.environ["TFLM_DIR"]
+
+
+class Run(NamedTuple):
+    """What `tflm.run()` takes."""
+
+    model: bytes
+    x: np.ndarray
+    recurrent: np.ndarray
+    y: np.ndarray
+
+
+def expected(layers, x):
+    """An int8 model of FastGRNN and `layers`, and what it has to make of float windows."""
+    keras.utils.set_random_seed(0)
+    cell = FastGRNN(16, kernel_rank=2, recurrent_rank=8)
+    model = keras.Sequential([keras.Input(x.shape[1:]), cell, *layers])
+    rng = np.random.default_rng(0)
+    for weight in cell.weights:
+        if "kernel" in weight.name:  # a trained size, half of it zero
+            weight.assign(rng.normal(0, 1, weight.shape) * (rng.random(weight.shape) < 0.5))
+    result = conversion(model, representative_dataset=x, input_type="int8", output_type="int8")
+    (operator,) = result.operators
+    x = operator.input.quantize(x)
+    cell, flags = unpack(operator.options, operator.weights)
+    flags.pop("stateful")
+    recurrent, _ = reference.run(cell, x, **flags)
+    interpreter = Interpreter(result.model)
+    y = np.concatenate([interpreter.invoke(window[None]) for window in x])
+    return Run(result.model, x, recurrent, y)
+
+
+@pytest.fixture(scope="module")
+def activities():
+    """Recorded windows through a model of the example's shape."""
+    try:
+        x, _, users = hapt.load()
+    except ValueError as error:
+        pytest.skip(str(error))
+    x = x[np.isin(users, hapt.TEST_USERS)]
+    return expected([keras.layers.Dense(6)], x[:: len(x) // WINDOWS][:WINDOWS])
+
+
+def test_same_bytes(tflm_dir, activities, tmp_path):
+    measurement = tflm.run(tflm_dir, *activities, tmp_path)
+    assert measurement.windows_equal == WINDOWS
+    assert measurement.text <= 35000
+    assert measurement.arena <= Interpreter(activities.model).arena_bytes  # of larger pointers
+    assert 0 < measurement.recurrent_instructions < measurement.instructions
+    assert tflm.run(tflm_dir, *activities, tmp_path) == measurement
+
+
+@pytest.mark.parametrize(("name", "where"), [("recurrent", "FASTGRNN"), ("y", "the output")])
+def test_says_which_byte_is_wrong(tflm_dir, activities, tmp_path, name, where):
+    run = Run(activities.model, *(array[:2].copy() for array in activities[1:]))
+    wrong = getattr(run, name)
+    wrong[1, -1] ^= 1
+    message = (
+        rf"window 1: byte {wrong.shape[1] - 1} of {where} is {wrong[1, -1] ^ 1}, "
+        rf"expected {wrong[1, -1]}\nwindows_equal 1\n"
+    )
+    with pytest.raises(RuntimeError, match=message):
+        tflm.run(tflm_dir, *run, tmp_path)
+
+
+def test_refused_model(tflm_dir, tmp_path):
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    run = expected([keras.layers.Dense(6), keras.layers.Softmax()], x)
+    with pytest.raises(RuntimeError, match="TFLite Micro refused the model: it has operators oth"):
+        tflm.run(tflm_dir, *run, tmp_path)
+
+
+def test_header():
+    x = np.array([[[-128], [127]], [[0], [1]]], np.int8)
+    recurrent, y = np.array([[2], [-3]], np.int8), np.array([[4, 5], [6, 7]], np.int8)
+    assert tflm.header(b"\0\xff", x, recurrent, y) == (
+        "constexpr int kArenaSize = 8192;\n"
+        "alignas(16) const uint8_t kModel[] = {0,255};\n"
+        "struct Window { int8_t x[2], recurrent[1], y[2]; };\n"
+        '__attribute__((section(".windows"))) const Window kWindows[2] = {\n'
+        "  {{-128,127}, {2}, {4,5}},\n"
+        "  {{0,1}, {-3}, {6,7}}\n"
+        "};\n"
+    )
+
+
+def fake_tree(path, *builds):
+    """The files of a tree that CMake looks for, all of them empty."""
+    libraries = [f"gen/{build}/lib/libtensorflow-microlite.a" for build in builds]
+    for name in ("tensorflow/lite/micro/micro_interpreter.h", *libraries):
+        (path / name).parent.mkdir(parents=True)
+        (path / name).touch()
+    return path
+
+
+def trees(tmp_path):
+    """Yields trees with which nothing can be built, and what is said of each."""
+    yield None, "TFLM_DIR is not set."
+    missing = tmp_path / "missing"
+    header = "tensorflow/lite/micro/micro_interpreter.h"
+    yield missing, f"TFLM_DIR is no tree of TFLite Micro: there is no\n\n  {missing}/{header}\n"
+    tree = fake_tree(tmp_path / "tree", "linux_x86_64_default_gcc")
+    library = "gen/cortex_m_generic_cortex-m4_release_gcc/lib/libtensorflow-microlite.a"
+    yield tree, f"TFLite Micro is not built: there is no\n\n  {tree}/{library}\n"
+
+
+def test_says_how_to_get_a_tree(tmp_path):
+    missing = [tool for tool in tflm.TOOLS if shutil.which(tool) is None]
+    if missing:
+        message = f"{' and '.join(missing)} not found; apt-get install {' '.join(tflm.PACKAGES)}"
+        if "KERAS_FASTGRNN_REQUIRE_TARGETS" in os.environ:
+            pytest.fail(message)
+        pytest.skip(message)
+    for tree, message in trees(tmp_path):
+        with pytest.raises(ValueError) as error:
+            tflm.configure(tree, tmp_path / "build")
+        assert str(error.value).startswith(message)
+        assert "\n  git clone https://github.com/tensorflow/tflite-micro\n" in str(error.value)
+        assert " TARGET=cortex_m_generic TARGET_ARCH=cortex-m4 " in str(error.value)
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake not found")
+@pytest.mark.parametrize(
+    ("builds", "message"),
+    [
+        ((), "TFLite Micro is not built: there is no\n\n  {}/gen/*/lib/libtensorflow-microlite.a"),
+        (("a", "b"), "TFLM_DIR holds 2 libraries: set TFLM_LIBRARY to one of\n\n  {}/gen/a/lib/"),
+    ],
+    ids=["none", "several"],
+)
+def test_says_what_a_project_lacks(tmp_path, builds, message):
+    tree = fake_tree(tmp_path / "tree", *builds)
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.21)\nproject(user NONE)\n"
+        f'set(TFLM_DIR "{tree}")\nadd_subdirectory("{KERNEL}/tflm" fastgrnn_tflm)\n'
+    )
+    command = ["cmake", "-S", str(tmp_path), "-B", str(tmp_path / "build")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    assert message.format(tree) in textwrap.dedent(result.stderr.partition("(message):\n")[2])
+
+
+def test_command_says_how_to_get_a_tree():
+    root = pathlib.Path(__file__).parents[2]
+    result = subprocess.run(
+        [sys.executable, "benchmarks/tflm_firmware.py", "--tflm_dir="],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": "examples"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "TFLM_DIR is not set.\n" in result.stderr
+    assert "Traceback" not in result.stderr
