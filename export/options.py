@@ -82,7 +82,7 @@ def pack(
         cell: `IntegerCell`.
         return_sequences, go_backwards, reverse_output, stateful: booleans, for the kernel's run.
         optimize: `"size"`: each matrix takes its smallest encoding. `"speed"`: pairs where few
-            weights are nonzero, else dense.
+            weights are nonzero, else dense. Or `DENSE`, `BITMAP` or `PAIRS`, for all of them.
 
     Returns:
         `(options, weights)`: bytes.
@@ -243,6 +243,8 @@ def _pack_matrix(values, optimize):
     if optimize == "speed":
         fast = PAIRS in encoded and nonzero.mean() <= FAST_DENSITY
         encoding = PAIRS if fast else DENSE
+    elif optimize in encoded:
+        encoding = optimize
     else:
         encoding = min(encoded, key=lambda encoding: len(encoded[encoding]))
     return encoding, encoded[encoding]

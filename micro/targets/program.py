@@ -1,0 +1,89 @@
+"""A model as C in a whole program, on the microcontrollers that emulators have."""
+
+import re
+import subprocess
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_fastgrnn.micro.targets import FOLDER
+
+
+class Figures(NamedTuple):
+    """Bytes of stack, and the target's counts of a step and of a prediction."""
+
+    stack: int
+    step: float
+    predict: float
+
+
+def replay(target, folder, x, y):
+    """Runs a program that checks its outputs.
+
+    Args:
+        target: `Target`.
+        folder: has `model.c` and `model.h`.
+        x: int8 `(n, timesteps, features)`.
+        y: int8 `(n, outputs)`, what the model gives.
+
+    Returns:
+        `Figures`. On AVR the stack is the program's, else what the model takes of it. With one time
+        step a sequence, the step is in the prediction.
+    """
+    expected = np.concatenate([y.argmax(axis=1)[:, None].astype(np.int8), y], axis=1)
+    (folder / "sequences.h").write_text(
+        f"enum {{ SEQUENCES = {len(x)} }};\n"
+        "static const FLASH int8_t inputs[SEQUENCES][MODEL_TIMESTEPS][MODEL_FEATURES] = "
+        f"{_initializer(x)};\n"
+        "static const FLASH int8_t outputs[SEQUENCES][1 + MODEL_OUTPUTS] = "
+        f"{_initializer(expected)};\n"
+    )
+    sources = ("-DREPLAY", str(FOLDER / "replay.c"), str(FOLDER / target.board))
+    program = _build(target, folder, "replay.elf", *sources)
+    # simavr colours what the serial port says, and shows the end of a line as a point.
+    output = re.sub(r"\x1b\[\d*m", "", _execute(*target.emulator, str(program)))
+    lines = [line.rstrip(".") for line in output.splitlines()]
+    assert "passed" in lines, output
+    found = dict(line.split() for line in lines if re.fullmatch(r"[a-z]+ \d+", line))
+    steps = x.shape[0] * x.shape[1]
+    return Figures(
+        int(found["stack"]), int(found["steps"]) / steps, int(found["predictions"]) / len(x)
+    )
+
+
+def sizes(target, folder):
+    """Bytes of flash and of static RAM of the program for an AVR that has a model alone."""
+    program = _build(target, folder, "program.elf")
+    text, data, bss, *_ = _execute(f"{target.toolchain}size", str(program)).splitlines()[1].split()
+    return int(text) + int(data), int(data) + int(bss)
+
+
+def _build(target, folder, name, *more):
+    _execute(
+        *(f"{target.toolchain}gcc", "-std=c99", "-Os"),
+        *("-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror", *target.flags),
+        *("-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"),
+        *(f"-I{folder}", f"-I{FOLDER}", str(FOLDER / "program.c"), str(folder / "model.c")),
+        *(*more, "-o", str(folder / name)),
+    )
+    return folder / name
+
+
+def _initializer(array):
+    if array.ndim == 0:
+        return str(array)
+    return "{" + ",\n"[: 1 + (array.ndim > 1)].join(map(_initializer, array)) + "}"
+
+
+def _execute(*command):
+    result = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}"
+    return result.stdout

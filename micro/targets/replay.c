@@ -1,0 +1,74 @@
+/* Gives program.c inputs from flash and compares what it makes of them. At the end it prints the
+ * counts of all steps and of all predictions, the bytes of stack, and "passed". */
+#include "board.h"
+#include "model.h"
+
+#ifdef __AVR__
+#include <avr/io.h>
+#define FLASH __flash
+#define STACK_END ((uint8_t*)RAMEND + 1)
+#else
+#define FLASH
+#define STACK_END stack_end /* as the program stood when it first asked for an input */
+#endif
+
+/* const FLASH int8_t inputs[SEQUENCES][MODEL_TIMESTEPS][MODEL_FEATURES],
+ * outputs[SEQUENCES][1 + MODEL_OUTPUTS]: the class and the values. */
+#include "sequences.h"
+
+enum { UNTOUCHED = 0xa5 };
+
+void read_input(int8_t* x);
+void write_output(int best, const int8_t* y);
+
+static uint16_t sequence, step;
+static uint32_t count, steps, predictions;
+static uint8_t* stack_end;
+
+static void write_line(const char* name, uint32_t value) {
+  char text[12], *p = text + sizeof text;
+  *--p = 0;
+  *--p = '\n';
+  do *--p = (char)('0' + value % 10);
+  while ((value /= 10) != 0);
+  board_write(name);
+  board_write(p);
+}
+
+/* A step is counted from here on, so the program's loop is in it. */
+void read_input(int8_t* x) {
+  uint16_t i;
+  if (step != 0) {
+    count = board_stop();
+    steps += count;
+  } else if (sequence == 0) {
+    volatile uint8_t* p = board_free_memory; /* a memset() would paint its own stack */
+    stack_end = board_stack_pointer();
+    while (p < stack_end) *p++ = UNTOUCHED;
+  }
+  for (i = 0; i < MODEL_FEATURES; ++i) x[i] = inputs[sequence][step][i];
+  ++step;
+  board_start();
+}
+
+void write_output(int best, const int8_t* y) {
+  const uint8_t* p = board_free_memory;
+  uint16_t i;
+  /* The last step is in it, and all are alike. */
+  predictions += board_stop() - count;
+  steps += count;
+  for (i = 0; i < 1 + MODEL_OUTPUTS; ++i) {
+    if ((i == 0 ? best : y[i - 1]) != outputs[sequence][i]) {
+      write_line("wrong in sequence ", sequence);
+      board_exit(1);
+    }
+  }
+  step = 0;
+  if (++sequence < SEQUENCES) return;
+  while (*p == UNTOUCHED) ++p;
+  write_line("steps ", steps);
+  write_line("predictions ", predictions);
+  write_line("stack ", (uint32_t)(STACK_END - p));
+  board_write("passed\n");
+  board_exit(0);
+}

@@ -1,0 +1,39 @@
+/* Runs a model on time steps from stdin, and writes the class and the outputs after each of them.
+ * With an argument it is the steps between two resets. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "model.c" /* not model.h: for what is local to it */
+
+#define LENGTH(array) (sizeof(array) / sizeof(array)[0])
+
+int main(int argc, char** argv) {
+  static model_state state;
+  static int8_t x[MODEL_FEATURES], y[MODEL_OUTPUTS];
+  const int length = argc > 1 ? atoi(argv[1]) : MODEL_STATEFUL ? 0 : MODEL_TIMESTEPS;
+  const fastgrnn_params* const cells[] = {CELLS};
+  size_t i, scratch = 0;
+  int steps = 0, best;
+  for (i = 0; i < LENGTH(cells); ++i) {
+    if (fastgrnn_scratch_size(cells[i]) > scratch) scratch = fastgrnn_scratch_size(cells[i]);
+  }
+  if (scratch != LENGTH(state.scratch)) {
+    fprintf(stderr, "scratch is %d, not %d\n", (int)LENGTH(state.scratch), (int)scratch);
+    return 1;
+  }
+  /* It is all the same to init what was in there. */
+  for (i = 0; i < sizeof state; ++i) ((unsigned char*)&state)[i] = 0x55;
+  if (model_init(NULL) == 0 || model_init(&state) != 0) return 1;
+  while (fread(x, sizeof x, 1, stdin) == 1) {
+    model_step(&state, x);
+    best = model_predict(&state, y);
+    if (best != model_predict(&state, y)) return 1;
+    fwrite(&best, sizeof best, 1, stdout);
+    fwrite(y, sizeof y, 1, stdout);
+    if (++steps == length) {
+      model_reset(&state);
+      steps = 0;
+    }
+  }
+  return 0;
+}
