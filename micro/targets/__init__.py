@@ -141,10 +141,12 @@ class Case(NamedTuple):
 
 
 class Measurement(NamedTuple):
-    """Of all calls of a case: `count` of the target's counter, and bytes of `stack`."""
+    """Of all calls of a case: `count` of the target's counter, bytes of `stack`, and bytes of RAM
+    of the cell: its parameters, state and scratch memory."""
 
     count: int
     stack: int
+    ram: int
 
 
 def build(target, cases, folder, optimize="-Os"):
@@ -186,7 +188,7 @@ def run(target, firmware):
     lines = [line.rstrip(".") for line in re.sub(r"\x1b\[\d*m", "", output).splitlines()]
     if "passed" not in lines:
         raise RuntimeError("\n".join([f"{target.name}: {firmware} failed:", *lines]))
-    results = (re.fullmatch(r"\d+ (\d+) (\d+)", line) for line in lines)
+    results = (re.fullmatch(r"\d+ (\d+) (\d+) (\d+)", line) for line in lines)
     return [Measurement(*map(int, result.groups())) for result in results if result]
 
 

@@ -1,7 +1,7 @@
 /* Runs the cells of cases.h, which keras_fastgrnn.micro.targets writes, and compares each byte.
  *
- * Prints a line for whatever is wrong; for each case its index, the count of its calls and the
- * bytes of stack of the deepest; and at the end "passed" or "failed". */
+ * Prints a line for whatever is wrong; for each case its index, the count of its calls, the
+ * bytes of stack of the deepest and the bytes of RAM of the cell; and at the end "passed" or "failed". */
 #include "board.h"
 #include "fastgrnn.h"
 
@@ -129,6 +129,7 @@ static void start_case(running_case* r, const FASTGRNN_FLASH test_case* c) {
   r->calls_left = 0;
   r->count = 0;
   r->stack = 0;
+  r->scratch_size = 0;
   r->params = take(sizeof(fastgrnn_params));
   got = fastgrnn_init(c->data, c->options_size, weights, c->weights_size, r->params);
   if (got == FASTGRNN_OK && c->status == FASTGRNN_OK) {
@@ -182,6 +183,9 @@ static void finish_case(const running_case* r) {
   write_number((int32_t)r->count);
   board_write(" ");
   write_number((int32_t)r->stack);
+  board_write(" ");
+  write_number((int32_t)(sizeof(fastgrnn_params) + sizeof(int16_t) * r->expected->units +
+                         r->scratch_size));
   board_write("\n");
 }
 

@@ -1,0 +1,318 @@
+"""What a step costs on each microcontroller, under its emulator.
+
+    make bench-mcu
+
+Prints it and writes benchmarks/results/microcontrollers.json, and the tables and plots of
+docs/microcontrollers.md. Counts are instructions where QEMU runs the chip, and cycles where simavr
+does.
+"""
+
+import json
+import pathlib
+import re
+import tempfile
+
+import keras
+import matplotlib
+import numpy as np
+from absl import app
+from rich.console import Console
+from rich.progress import track
+
+from keras_fastgrnn import FastGRNN
+from keras_fastgrnn.export import convert, reference
+from keras_fastgrnn.export.c_source import c_source
+from keras_fastgrnn.export.calibrate import calibrate
+from keras_fastgrnn.export.fold import FloatCell
+from keras_fastgrnn.export.options import BITMAP, DENSE, PAIRS, pack
+from keras_fastgrnn.export.quantize import affine_int8, quantize
+from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.micro.targets import TARGETS, Case, build, kernel_size, program, run
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402
+
+ROOT = pathlib.Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "microcontrollers.json"
+PAGE = ROOT / "docs" / "microcontrollers.md"
+PLOT = ROOT / "docs" / "microcontrollers.png"
+
+# What each figure has to reach.
+GOALS = {
+    "avr_cycles_per_step": 10000,
+    "avr_flash_bytes": 5000,
+    "avr_ram_bytes": 300,
+    "m4_lstm_shape_instructions": 90000,
+    "m4_instructions_per_mac": 1.8,
+    "m55_instructions_per_mac": 0.5,
+    "m4_sparse20_instruction_ratio": 1.0,
+    "m4_sparse20_byte_ratio": 1.0,
+    "m4_kernel_bytes": 3072,
+}
+ENCODINGS = {"dense": DENSE, "bitmap": BITMAP, "pairs": PAIRS}
+DENSITIES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+UNITS = (16, 32, 64, 128)
+FEATURES = 32
+OPTIMIZE = "-O2"
+
+
+def random_case(units, features, *, rank=0, density=1.0, encoding="dense", timesteps=2):
+    """A FastGRNN with random weights in one encoding, and a random sequence for it.
+
+    A rank is that of both kernels.
+    """
+    rng = np.random.default_rng([units, features, rank, round(100 * density)])
+
+    def matrices(inputs):
+        for size in [(inputs, rank), (rank, units)] if rank else [(inputs, units)]:
+            matrix = rng.normal(0, size[0] ** -0.5, size)
+            matrix.ravel()[rng.permutation(matrix.size)[round(density * matrix.size) :]] = 0
+            yield matrix
+
+    cell = FloatCell(
+        kernel=tuple(matrices(features)),
+        recurrent_kernel=tuple(matrices(units)),
+        bias=rng.normal(0, 1, (2, units)),
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        zeta=0.7,
+        nu=0.05,
+        beta=0.0,
+    )
+    x = rng.normal(0, 1, (1, timesteps, features))
+    input = affine_int8(x.min(), x.max())
+    ranges, states = calibrate(cell, x)
+    cell = quantize(cell, ranges, input=input, output=affine_int8(states.min(), states.max()))
+    x = input.quantize(x)
+    y, state = reference.run(cell, x)
+    blocks = pack(cell, optimize=ENCODINGS[encoding])
+    return Case(*blocks, x, np.zeros(units, np.int16), y, state[0])
+
+
+def macs(units, features, rank):
+    """Multiplications of a dense step."""
+    return (features + 3 * units) * rank if rank else (features + units) * units
+
+
+def measure(target, shapes, optimize=OPTIMIZE):
+    """Runs a random case of each shape, a dict of arguments: what it costs, a dict of each."""
+    cases = [random_case(**shape) for shape in shapes]
+    with tempfile.TemporaryDirectory() as folder:
+        firmware = build(target, cases, folder, optimize)
+        measurements, kernel_bytes = run(target, firmware), kernel_size(firmware)
+    return [
+        shape
+        | {
+            "target": target.name,
+            target.counts: measurement.count / case.x.shape[1],
+            "constant_bytes": len(case.options) + len(case.weights),
+            "ram_bytes": measurement.ram,
+            "stack_bytes": measurement.stack,
+            "kernel_bytes": kernel_bytes,
+        }
+        for shape, case, measurement in zip(shapes, cases, measurements, strict=True)
+    ]
+
+
+def grid(target):
+    """Each size dense, at a low rank, and sparse."""
+    for units in UNITS if target.memory > 2048 else UNITS[:2]:
+        shape = {"units": units, "features": FEATURES}
+        yield shape
+        yield shape | {"rank": units // 4}
+        yield shape | {"density": 0.5, "encoding": "bitmap"}
+        yield shape | {"density": 0.2, "encoding": "pairs"}
+
+
+def sweep(target):
+    """One size at every density."""
+    shape = {"units": 64 if target.memory > 2048 else 32, "features": FEATURES}
+    yield shape
+    for encoding in ("bitmap", "pairs"):
+        for density in DENSITIES:
+            yield shape | {"density": density, "encoding": encoding}
+
+
+def break_even(densities, ratios):
+    """The density up to which a sparse matrix costs less than a dense one, by interpolation."""
+    for i, ratio in enumerate(ratios):
+        if ratio >= 1:
+            if i == 0:
+                return 0.0
+            return float(np.interp(1, ratios[i - 1 : i + 1], densities[i - 1 : i + 1]))
+    return densities[-1]
+
+
+def ratios(rows, key):
+    """Of a sweep: `{encoding: list of what it costs over what dense costs}`."""
+    dense, *sparse = rows
+    return {
+        encoding: [row[key] / dense[key] for row in sparse if row["encoding"] == encoding]
+        for encoding in ("bitmap", "pairs")
+    }
+
+
+def avr_program():
+    """The whole program for the example's shape, half of the weights zero: its three figures."""
+    target = next(target for target in TARGETS if target.counts == "cycles")
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    model = keras.Sequential(
+        [
+            keras.Input((32, 3)),
+            FastGRNN(16, kernel_rank=2, recurrent_rank=8),
+            keras.layers.Dense(6),
+        ]
+    )
+    for weight in model.layers[0].cell.weights:
+        if "kernel" in weight.name:
+            values = rng.normal(0, 0.5, weight.shape)
+            values.ravel()[rng.permutation(values.size)[values.size // 2 :]] = 0
+            weight.assign(values)
+    x = rng.normal(0, 1, (20, 32, 3)).astype(np.float32)
+    tflite = convert(model, representative_dataset=x, input_type="int8", output_type="int8")
+    files = c_source(tflite)
+    x = rng.integers(-128, 128, (8, 32, 3), np.int8)
+    y = np.concatenate([Interpreter(tflite).invoke(sequence[None]) for sequence in x])
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        for path, text in files.items():
+            (folder / path).write_text(text)
+        figures = program.replay(target, folder, x, y)
+        flash, static_ram = program.sizes(target, folder)
+    return {
+        "avr_cycles_per_step": figures.step,
+        "avr_flash_bytes": flash,
+        "avr_ram_bytes": static_ram + figures.stack,
+    }
+
+
+def headline():
+    m4, m55 = (next(t for t in TARGETS if t.name == f"Cortex-{core}") for core in ("M4", "M55"))
+    lstm_shape = {"units": 20, "features": 28, "timesteps": 28}
+    large = {"units": 100, "features": 32}
+    sparse = large | {"density": 0.2, "encoding": "pairs"}
+    lstm, dense, sparse = measure(m4, [lstm_shape, large, sparse])
+    (dense_m55,) = measure(m55, [large])
+    return {
+        **avr_program(),
+        "m4_lstm_shape_instructions": 28 * lstm["instructions"],
+        "m4_instructions_per_mac": dense["instructions"] / macs(100, 32, 0),
+        "m55_instructions_per_mac": dense_m55["instructions"] / macs(100, 32, 0),
+        "m4_sparse20_instruction_ratio": sparse["instructions"] / dense["instructions"],
+        "m4_sparse20_byte_ratio": sparse["constant_bytes"] / dense["constant_bytes"],
+        "m4_kernel_bytes": dense["kernel_bytes"],
+        "m4_kernel_bytes_os": measure(m4, [large], "-Os")[0]["kernel_bytes"],
+    }
+
+
+def markdown(header, rows):
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def write_page(figures, grids, sweeps):
+    """Puts the tables between the marks of the page."""
+    parts = {"figures": markdown(["figure", "reached", "asked"], figure_rows(figures))}
+    shapes = {
+        "dense": lambda row: "rank" not in row and "density" not in row,
+        "rank": lambda row: "rank" in row,
+        "bitmap": lambda row: row.get("encoding") == "bitmap",
+        "pairs": lambda row: row.get("encoding") == "pairs",
+    }
+    for name, wanted in shapes.items():
+        parts[name] = markdown(
+            ["", *(f"{units} units" for units in UNITS)],
+            [
+                [target.name, *cells]
+                for target, rows in zip(TARGETS, grids, strict=True)
+                if (cells := [f"{round(row[target.counts]):,}" for row in rows if wanted(row)])
+            ],
+        )
+    parts["memory"] = markdown(
+        ["", "kernel", "constants", "RAM", "stack"],
+        [
+            [
+                target.name,
+                *(
+                    f"{rows[0][key]:,}"
+                    for key in ("kernel_bytes", "constant_bytes", "ram_bytes", "stack_bytes")
+                ),
+            ]
+            for target, rows in zip(TARGETS, grids, strict=True)
+        ],
+    )
+    parts["break-even"] = markdown(
+        ["", "bitmap, time", "pairs, time", "bitmap, bytes", "pairs, bytes"],
+        [
+            [
+                target.name,
+                *(
+                    f"{break_even(DENSITIES, ratios(rows, key)[encoding]):.0%}"
+                    for key in (target.counts, "constant_bytes")
+                    for encoding in ("bitmap", "pairs")
+                ),
+            ]
+            for target, rows in zip(TARGETS, sweeps, strict=True)
+        ],
+    )
+    text = PAGE.read_text()
+    for name, table in parts.items():
+        marked = re.compile(f"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        if not marked.search(text):
+            raise ValueError(
+                f"{PAGE} has no part {name!r} between <!-- {name} --> and <!-- end -->"
+            )
+        text = marked.sub(lambda match, table=table: match[1] + table + match[2], text)
+    PAGE.write_text(text)
+
+
+def figure_rows(figures):
+    for name, value in figures.items():
+        goal = GOALS.get(name)
+        number = f"{value:,.2f}" if isinstance(value, float) and value < 100 else f"{value:,.0f}"
+        yield [name, number, "" if goal is None else f"{goal:,}"]
+
+
+def plot(sweeps):
+    figure, axes = plt.subplots(2, 4, figsize=(13, 6), layout="constrained", sharex=True)
+    for axis, target, rows in zip(axes.flat, TARGETS, sweeps, strict=True):
+        for key, style in ((target.counts, "o-"), ("constant_bytes", ":")):
+            for color, (encoding, values) in enumerate(ratios(rows, key).items()):
+                what = target.counts if key == target.counts else "bytes"
+                label = f"{encoding}, {what}"
+                axis.plot(DENSITIES, values, style, color=f"C{color}", ms=3, label=label)
+        axis.axhline(1, color="k", lw=0.5)
+        axis.set(title=target.name, ylim=(0, 3))
+        axis.legend(fontsize=7)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("of the dense matrix's")
+    for axis in axes[1]:
+        axis.set_xlabel("density")
+    figure.savefig(PLOT, dpi=110)
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
+    grids, sweeps = [], []
+    for target in track(TARGETS, "microcontrollers"):
+        grids.append(measure(target, list(grid(target))))
+        sweeps.append(measure(target, list(sweep(target))))
+    figures = headline()
+    old = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    # Those of make tflm-firmware stay, which needs more than this.
+    kept = {name: value for name, value in old.items() if name.startswith("tflm_")}
+    details = {"command": "make bench-mcu", "optimize": OPTIMIZE, "grid": sum(grids, [])}
+    results = figures | kept | details | {"sweep": sum(sweeps, [])}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    write_page(figures | kept, grids, sweeps)
+    plot(sweeps)
+    console = Console()
+    for name, number, goal in figure_rows(figures):
+        console.print(f"{name:32} {number:>10} {goal and f'at most {goal}'}")
+    print(f"Written: {RESULTS}, {PAGE} and {PLOT}")
+
+
+if __name__ == "__main__":
+    app.run(main)
