@@ -1,5 +1,6 @@
 """Every microcontroller, under its emulator, gives the bytes of the NumPy integer model."""
 
+import dataclasses
 import itertools
 import os
 
@@ -19,10 +20,20 @@ FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")
 ALL_FLAGS = [
     dict(zip(FLAGS, values, strict=True)) for values in itertools.product((False, True), repeat=4)
 ]
+# make test-all runs ten times as many random cells and recorded windows.
+MORE = 10 if "KERAS_FASTGRNN_TEST_ALL" in os.environ else 1
+# Of chips with a faster version, the portable one that it has to equal.
+PORTABLE = [
+    dataclasses.replace(
+        target, name=f"{target.name} portable", flags=(*target.flags, "-DFASTGRNN_PORTABLE")
+    )
+    for target in TARGETS
+    if target.name in ("Cortex-M4", "Cortex-M55")
+]
 SMALL = Shape(timesteps=128, density=0.5)
 
 
-@pytest.fixture(params=TARGETS, ids=lambda target: target.name)
+@pytest.fixture(params=[*TARGETS, *PORTABLE], ids=lambda target: target.name)
 def target(request):
     target = request.param
     if target.missing:
@@ -37,7 +48,7 @@ def target(request):
     return target
 
 
-def case(cell, x, state=None, **flags):
+def case(cell, x, state=None, optimize="size", **flags):
     """A cell, int8 `x (calls, timesteps, features)`, and what the integer model makes of them."""
     state = start = np.zeros(cell.units, np.int16) if state is None else state
     order = {name: value for name, value in flags.items() if name != "stateful"}
@@ -47,7 +58,7 @@ def case(cell, x, state=None, **flags):
         outputs, states = reference.run(cell, sequence[None], before, **order)
         y.append(outputs[0])
         state = states[0]
-    return Case(*options.pack(cell, **flags), x, start, np.stack(y), state)
+    return Case(*options.pack(cell, optimize=optimize, **flags), x, start, np.stack(y), state)
 
 
 def largest(target, small, large):
@@ -74,14 +85,15 @@ def quantized_cases(target):
             seed=i,
         )
         cell, _, input, _ = integer_cell(shape)
-        yield case(cell, input.quantize(sequences(shape, 3)), **ALL_FLAGS[i % 16])
+        x = input.quantize(sequences(shape, 3))
+        yield case(cell, x, optimize=("size", "speed")[i // 5 % 2], **ALL_FLAGS[i % 16])
 
 
 def extreme_cases(target):
     """Cells with every field, weight, state and input at its ends."""
     cells = []
 
-    @settings(max_examples=16, phases=[Phase.generate], database=None)
+    @settings(max_examples=16 * MORE, phases=[Phase.generate], database=None)
     @given(integer_cells(most_dim=largest(target, 9, 40)))
     def draw(cell):
         cells.append(cell)
@@ -90,7 +102,26 @@ def extreme_cases(target):
     for i, cell in enumerate(cells):
         rng = np.random.default_rng(i)
         x = extremes(rng, np.int8, (2, 3, cell.features))
-        yield case(cell, x, extremes(rng, np.int16, cell.units), **ALL_FLAGS[15 - i % 16])
+        state = extremes(rng, np.int16, cell.units)
+        yield case(cell, x, state, ("size", "speed")[i % 2], **ALL_FLAGS[15 - i % 16])
+
+
+def block_cases(target):
+    """Sizes around what the faster versions take together: every rest of rows and columns."""
+    for i in range(largest(target, 8, 24)):
+        units = largest(target, 1 + i, (1, 60, 125)[i % 3] + i // 3)
+        shape = Shape(
+            units=units,
+            features=1 + i,
+            kernel_rank=0 if i % 2 else 1 + i // 2 % 11,
+            recurrent_rank=0 if i // 2 % 2 else 12 - i // 2 % 12,
+            density=(1.0, 0.2, 0.5)[i % 7 % 3],
+            timesteps=3,
+            seed=i,
+        )
+        cell, _, input, _ = integer_cell(shape)
+        x = input.quantize(sequences(shape, 1))
+        yield case(cell, x, optimize=("speed", "size")[i // 4 % 2])
 
 
 def whole_sequences(target, x=None):
@@ -105,7 +136,8 @@ def whole_sequences(target, x=None):
     whole, _ = reference.run(cell, x[:1], return_sequences=True)
     yield case(cell, x[0][:, None], stateful=True)._replace(y=whole[0])
     if target.memory < 2048:  # neither its memory nor its counter holds a window
-        yield case(cell, x.reshape(-1, 32, 3), stateful=True)
+        for window in x:
+            yield case(cell, window.reshape(-1, 32, 3), stateful=True)
     else:
         yield case(cell, x)
         yield case(cell, x, return_sequences=True)
@@ -131,7 +163,8 @@ def bad_cases():
 
 
 def test_same_bytes(target, tmp_path):
-    check(target, [*quantized_cases(target), *extreme_cases(target), *bad_cases()], tmp_path)
+    cases = [*quantized_cases(target), *extreme_cases(target), *block_cases(target), *bad_cases()]
+    check(target, cases, tmp_path)
 
 
 def test_recorded_windows(target, tmp_path):
@@ -139,8 +172,8 @@ def test_recorded_windows(target, tmp_path):
         x, _, users = hapt.load()
     except ValueError as error:
         pytest.skip(str(error))
-    x = x[np.isin(users, hapt.TEST_USERS)][::600]
-    assert len(x) == 6
+    x = x[np.isin(users, hapt.TEST_USERS)][:: 600 // MORE]
+    assert len(x) == -(-3399 * MORE // 600)
     check(target, whole_sequences(target, x), tmp_path)
 
 
