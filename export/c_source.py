@@ -95,9 +95,11 @@ def _values(chain):
         layers.append(f"Dense {len(chain.dense.bias)}")
     activations = {name for cell in cells for name in (cell.activation, cell.recurrent_activation)}
     members, (constants, definitions) = _members(chain), _constants(chain)
+    dsp_members = [_dsp_member(member, cells) for member in members]
     return {
         "summary": f"{cells[0].features} inputs -> {' -> '.join(layers)}",
         "ram": sum(member.bytes for member in members),
+        "dsp_ram": sum(member.bytes for member in dsp_members),
         "constants": sum(constant.bytes for constant in constants),
         "table": ", 132 of the sigmoid's table" if activations & {"tanh", "sigmoid"} else "",
         "features": cells[0].features,
@@ -109,7 +111,7 @@ def _values(chain):
         "output_scale": np.float32(chain.output.scale),
         "output_zero_point": chain.output.zero_point,
         "softmax": " The model's softmax is left out." if chain.softmax else "",
-        "members": "\n".join(f"  {member.declaration};" for member in members),
+        "members": "\n".join(map(_declarations, members, dsp_members)),
         "definitions": "\n".join(definitions),
     } | _statements(chain)
 
@@ -126,10 +128,32 @@ def _members(chain):
     return members
 
 
-def _scratch_size(cell):
-    """As `fastgrnn_scratch_size()` in the kernel."""
-    kernel_rank = len(cell.kernel[0].values) if len(cell.kernel) == 2 else 0
-    return cell.features + kernel_rank + len(cell.recurrent_kernel[0].values)
+def _dsp_member(member, cells):
+    """The same where there are DSP instructions."""
+    if member.name != "scratch":
+        return member
+    return member._replace(size=max(_scratch_size(cell, dsp=True) for cell in cells))
+
+
+def _declarations(member, dsp_member):
+    if member == dsp_member:
+        return f"  {member.declaration};"
+    return (
+        f"#ifdef __ARM_FEATURE_DSP\n  {dsp_member.declaration};\n"
+        f"#else\n  {member.declaration};\n#endif"
+    )
+
+
+def _scratch_size(cell, dsp=False):
+    """As `fastgrnn_scratch_size()` in the kernel; with `dsp`, where there are DSP instructions."""
+    kernel_rank, recurrent_rank = (
+        len(matrices[0].values) if len(matrices) == 2 else 0
+        for matrices in (cell.kernel, cell.recurrent_kernel)
+    )
+    if dsp:
+        sizes = (cell.features, kernel_rank, recurrent_rank)
+        return 1 + sum(size + size % 2 for size in sizes) + cell.units
+    return cell.features + kernel_rank + (recurrent_rank or cell.units)
 
 
 def _statements(chain):

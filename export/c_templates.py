@@ -12,7 +12,7 @@ HEADER = """\
  *   @name@_step(&state, x); for each time step
  *   best = @name@_predict(&state, y);
  *
- * RAM: @ram@ bytes for each state, and the stack.
+ * RAM: @ram@ bytes for each state, @dsp_ram@ with Arm's DSP extension, and the stack.
  * Flash: @constants@ bytes of constants@table@, and the code. */
 #ifndef @NAME@_H_
 #define @NAME@_H_
@@ -77,7 +77,11 @@ SOURCE = """\
 #define WHOLE
 #endif
 
+#ifdef __ARM_FEATURE_DSP
+typedef char @name@_state_size[sizeof(@name@_state) == @dsp_ram@ ? 1 : -1];
+#else
 typedef char @name@_state_size[sizeof(@name@_state) == @ram@ ? 1 : -1];
+#endif
 
 @definitions@
 int @name@_init(@name@_state* state) {

@@ -2,8 +2,14 @@
  * weights, state and input, once fastgrnn_init() has accepted the options. */
 #include "fastgrnn.h"
 
+#include "arithmetic.h"
+#include "vectors.h"
+
+#if defined(__AVR_HAVE_MUL__) && !defined(FASTGRNN_PORTABLE)
+#include "matrix_avr.h"
+#else
 #include "matrix.h"
-#include "sigmoid_table.h"
+#endif
 
 #ifdef __AVR__
 #include <avr/pgmspace.h>
@@ -211,33 +217,24 @@ const char* fastgrnn_status_string(fastgrnn_status status) {
 
 /* ---- Arithmetic ---- */
 
-static int32_t clip(int32_t v, int32_t low, int32_t high) {
-  return v < low ? low : v > high ? high : v;
-}
-
-static int16_t saturate16(int32_t v) { return (int16_t)clip(v, -32768, 32767); }
-
-/* Q3.12 in -32768..32768 -> Q0.15 in 0..32768. */
-static int32_t sigmoid(int32_t x) {
-  const int32_t a = x < 0 ? -x : x;
-  const FASTGRNN_FLASH uint16_t* t = fastgrnn_sigmoid_table + (a >> 9);
-  const int32_t y = t[0] + round_shift(((int32_t)t[1] - t[0]) * (a & 511), 9);
-  return x < 0 ? 32768 - y : y;
+/* p * 2^n in Q3.12, cut to -8.0..8.0. */
+static int32_t clip_q3_12(int32_t p, unsigned n) {
+  const int32_t limit = INT32_C(32768) >> n;
+  return clip(p, -limit, limit) * (INT32_C(1) << n);
 }
 
 /* A bounded nonlinearity of a pre-activation, in Q0.15 with 1.0 = 32768. */
 static int32_t activate(unsigned activation, int32_t p, unsigned fraction_bits) {
-  const int32_t limit = INT32_C(8) << fraction_bits;
-  const int32_t x = clip(p, -limit, limit) * (INT32_C(1) << (12 - fraction_bits)); /* Q3.12 */
+  const unsigned n = 12 - fraction_bits;
   switch (activation) {
     case FASTGRNN_SIGMOID:
-      return sigmoid(x);
+      return sigmoid(p, n);
     case FASTGRNN_TANH: /* 2 sigmoid(2 x) - 1 */
-      return 2 * sigmoid(clip(2 * x, -32768, 32768)) - 32768;
+      return 2 * sigmoid(p, n + 1) - 32768;
     case FASTGRNN_QUANT_SIGMOID: /* (x + 1) / 2 */
-      return clip((x + 4096) * 4, 0, 32768);
+      return clip((clip_q3_12(p, n) + 4096) * 4, 0, 32768);
     default: /* FASTGRNN_QUANT_TANH */
-      return clip(x * 8, -32768, 32768);
+      return clip(clip_q3_12(p, n) * 8, -32768, 32768);
   }
 }
 
@@ -249,70 +246,89 @@ static int32_t gate(const fastgrnn_params* params, int32_t p) {
   return activate(params->recurrent_activation, p, params->fraction_bits);
 }
 
-static int32_t candidate(const fastgrnn_params* params, int32_t p) {
-  if (params->activation == FASTGRNN_RELU) return clip(p, 0, 32767);
-  p = activate(params->activation, p, params->fraction_bits);
-  return p > 32767 ? 32767 : p;
+static int16_t candidate(const fastgrnn_params* params, int32_t p) {
+  if (params->activation == FASTGRNN_RELU) return (int16_t)clip(p, 0, 32767);
+  if (params->activation == FASTGRNN_TANH) return tanh16(p, 12u - params->fraction_bits);
+  return saturate16(activate(params->activation, p, params->fraction_bits));
 }
 
-/* The first factor of a low-rank kernel. */
+/* The first factor of a low-rank kernel. Its rows are few: not all of BLOCK is put on the stack. */
+enum { PROJECTED = BLOCK < 16 ? BLOCK : 16 };
 static void project(const fastgrnn_matrix* m, const int16_t* in, int16_t* out) {
   cursor rows = first_row(m);
   unsigned left = m->rows, n, i;
   for (; left != 0; left -= n) {
-    int32_t p[BLOCK] = {0};
-    n = left < BLOCK ? left : BLOCK;
-    add_rows(m, &rows, in, n, p);
+    int32_t p[PROJECTED];
+    n = left < PROJECTED ? left : PROJECTED;
+    set_rows(m, &rows, in, n, p);
     for (i = 0; i < n; ++i) *out++ = saturate16(p[i]);
   }
+}
+
+static int32_t read_bias(const fastgrnn_params* params, const FASTGRNN_FLASH uint8_t* bias) {
+  return (int32_t)((uint32_t)read_i16(bias) << params->bias_shift);
 }
 
 /* The new state of n units from the i-th, of which p is W x + U h. */
 static void update(const fastgrnn_params* params, const int32_t* p, unsigned i, unsigned n,
                    int16_t* state) {
   const int gated = params->cell == FASTGRNN_CELL_FASTGRNN;
-  const int32_t bias_unit = INT32_C(1) << params->bias_shift;
-  const int32_t one = INT32_C(32768) >> params->gate_shift;
+  /* zeta (1 - z) + nu where z is 0 */
+  const int32_t most =
+      (int32_t)params->zeta * (INT32_C(32768) >> params->gate_shift) + (int32_t)params->nu;
   const FASTGRNN_FLASH uint8_t* bias = params->bias + 2 * i;
   for (; n != 0; --n, ++p, ++i, bias += 2) {
     const FASTGRNN_FLASH uint8_t* const candidate_bias = gated ? bias + 2 * params->units : bias;
-    const int32_t c = candidate(params, *p + read_i16(candidate_bias) * bias_unit);
-    const int32_t z = gated ? gate(params, *p + read_i16(bias) * bias_unit) : params->beta;
-    const int32_t m = round_shift(params->zeta * (one - z) + (int32_t)params->nu, 16);
-    const int32_t v = round_shift(m * c, params->mix_shift) + z * state[i];
-    state[i] = saturate16(round_shift(v, 15u - params->gate_shift));
+    const int16_t c = candidate(params, *p + read_bias(params, candidate_bias));
+    const int32_t z = gated ? gate(params, *p + read_bias(params, bias)) : params->beta;
+    const int32_t kept = multiply(z, state[i]);
+    const int16_t m = round_high(most - multiply_unsigned(z, params->zeta));
+    const int32_t v = add_rounded(kept, multiply16(m, c), params->mix_shift);
+    state[i] = round_saturate(v, 15u - params->gate_shift);
   }
 }
 
-size_t fastgrnn_scratch_size(const fastgrnn_params* params) {
-  return (size_t)params->features + params->kernel_rank +
-         (params->recurrent_rank != 0 ? params->recurrent_rank : params->units);
-}
+size_t fastgrnn_scratch_size(const fastgrnn_params* params) { return vectors_size(params); }
 
 void fastgrnn_step(const fastgrnn_params* params, const int8_t* x, int16_t* state,
                    int16_t* scratch) {
-  int16_t* const input = scratch;
-  int16_t* const kernel_in = params->kernel_rank != 0 ? input + params->features : input;
-  int16_t* const recurrent_in = input + params->features + params->kernel_rank;
+  int16_t* const input = first_vector(scratch);
+  int16_t* const projected = next_vector(input, params->features);
+  int16_t* const recurrent_in = next_vector(projected, params->kernel_rank);
+  int16_t* const kernel_in = params->kernel_rank != 0 ? projected : input;
   cursor kernel_rows = first_row(&params->kernel[1]);
   cursor recurrent_rows = first_row(&params->recurrent_kernel[1]);
+  const unsigned features = params->features;
+  const int zero_point = params->input_zero_point, multiplier = params->input_multiplier;
   unsigned i, n;
 
-  for (i = 0; i < params->features; ++i) {
-    input[i] = (int16_t)((x[i] - params->input_zero_point) * params->input_multiplier);
+  for (i = 0; i < features; ++i) input[i] = (int16_t)((x[i] - zero_point) * multiplier);
+  if (params->kernel_rank != 0) {
+    arrange(&params->kernel[0], input, input);
+    project(&params->kernel[0], input, projected);
   }
-  if (params->kernel_rank != 0) project(&params->kernel[0], input, kernel_in);
+  arrange(&params->kernel[1], kernel_in, kernel_in);
   if (params->recurrent_rank != 0) {
-    project(&params->recurrent_kernel[0], state, recurrent_in);
+    int16_t* const in =
+        READS_SCRATCH_ONLY ? next_vector(recurrent_in, params->recurrent_rank) : state;
+    arrange(&params->recurrent_kernel[0], state, in);
+    project(&params->recurrent_kernel[0], in, recurrent_in);
+    arrange(&params->recurrent_kernel[1], recurrent_in, recurrent_in);
   } else { /* each unit reads the whole old state, of which the new one takes the place */
-    for (i = 0; i < params->units; ++i) recurrent_in[i] = state[i];
+    arrange(&params->recurrent_kernel[1], state, recurrent_in);
   }
 
   for (i = 0; i < params->units; i += n) {
-    int32_t p[BLOCK] = {0};
+    int32_t p[BLOCK];
     n = params->units - i < BLOCK ? params->units - i : BLOCK;
-    add_rows(&params->kernel[1], &kernel_rows, kernel_in, n, p);
+    set_rows(&params->kernel[1], &kernel_rows, kernel_in, n, p);
     add_rows(&params->recurrent_kernel[1], &recurrent_rows, recurrent_in, n, p);
+#if defined(FASTGRNN_DSP) || defined(FASTGRNN_MVE)
+    if (has_fast_update(params)) {
+      fast_update(params, p, i, n, state);
+      continue;
+    }
+#endif
     update(params, p, i, n, state);
   }
 }

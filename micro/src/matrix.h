@@ -2,15 +2,7 @@
 #ifndef FASTGRNN_MATRIX_H_
 #define FASTGRNN_MATRIX_H_
 
-#include "fastgrnn.h"
-
-/* The most rows that are computed together. */
-enum { BLOCK = 4 };
-
-/* v / 2^n, rounded half up: the only rounding there is. */
-static inline int32_t round_shift(int32_t v, unsigned n) {
-  return (v + ((INT32_C(1) << n) >> 1)) >> n;
-}
+#include "arithmetic.h"
 
 /* Walks the rows of a matrix in order. */
 typedef struct {
@@ -27,32 +19,52 @@ static inline cursor first_row(const fastgrnn_matrix* m) {
   return c;
 }
 
-static inline int32_t dense_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in) {
-  const int16_t* const end = in + m->cols;
-  int32_t sum = 0;
-  while (in != end) sum += *c->values++ * (int32_t)*in++;
-  return sum;
-}
-
+/* The rows of each encoding. They keep a cursor's pointers to themselves, since a compiler has to
+ * assume that a char * may point to the cursor. */
 static inline int32_t bitmap_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in) {
   const int16_t* const end = in + m->cols;
+  const FASTGRNN_FLASH uint8_t* index = c->index;
+  const FASTGRNN_FLASH int8_t* values = c->values;
+  unsigned mask = c->mask;
   int32_t sum = 0;
   for (; in != end; ++in) {
-    if (*c->index & c->mask) sum += *c->values++ * (int32_t)*in;
-    c->mask = (uint8_t)(c->mask << 1);
-    if (c->mask == 0) {
-      c->mask = 1;
-      ++c->index;
+    if (*index & mask) sum += *values++ * (int32_t)*in;
+    mask <<= 1;
+    if (mask == 256) {
+      mask = 1;
+      ++index;
     }
   }
+  c->index = index;
+  c->values = values;
+  c->mask = (uint8_t)mask;
   return sum;
 }
 
 static inline int32_t pairs_row(cursor* c, const int16_t* in) {
-  unsigned count = *c->index++;
+  const FASTGRNN_FLASH int8_t* values = c->values;
+  const FASTGRNN_FLASH int8_t* const end = values + 2u * *c->index++;
   int32_t sum = 0;
-  for (; count != 0; --count, c->values += 2)
-    sum += c->values[1] * (int32_t)in[(uint8_t)*c->values];
+  for (; values != end; values += 2) sum += values[1] * (int32_t)in[(uint8_t)*values];
+  c->values = values;
+  return sum;
+}
+
+#if defined(FASTGRNN_MVE)
+#include "matrix_mve.h"
+#elif defined(FASTGRNN_DSP)
+#include "matrix_dsp.h"
+#else
+
+/* The most rows that are computed together. */
+enum { BLOCK = 4 };
+
+static inline int32_t dense_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in) {
+  const int16_t* const end = in + m->cols;
+  const FASTGRNN_FLASH int8_t* values = c->values;
+  int32_t sum = 0;
+  while (in != end) sum += *values++ * (int32_t)*in++;
+  c->values = values;
   return sum;
 }
 
@@ -66,5 +78,15 @@ static void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, uns
     *p += round_shift(sum, m->shift);
   }
 }
+
+/* p[i] = the same. */
+static inline void set_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
+                            int32_t* p) {
+  unsigned i;
+  for (i = 0; i < BLOCK; ++i) p[i] = 0;
+  add_rows(m, c, in, n, p);
+}
+
+#endif
 
 #endif /* FASTGRNN_MATRIX_H_ */

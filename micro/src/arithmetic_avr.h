@@ -1,0 +1,230 @@
+/* arithmetic.h for an AVR that has MUL. GCC calls a library function for most of this, and keeps 32
+ * bits of what has 16.
+ *
+ * What is always_inline here often knows its shift, since a model that is written as C has constant
+ * parameters: then the instructions are fitted to it. Else a routine is called by inline assembler,
+ * whose operands say which registers it changes. All of it leaves r1 at 0, as GCC wants it. */
+#ifndef FASTGRNN_ARITHMETIC_AVR_H_
+#define FASTGRNN_ARITHMETIC_AVR_H_
+
+#include "fastgrnn.h"
+#include "sigmoid_table.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ALWAYS_INLINE int16_t upper_half(int32_t v) {
+  int16_t upper = (int16_t)((uint32_t)v >> 16);
+  __asm__("" : "+r"(upper)); /* or GCC keeps all of v */
+  return upper;
+}
+
+/* r22-r25 / 2^r18, rounded half up. Changes r18 and r0. */
+__attribute__((naked, noinline)) static void round_shift_routine(void) {
+  __asm__(
+      "clr r0\n"
+      "1: subi r18, 8\n brlo 2f\n"
+      "mov r0, r22\n mov r22, r23\n mov r23, r24\n mov r24, r25\n lsl r25\n sbc r25, r25\n"
+      "rjmp 1b\n"
+      "2: subi r18, -8\n brne 3f\n"
+      "lsl r0\n rjmp 4f\n"
+      "3: asr r25\n ror r24\n ror r23\n ror r22\n dec r18\n brne 3b\n"
+      /* The carry is the last bit that fell out. */
+      "4: adc r22, r1\n adc r23, r1\n adc r24, r1\n adc r25, r1\n ret");
+}
+
+/* p += v / 2^n, rounded half up, of the bytes p0 to p3 and v0 to v3; n is the name of a constant
+ * operand. The carry is the last bit that is shifted out. Changes v and r0. */
+#define ADD_ROUNDED(n, p0, p1, p2, p3, v0, v1, v2, v3)                                           \
+  ".if %" n " == 0\n add " p0 "," v0 "\n adc " p1 "," v1 "\n adc " p2 "," v2 "\n adc " p3 "," v3 \
+  "\n"                                                                                           \
+  ".elseif %" n                                                                                  \
+  " %% 8 == 7\n" /* once to the left, and a byte more to the right */                            \
+  "lsl " v0 "\n rol " v1 "\n rol " v2 "\n rol " v3                                               \
+  "\n sbc r0, r0\n"                                                                              \
+  ".if %" n " == 7\n lsl " v0 "\n adc " p0 "," v1 "\n adc " p1 "," v2 "\n adc " p2 "," v3        \
+  "\n"                                                                                           \
+  ".elseif %" n " == 15\n lsl " v1 "\n adc " p0 "," v2 "\n adc " p1 "," v3 "\n adc " p2          \
+  ", r0\n"                                                                                       \
+  ".else\n lsl " v2 "\n adc " p0 "," v3 "\n adc " p1 ", r0\n adc " p2                            \
+  ", r0\n .endif\n"                                                                              \
+  "adc " p3                                                                                      \
+  ", r0\n"                                                                                       \
+  ".elseif %" n " < 8\n .rept %" n "\n asr " v3 "\n ror " v2 "\n ror " v1 "\n ror " v0           \
+  "\n .endr\n"                                                                                   \
+  "adc " p0 "," v0 "\n adc " p1 "," v1 "\n adc " p2 "," v2 "\n adc " p3 "," v3                   \
+  "\n"                                                                                           \
+  ".elseif %" n " < 16\n .rept %" n " - 8\n asr " v3 "\n ror " v2 "\n ror " v1                   \
+  "\n .endr\n"                                                                                   \
+  ".if %" n " == 8\n lsl " v0 "\n .endif\n adc " p0 "," v1 "\n adc " p1 "," v2                   \
+  "\n"                                                                                           \
+  "adc " p2 "," v3 "\n adc " p3 ", r1\n sbrc " v3 ", 7\n dec " p3                                \
+  "\n"                                                                                           \
+  ".else\n mov r0, " v3                                                                          \
+  "\n lsl r0\n sbc r0, r0\n"                                                                     \
+  ".if %" n " < 24\n .rept %" n " - 16\n asr " v3 "\n ror " v2                                   \
+  "\n .endr\n"                                                                                   \
+  ".if %" n " == 16\n lsl " v1 "\n .endif\n adc " p0 "," v2 "\n adc " p1 "," v3                  \
+  "\n"                                                                                           \
+  ".else\n .rept %" n " - 24\n asr " v3                                                          \
+  "\n .endr\n"                                                                                   \
+  ".if %" n " == 24\n lsl " v2 "\n .endif\n adc " p0 "," v3 "\n adc " p1                         \
+  ", r0\n .endif\n"                                                                              \
+  "adc " p2 ", r0\n adc " p3 ", r0\n .endif\n"
+
+/* sum + v / 2^n, rounded half up. */
+ALWAYS_INLINE int32_t add_rounded(int32_t sum, int32_t v, unsigned n) {
+  if (__builtin_constant_p(n)) {
+    __asm__(ADD_ROUNDED("[n]", "%A0", "%B0", "%C0", "%D0", "%A1", "%B1", "%C1", "%D1")
+            : "+r"(sum), "+r"(v)
+            : [n] "n"(n));
+    return sum;
+  } else {
+    register int32_t shifted __asm__("r22") = v;
+    register uint8_t shift __asm__("r18") = (uint8_t)n;
+    __asm__("%~call %x2" : "+r"(shifted), "+r"(shift) : "i"(round_shift_routine));
+    return sum + shifted;
+  }
+}
+
+ALWAYS_INLINE int32_t round_shift(int32_t v, unsigned n) {
+  return __builtin_constant_p(n) && n == 0 ? v : add_rounded(0, v, n);
+}
+
+ALWAYS_INLINE int16_t saturate16(int32_t v) {
+  __asm__(
+      "mov r0, %B0\n lsl r0\n sbc r0, r0\n cp %C0, r0\n cpc %D0, r0\n breq 1f\n"
+      "ldi %A0, 0xff\n ldi %B0, 0x7f\n lsl %D0\n adc %A0, r1\n adc %B0, r1\n 1:"
+      : "+d"(v));
+  return (int16_t)v;
+}
+
+/* v / 2^n, rounded half up, then saturated. */
+ALWAYS_INLINE int16_t round_saturate(int32_t v, unsigned n) {
+  if (!__builtin_constant_p(n) || n != 15) return saturate16(round_shift(v, n));
+  /* What changes its sign in the one shift to the left is too large. */
+  __asm__(
+      "subi %B0, 0xc0\n sbci %C0, 0xff\n sbci %D0, 0xff\n lsl %B0\n rol %C0\n rol %D0\n"
+      "brvc 1f\n lsl %D0\n ldi %C0, 0x00\n ldi %D0, 0x80\n sbc %C0, r1\n sbc %D0, r1\n 1:"
+      : "+d"(v));
+  return (int16_t)(v >> 16);
+}
+
+/* The upper half of v, rounded half up. */
+ALWAYS_INLINE int16_t round_high(int32_t v) {
+  __asm__("lsl %B0\n adc %C0, r1\n adc %D0, r1" : "+r"(v));
+  return upper_half(v);
+}
+
+/* The 32 bits of a * b: of the upper bytes by the instruction high_high, of that of b and the lower
+ * one of a by high_low, of that of a and the lower one of b by low_high. A signed product of 16
+ * bits is extended. */
+#define MULTIPLY(high_high, high_low, extend_high_low, low_high, extend_low_high)           \
+  "clr %1\n " high_high " %B3, %B2\n movw %C0, r0\n mul %A3, %A2\n movw %A0, r0\n" high_low \
+  " %B3, %A2\n" extend_high_low " add %B0, r0\n adc %C0, r1\n adc %D0, %1\n" low_high       \
+  " %B2, %A3\n" extend_low_high                                                             \
+  " add %B0, r0\n adc %C0, r1\n adc %D0, %1\n"                                              \
+  "clr r1"
+#define EXTEND "sbc %D0, %1\n"
+
+static inline int32_t multiply16(int16_t a, int16_t b) {
+  int32_t product;
+  uint8_t zero;
+  __asm__(MULTIPLY("muls", "mulsu", EXTEND, "mulsu", EXTEND)
+          : "=&r"(product), "=&r"(zero)
+          : "a"(a), "a"(b));
+  return product;
+}
+
+static inline int32_t multiply(int32_t a, int16_t b) {
+  int32_t product;
+  uint8_t zero;
+  __asm__(MULTIPLY("mulsu", "mulsu", EXTEND, "mul", "")
+          : "=&r"(product), "=&r"(zero)
+          : "a"((uint16_t)a), "a"(b));
+  if (a < 0) __asm__("sub %C0, %A1\n sbc %D0, %B1" : "+r"(product) : "r"(b));
+  return product;
+}
+
+static inline int32_t multiply_unsigned(int32_t a, uint16_t b) {
+  int32_t product;
+  uint8_t zero;
+  __asm__(MULTIPLY("mul", "mul", "", "mul", "")
+          : "=&r"(product), "=&r"(zero)
+          : "r"((uint16_t)a), "r"(b));
+  if (a < 0) __asm__("sub %C0, %A1\n sbc %D0, %B1" : "+r"(product) : "r"(b));
+  return product;
+}
+
+/* The sigmoid of r22-r25 into r24-r25: a magnitude, then its interpolation, then SIGMOID_SIGN. T is
+ * the sign; what is not below limit, the upper byte of 8.0 before the last shift, goes to 4. */
+#define MAGNITUDE          \
+  "bst r25, 7\n brtc 1f\n" \
+  "com r25\n com r24\n com r23\n neg r22\n sbci r23, -1\n sbci r24, -1\n sbci r25, -1\n 1:\n"
+#define INTERPOLATE(limit, shift)                                                                       \
+  "3: cpi r23, " limit                                                                                  \
+  "\n cpc r24, r1\n cpc r25, r1\n brlo 5f\n"                                                            \
+  "4: ldi r24, 0\n ldi r25, 0x80\n rjmp 7f\n"                                                           \
+  "5:\n" shift                                                                                          \
+  "mov r30, r23\n andi r30, 0xfe\n ldi r31, 0\n"                                                        \
+  "subi r30, lo8(-(%[table]))\n sbci r31, hi8(-(%[table]))\n"                                           \
+  "lpm r24, Z+\n lpm r25, Z+\n lpm r18, Z+\n lpm r19, Z\n sub r18, r24\n sbc r19, r25\n" /* r20-r21:    \
+                                                                                            the         \
+                                                                                            difference, \
+                                                                                            of 10       \
+                                                                                            bits,       \
+                                                                                            times       \
+                                                                                            the         \
+                                                                                            fraction,   \
+                                                                                            of 9,       \
+                                                                                            but         \
+                                                                                            for         \
+                                                                                            the         \
+                                                                                            lowest      \
+                                                                                            byte.       \
+                                                                                          */            \
+  "mul r18, r22\n mov r20, r1\n mul r19, r22\n add r20, r0\n clr r21\n adc r21, r1\n"                   \
+  "clr r1\n sbrs r23, 0\n rjmp 6f\n add r20, r18\n adc r21, r19\n"                                      \
+  "6: lsr r21\n ror r20\n adc r24, r20\n adc r25, r21\n" /* rounded by the carry */                     \
+  "7:\n"
+#define SIGMOID_SIGN "brtc 1f\n com r25\n neg r24\n sbci r25, 0x7f\n 1:\n"
+
+/* Of r22-r25 * 2^r20. */
+__attribute__((naked, noinline)) static void sigmoid_routine(void) {
+  __asm__(MAGNITUDE
+          "tst r20\n breq 3f\n"
+          "2: lsl r22\n rol r23\n rol r24\n rol r25\n brmi 4f\n dec r20\n brne 2b\n" INTERPOLATE(
+              "0x80", "") SIGMOID_SIGN "ret" ::[table] "i"(fastgrnn_sigmoid_table));
+}
+
+ALWAYS_INLINE int32_t sigmoid(int32_t p, unsigned n) {
+  register int32_t v __asm__("r22") = p;
+  uint16_t y;
+  if (__builtin_constant_p(n) && n == 0) {
+    __asm__(MAGNITUDE INTERPOLATE("0x80", "") SIGMOID_SIGN
+            : "+r"(v)
+            : [table] "i"(fastgrnn_sigmoid_table)
+            : "r18", "r19", "r20", "r21", "r30", "r31");
+  } else {
+    register uint8_t shift __asm__("r20") = (uint8_t)n;
+    __asm__("%~call %x[routine]"
+            : "+r"(v), "+r"(shift)
+            : [routine] "i"(sigmoid_routine)
+            : "r18", "r19", "r21", "r30", "r31");
+  }
+  y = (uint16_t)((uint32_t)v >> 16);
+  return y;
+}
+
+ALWAYS_INLINE int16_t tanh16(int32_t p, unsigned n) {
+  register int32_t v __asm__("r22") = p;
+  if (!__builtin_constant_p(n) || n != 0) return saturate16(2 * sigmoid(p, n + 1) - 32768);
+  __asm__(MAGNITUDE INTERPOLATE("0x40", "lsl r22\n rol r23\n")
+          "subi r25, 0x40\n lsl r24\n rol r25\n brts 1f\n brpl 2f\n sbiw r24, 1\n rjmp 2f\n"
+          "1: com r25\n neg r24\n sbci r25, 0xff\n 2:"
+          : "+r"(v)
+          : [table] "i"(fastgrnn_sigmoid_table)
+          : "r18", "r19", "r20", "r21", "r30", "r31");
+  return upper_half(v);
+}
+
+#endif /* FASTGRNN_ARITHMETIC_AVR_H_ */

@@ -1,0 +1,103 @@
+/* arithmetic_avr.h against the portable arithmetic.h, with constant and with variable shifts. Built
+ * twice: with EXPECTED for what is expected, which has the portable functions. */
+#include <stdint.h>
+
+#include "arithmetic.h"
+
+#ifdef EXPECTED
+#define NAME(name) expected_##name
+#else
+#define NAME(name) name##_here
+#endif
+
+#define SHIFTS(X)                                                                              \
+  X(0)                                                                                         \
+  X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) \
+      X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(30)
+
+int32_t NAME(add)(int32_t sum, int32_t v, unsigned n) { return add_rounded(sum, v, n); }
+int32_t NAME(constant_add)(int32_t sum, int32_t v, unsigned n) {
+  switch (n) {
+#define CASE(n) \
+  case n:       \
+    return add_rounded(sum, v, n);
+    SHIFTS(CASE)
+  }
+  return 0;
+}
+int16_t NAME(saturate)(int32_t v, unsigned n) { return round_saturate(v, n); }
+int16_t NAME(saturate15)(int32_t v) { return round_saturate(v, 15); }
+int16_t NAME(high)(int32_t v) { return round_high(v); }
+int32_t NAME(sigmoid)(int32_t p, unsigned n) { return n == 0 ? sigmoid(p, 0) : sigmoid(p, n); }
+int32_t NAME(tanh)(int32_t p, unsigned n) { return n == 0 ? tanh16(p, 0) : tanh16(p, n); }
+int32_t NAME(signed_product)(int16_t a, int16_t b) { return multiply16(a, b); }
+int32_t NAME(product)(int32_t a, int16_t b) { return multiply(a, b); }
+int32_t NAME(unsigned_product)(int32_t a, uint16_t b) { return multiply_unsigned(a, b); }
+
+#ifndef EXPECTED
+#include <stdlib.h>
+
+#include "board.h"
+
+int32_t expected_add(int32_t, int32_t, unsigned);
+int16_t expected_saturate(int32_t, unsigned), expected_high(int32_t);
+int32_t expected_sigmoid(int32_t, unsigned), expected_tanh(int32_t, unsigned);
+int32_t expected_product(int32_t, int16_t), expected_unsigned_product(int32_t, uint16_t);
+int32_t expected_signed_product(int16_t, int16_t);
+
+static void check(const char* name, int32_t v, unsigned n, int32_t got, int32_t expected) {
+  char text[12];
+  if (got == expected) return;
+  board_write(name);
+  board_write(" of ");
+  board_write(ltoa(v, text, 10));
+  board_write(", ");
+  board_write(ltoa((int32_t)n, text, 10));
+  board_write(": ");
+  board_write(ltoa(got, text, 10));
+  board_write(", expected ");
+  board_write(ltoa(expected, text, 10));
+  board_write("\n");
+  board_exit(1);
+}
+
+/* Of any magnitude, and often beside a power of 2 or at an end. */
+static int32_t draw(uint8_t bits) {
+  const uint32_t r = (uint32_t)random() ^ (uint32_t)random() << 16;
+  const uint8_t width = (uint8_t)(r >> 16) % bits;
+  const int32_t v = (r & 3) != 0 ? (int32_t)(r >> (31 - width))
+                                 : (INT32_C(1) << width) + (int32_t)(r >> 24) % 3 - 1;
+  return (r & 4) != 0 ? v : -v;
+}
+
+int main(void) {
+  static const uint8_t shifts[] = {
+#define ITEM(n) n,
+      SHIFTS(ITEM)};
+  uint16_t i;
+  uint8_t j;
+  for (i = 0; i < 400; ++i) {
+    const int32_t v = draw(30), sum = draw(29), z = draw(15), p = draw(30);
+    const int32_t wide = clip(draw(31), -INT32_C(0x7fff0000), INT32_C(0x7fff0000));
+    const int16_t a = (int16_t)random(), b = (i & 7) == 0 ? INT16_MIN : (int16_t)draw(15);
+    for (j = 0; j < sizeof shifts; ++j) {
+      const uint8_t n = shifts[j];
+      check("add_rounded", v, n, add_here(sum, v, n), expected_add(sum, v, n));
+      check("constant add_rounded", v, n, constant_add_here(sum, v, n), expected_add(sum, v, n));
+      check("round_saturate", v, n, saturate_here(v, n), expected_saturate(v, n));
+    }
+    check("round_saturate", wide, 15, saturate15_here(wide), expected_saturate(wide, 15));
+    check("round_high", wide >> 1, 16, high_here(wide >> 1), expected_high(wide >> 1));
+    for (j = 0; j <= 12; ++j) {
+      check("sigmoid", p, j, sigmoid_here(p, j), expected_sigmoid(p, j));
+      check("tanh16", p, j, tanh_here(p, j), expected_tanh(p, j));
+    }
+    check("multiply16", a, 0, signed_product_here(a, b), expected_signed_product(a, b));
+    check("multiply", z, 0, product_here(z, b), expected_product(z, b));
+    check("multiply_unsigned", z, 0, unsigned_product_here(z, (uint16_t)a),
+          expected_unsigned_product(z, (uint16_t)a));
+  }
+  board_write("passed\n");
+  board_exit(0);
+}
+#endif
