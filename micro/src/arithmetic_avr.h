@@ -34,42 +34,29 @@ __attribute__((naked, noinline)) static void round_shift_routine(void) {
 
 /* p += v / 2^n, rounded half up, of the bytes p0 to p3 and v0 to v3; n is the name of a constant
  * operand. The carry is the last bit that is shifted out. Changes v and r0. */
-#define ADD_ROUNDED(n, p0, p1, p2, p3, v0, v1, v2, v3)                                           \
-  ".if %" n " == 0\n add " p0 "," v0 "\n adc " p1 "," v1 "\n adc " p2 "," v2 "\n adc " p3 "," v3 \
-  "\n"                                                                                           \
-  ".elseif %" n                                                                                  \
-  " %% 8 == 7\n" /* once to the left, and a byte more to the right */                            \
-  "lsl " v0 "\n rol " v1 "\n rol " v2 "\n rol " v3                                               \
-  "\n sbc r0, r0\n"                                                                              \
-  ".if %" n " == 7\n lsl " v0 "\n adc " p0 "," v1 "\n adc " p1 "," v2 "\n adc " p2 "," v3        \
-  "\n"                                                                                           \
-  ".elseif %" n " == 15\n lsl " v1 "\n adc " p0 "," v2 "\n adc " p1 "," v3 "\n adc " p2          \
-  ", r0\n"                                                                                       \
-  ".else\n lsl " v2 "\n adc " p0 "," v3 "\n adc " p1 ", r0\n adc " p2                            \
-  ", r0\n .endif\n"                                                                              \
-  "adc " p3                                                                                      \
-  ", r0\n"                                                                                       \
-  ".elseif %" n " < 8\n .rept %" n "\n asr " v3 "\n ror " v2 "\n ror " v1 "\n ror " v0           \
-  "\n .endr\n"                                                                                   \
-  "adc " p0 "," v0 "\n adc " p1 "," v1 "\n adc " p2 "," v2 "\n adc " p3 "," v3                   \
-  "\n"                                                                                           \
-  ".elseif %" n " < 16\n .rept %" n " - 8\n asr " v3 "\n ror " v2 "\n ror " v1                   \
-  "\n .endr\n"                                                                                   \
-  ".if %" n " == 8\n lsl " v0 "\n .endif\n adc " p0 "," v1 "\n adc " p1 "," v2                   \
-  "\n"                                                                                           \
-  "adc " p2 "," v3 "\n adc " p3 ", r1\n sbrc " v3 ", 7\n dec " p3                                \
-  "\n"                                                                                           \
-  ".else\n mov r0, " v3                                                                          \
-  "\n lsl r0\n sbc r0, r0\n"                                                                     \
-  ".if %" n " < 24\n .rept %" n " - 16\n asr " v3 "\n ror " v2                                   \
-  "\n .endr\n"                                                                                   \
-  ".if %" n " == 16\n lsl " v1 "\n .endif\n adc " p0 "," v2 "\n adc " p1 "," v3                  \
-  "\n"                                                                                           \
-  ".else\n .rept %" n " - 24\n asr " v3                                                          \
-  "\n .endr\n"                                                                                   \
-  ".if %" n " == 24\n lsl " v2 "\n .endif\n adc " p0 "," v3 "\n adc " p1                         \
-  ", r0\n .endif\n"                                                                              \
-  "adc " p2 ", r0\n adc " p3 ", r0\n .endif\n"
+#define OP(op, a, b) op " " a ", " b "\n"
+#define ADC4(p0, p1, p2, p3, v0, v1, v2, v3) \
+  OP("adc", p0, v0) OP("adc", p1, v1) OP("adc", p2, v2) OP("adc", p3, v3)
+#define ADD_ROUNDED(n, p0, p1, p2, p3, v0, v1, v2, v3) \
+  ".if %" n " == 0\n" OP("add", p0, v0) OP("adc", p1, v1) OP("adc", p2, v2) OP("adc", p3, v3) \
+  ".elseif %" n " %% 8 == 7\n" /* once to the left, and a byte more to the right */ \
+  "lsl " v0 "\n rol " v1 "\n rol " v2 "\n rol " v3 "\n sbc r0, r0\n" \
+  ".if %" n " == 7\n lsl " v0 "\n" ADC4(p0, p1, p2, p3, v1, v2, v3, "r0") \
+  ".elseif %" n " == 15\n lsl " v1 "\n" ADC4(p0, p1, p2, p3, v2, v3, "r0", "r0") \
+  ".else\n lsl " v2 "\n" ADC4(p0, p1, p2, p3, v3, "r0", "r0", "r0") ".endif\n" \
+  ".elseif %" n " < 8\n" \
+  ".rept %" n "\n asr " v3 "\n ror " v2 "\n ror " v1 "\n ror " v0 "\n .endr\n" \
+  ADC4(p0, p1, p2, p3, v0, v1, v2, v3) \
+  ".elseif %" n " < 16\n" \
+  ".rept %" n " - 8\n asr " v3 "\n ror " v2 "\n ror " v1 "\n .endr\n" \
+  ".if %" n " == 8\n lsl " v0 "\n .endif\n" \
+  ADC4(p0, p1, p2, p3, v1, v2, v3, "r1") "sbrc " v3 ", 7\n dec " p3 "\n" \
+  ".else\n mov r0, " v3 "\n lsl r0\n sbc r0, r0\n" \
+  ".if %" n " < 24\n .rept %" n " - 16\n asr " v3 "\n ror " v2 "\n .endr\n" \
+  ".if %" n " == 16\n lsl " v1 "\n .endif\n" ADC4(p0, p1, p2, p3, v2, v3, "r0", "r0") \
+  ".else\n .rept %" n " - 24\n asr " v3 "\n .endr\n" \
+  ".if %" n " == 24\n lsl " v2 "\n .endif\n" ADC4(p0, p1, p2, p3, v3, "r0", "r0", "r0") \
+  ".endif\n .endif\n"
 
 /* sum + v / 2^n, rounded half up. */
 ALWAYS_INLINE int32_t add_rounded(int32_t sum, int32_t v, unsigned n) {

@@ -62,17 +62,19 @@ ROW_ROUTINE pairs_row(void) {
 
 #define MULTIPLY_ADD_IF(low, high) "lsr r20\n brcc 1f\n" MULTIPLY_ADD(low, high) "1:\n"
 
-#define EIGHT                                                                               \
-  MULTIPLY_ADD_IF(0, 1)                                                                     \
-  MULTIPLY_ADD_IF(2, 3)                                                                     \
-  MULTIPLY_ADD_IF(4, 5) MULTIPLY_ADD_IF(6, 7) MULTIPLY_ADD_IF(8, 9) MULTIPLY_ADD_IF(10, 11) \
-      MULTIPLY_ADD_IF(12, 13) MULTIPLY_ADD_IF(14, 15)
+#define EIGHT           \
+  MULTIPLY_ADD_IF(0, 1) \
+  MULTIPLY_ADD_IF(2, 3) \
+  MULTIPLY_ADD_IF(4, 5) \
+  MULTIPLY_ADD_IF(6, 7) \
+  MULTIPLY_ADD_IF(8, 9) MULTIPLY_ADD_IF(10, 11) MULTIPLY_ADD_IF(12, 13) MULTIPLY_ADD_IF(14, 15)
 
-#define NEXT_EIGHT                                                                                \
-  MULTIPLY_ADD_IF(16, 17)                                                                         \
-  MULTIPLY_ADD_IF(18, 19)                                                                         \
-  MULTIPLY_ADD_IF(20, 21) MULTIPLY_ADD_IF(22, 23) MULTIPLY_ADD_IF(24, 25) MULTIPLY_ADD_IF(26, 27) \
-      MULTIPLY_ADD_IF(28, 29) MULTIPLY_ADD_IF(30, 31)
+#define NEXT_EIGHT        \
+  MULTIPLY_ADD_IF(16, 17) \
+  MULTIPLY_ADD_IF(18, 19) \
+  MULTIPLY_ADD_IF(20, 21) \
+  MULTIPLY_ADD_IF(22, 23) \
+  MULTIPLY_ADD_IF(24, 25) MULTIPLY_ADD_IF(26, 27) MULTIPLY_ADD_IF(28, 29) MULTIPLY_ADD_IF(30, 31)
 
 /* Eight weights at once where they are a byte of the bitmap, else one after another. */
 ROW_ROUTINE bitmap_row(void) {

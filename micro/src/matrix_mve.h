@@ -32,9 +32,14 @@ static inline void dense_rows(const fastgrnn_matrix* m, cursor* c, const int16_t
     /* The last turn leaves out the lanes that are too many, and reads no more than the rest. */
     __asm__(
         "dlstp.16 lr, %[cols]\n"
-        "1: vldrh.16 q0, [%[x]], #16\n" MULTIPLY_ROW("%[w0]", "%[sum0]")
-            MULTIPLY_ROW("%[w1]", "%[sum1]") MULTIPLY_ROW("%[w2]", "%[sum2]")
-                MULTIPLY_ROW("%[w3]", "%[sum3]") "letp lr, 1b"
+        "1: vldrh.16 q0, [%[x]], #16\n"
+        /* clang-format off */
+        MULTIPLY_ROW("%[w0]", "%[sum0]")
+        MULTIPLY_ROW("%[w1]", "%[sum1]")
+        MULTIPLY_ROW("%[w2]", "%[sum2]")
+        MULTIPLY_ROW("%[w3]", "%[sum3]")
+        /* clang-format on */
+        "letp lr, 1b"
         : [x] "+r"(x), [w0] "+l"(w0), [w1] "+l"(w1), [w2] "+l"(w2), [w3] "+l"(w3),
           [sum0] "+Te"(sum0), [sum1] "+Te"(sum1), [sum2] "+Te"(sum2), [sum3] "+Te"(sum3)
         : [cols] "r"(cols)

@@ -521,6 +521,19 @@ def test_same_bytes_on_a_chip(target, name, tmp_path):
     program.replay(target, tmp_path, x, interpret(tflite, x))
 
 
+# On AVR, bitmaps of constant length have code of their own.
+@pytest.mark.parametrize(
+    "features, kernel_rank, recurrent_rank", [(3, 5, 6), (7, 4, 16), (8, 9, 1)]
+)
+def test_lengths_of_rows_on_avr(features, kernel_rank, recurrent_rank, tmp_path):
+    avr = next(target for target in TARGETS if target.name == "ATmega328P")
+    require(" ".join(avr.packages), "avr-gcc", avr.emulator[0])
+    ranks = dict(kernel_rank=kernel_rank, recurrent_rank=recurrent_rank)
+    tflite, x = chain(dict(units=16, features=features, density=0.5, **ranks), dense={})
+    write(tmp_path, c_source(tflite))
+    program.replay(avr, tmp_path, x, interpret(tflite, x))
+
+
 def test_bytes_of_a_program(tmp_path):
     avr = next(target for target in TARGETS if target.name == "ATmega328P")
     require(" ".join(avr.packages), "avr-gcc", avr.emulator[0])
