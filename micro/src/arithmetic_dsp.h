@@ -9,12 +9,17 @@
 
 static inline int16_t saturate16(int32_t v) { return (int16_t)SATURATE(v, 16); }
 
-/* sigmoid(x / 2^bits intervals of the table) - 0.5, with x an int16. Half a unit is rounded up, but
- * down where x < 0: there sigmoid(x) is 1 - sigmoid(-x). */
-static inline __attribute__((always_inline)) int32_t half_sigmoid(const uint32_t* lines, int32_t x,
-                                                                  unsigned bits) {
+/* sigmoid(x / 2^bits intervals of the table) - 0.5, with x an int16 and bits 8 or 9. Half a unit is
+ * rounded up, but down where x < 0: there sigmoid(x) is 1 - sigmoid(-x). */
+static inline int32_t half_sigmoid(const uint32_t* lines, int32_t x, unsigned bits) {
   const int32_t line = (int32_t)lines[x >> bits], down = x >> 31;
-  __asm__("movt %0, %1" : "+r"(x) : "n"(1 << (bits - 1))); /* x times the rise, this the value */
+  /* Now x is a factor for the rise of the line, and in the upper half 2^(bits - 1) for its value.
+   */
+  if (bits == 9) {
+    __asm__("movt %0, #256" : "+r"(x));
+  } else {
+    __asm__("movt %0, #128" : "+r"(x));
+  }
   return __smlad(line, x, down) >> bits;
 }
 

@@ -7,31 +7,40 @@
 
 enum { BLOCK = 64 };
 
+/* clang-format off */
+
 /* A loop of `code` from `pointer` to `end`, four turns in one; at first it goes to where 4 - rest
  * of them are left out. In assembler, as GCC does not find a register for everything that is in
  * it. */
 #define FOUR_TIMES(code, rest, pointer, end)                              \
-  "tbb [pc, " rest                                                        \
-  "]\n"                                                                   \
+  "tbb [pc, " rest "]\n"                                                  \
   "0: .byte (1f - 0b) / 2, (4f - 0b) / 2, (3f - 0b) / 2, (2f - 0b) / 2\n" \
-  "1: " code "2: " code "3: " code "4: " code "cmp " pointer ", " end     \
-  "\n"                                                                    \
+  "1: " code "2: " code "3: " code "4: " code                             \
+  "cmp " pointer ", " end "\n"                                            \
   "bne 1b"
 
 /* A group of a row: its word of weights by `load`, and its sum. */
 #define MULTIPLY_ROW(load, sum)               \
   load "\n"                                   \
-       "sxtb16 %[even], %[odd]\n"             \
-       "sxtb16 %[odd], %[odd], ror #8\n"      \
-       "smlad " sum ", %[even], %[x02], " sum \
-       "\n"                                   \
-       "smlad " sum ", %[odd], %[x13], " sum "\n"
+  "sxtb16 %[even], %[odd]\n"                  \
+  "sxtb16 %[odd], %[odd], ror #8\n"           \
+  "smlad " sum ", %[even], %[x02], " sum "\n" \
+  "smlad " sum ", %[odd], %[x13], " sum "\n"
 
-#define MULTIPLY_FOUR_ROWS                                                                       \
-  "ldrd %[x02], %[x13], [%[x]], #8\n" MULTIPLY_ROW("ldr.w %[odd], [%[w], %[stride]]", "%[sum1]") \
-      MULTIPLY_ROW("ldr.w %[odd], [%[w]], #4", "%[sum0]")                                        \
-          MULTIPLY_ROW("ldr.w %[odd], [%[w2], %[stride]]", "%[sum3]")                            \
-              MULTIPLY_ROW("ldr.w %[odd], [%[w2]], #4", "%[sum2]")
+#define MULTIPLY_FOUR_ROWS                                    \
+  "ldrd %[x02], %[x13], [%[x]], #8\n"                         \
+  MULTIPLY_ROW("ldr.w %[odd], [%[w], %[stride]]", "%[sum1]")  \
+  MULTIPLY_ROW("ldr.w %[odd], [%[w]], #4", "%[sum0]")         \
+  MULTIPLY_ROW("ldr.w %[odd], [%[w2], %[stride]]", "%[sum3]") \
+  MULTIPLY_ROW("ldr.w %[odd], [%[w2]], #4", "%[sum2]")
+
+#define MULTIPLY_PAIR                      \
+  "ldrb.w %[x], [%[pair]], #1\n"           \
+  "ldrsb.w %[weight], [%[pair]], #1\n"     \
+  "ldrsh.w %[x], [%[in], %[x], lsl #1]\n"  \
+  "mla %[sum], %[weight], %[x], %[sum]\n"
+
+/* clang-format on */
 
 /* p[i] = the sum of the next row, shifted, plus what p[i] was if add; for n rows. */
 static inline void dense_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
@@ -95,12 +104,6 @@ static inline void dense_rows(const fastgrnn_matrix* m, cursor* c, const int16_t
   }
   c->values = w;
 }
-
-#define MULTIPLY_PAIR                     \
-  "ldrb.w %[x], [%[pair]], #1\n"          \
-  "ldrsb.w %[weight], [%[pair]], #1\n"    \
-  "ldrsh.w %[x], [%[in], %[x], lsl #1]\n" \
-  "mla %[sum], %[weight], %[x], %[sum]\n"
 
 static inline void pairs_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
                               int add, int32_t* p) {

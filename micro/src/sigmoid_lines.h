@@ -1,8 +1,8 @@
-/* The intervals of sigmoid_table.h as lines. A test holds the two together. */
+/* Written by: python -m keras_fastgrnn.export.sigmoid_table lines. Do not edit. */
 #ifndef FASTGRNN_SIGMOID_LINES_H_
 #define FASTGRNN_SIGMOID_LINES_H_
 
-#include <stdint.h>
+#include "fastgrnn.h"
 
 /* For x in Q3.12 from 512 k to 512 k + 511, k = -64..63: in the lower half the line's rise in 512,
  * in the upper half its value at x = 0, less 0.5, in Q0.15, doubled and plus 1. */

@@ -3,12 +3,24 @@ import pathlib
 import numpy as np
 
 import keras_fastgrnn.micro
-from keras_fastgrnn.export.sigmoid_table import c_header, sigmoid_table
+from keras_fastgrnn.export import reference
+from keras_fastgrnn.export.sigmoid_table import c_lines, c_table, sigmoid_lines, sigmoid_table
 
 
-def test_c_header_is_the_generators():
-    header = pathlib.Path(keras_fastgrnn.micro.__file__).parent / "src" / "sigmoid_table.h"
-    assert header.read_text() == c_header()
+def test_c_headers_are_the_generators():
+    folder = pathlib.Path(keras_fastgrnn.micro.__file__).parent / "src"
+    assert (folder / "sigmoid_table.h").read_text() == c_table()
+    assert (folder / "sigmoid_lines.h").read_text() == c_lines()
+
+
+def test_lines_give_the_sigmoid_of_every_input():
+    rise, value = sigmoid_lines()
+    x = np.arange(-32768, 32768)
+    k = 64 + (x >> 9)
+    y = 16384 + ((rise[k] * x + 256 * value[k] - (x < 0)) >> 9)
+    np.testing.assert_array_equal(y, reference.sigmoid(x))
+    assert (rise >= 0).all() and (rise < 1024).all()
+    assert (value.astype(np.int16) == value).all()
 
 
 def test_entries():
