@@ -58,12 +58,25 @@ def sizes(target, folder):
     return int(text) + int(data), int(data) + int(bss)
 
 
-def _build(target, folder, name, *more):
-    _execute(
+def kernel_size(target, folder):
+    """Bytes of code and tables of a model, of any target: all but its own constants."""
+    _execute(*_compiler(target, folder), "-c", str(folder / "model.c"), "-o", str(folder / "m.o"))
+    text = int(_execute(f"{target.toolchain}size", str(folder / "m.o")).splitlines()[1].split()[0])
+    return text - int(re.search(r"Flash: (\d+) bytes", (folder / "model.h").read_text())[1])
+
+
+def _compiler(target, folder):
+    return (
         *(f"{target.toolchain}gcc", "-std=c99", "-Os"),
         *("-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror", *target.flags),
-        *("-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"),
-        *(f"-I{folder}", f"-I{FOLDER}", str(FOLDER / "program.c"), str(folder / "model.c")),
+        *("-ffunction-sections", "-fdata-sections", f"-I{folder}", f"-I{FOLDER}"),
+    )
+
+
+def _build(target, folder, name, *more):
+    _execute(
+        *_compiler(target, folder),
+        *("-Wl,--gc-sections", str(FOLDER / "program.c"), str(folder / "model.c")),
         *(*more, "-o", str(folder / name)),
     )
     return folder / name
