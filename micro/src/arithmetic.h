@@ -19,6 +19,12 @@
 #include "sigmoid_lines.h"
 #endif
 
+#if defined(__ARM_FEATURE_UNALIGNED) && !defined(__ARM_BIG_ENDIAN)
+#define FASTGRNN_UNALIGNED
+/* A word that may lie anywhere. */
+typedef uint32_t __attribute__((aligned(1), may_alias)) unaligned_word;
+#endif
+
 static inline int32_t clip(int32_t v, int32_t low, int32_t high) {
   return v < low ? low : v > high ? high : v;
 }

@@ -8,36 +8,67 @@
 typedef struct {
   const FASTGRNN_FLASH uint8_t* index;
   const FASTGRNN_FLASH int8_t* values;
-  uint8_t mask; /* of the next weight's bit in a bitmap */
+  uint8_t bit; /* of the next weight in a bitmap's byte */
 } cursor;
 
 static inline cursor first_row(const fastgrnn_matrix* m) {
   cursor c;
   c.index = m->index;
   c.values = m->values;
-  c.mask = 1;
+  c.bit = 0;
   return c;
+}
+
+/* The sum of the weights of the set bits, and where the weights go on. The bits are not 0. */
+static inline int32_t add_set(uint32_t bits, const FASTGRNN_FLASH int8_t** next, const int16_t* in,
+                              int32_t sum) {
+  const FASTGRNN_FLASH int8_t* values = *next;
+#ifdef __ARM_FEATURE_CLZ /* finds the lowest bit in two instructions */
+  do sum += *values++ * (int32_t)in[__builtin_ctz(bits)];
+  while ((bits &= bits - 1) != 0);
+#else
+  do {
+    if ((bits & 1) != 0) sum += *values++ * (int32_t)*in;
+    ++in;
+  } while ((bits >>= 1) != 0);
+#endif
+  *next = values;
+  return sum;
 }
 
 /* The rows of each encoding. They keep a cursor's pointers to themselves, since a compiler has to
  * assume that a char * may point to the cursor. */
 static inline int32_t bitmap_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in) {
-  const int16_t* const end = in + m->cols;
   const FASTGRNN_FLASH uint8_t* index = c->index;
   const FASTGRNN_FLASH int8_t* values = c->values;
-  unsigned mask = c->mask;
+  unsigned left = m->cols, bit = c->bit;
   int32_t sum = 0;
-  for (; in != end; ++in) {
-    if (*index & mask) sum += *values++ * (int32_t)*in;
-    mask <<= 1;
-    if (mask == 256) {
-      mask = 1;
-      ++index;
+  while (left != 0) {
+    uint32_t bits = *index;
+    unsigned n = 8;
+#ifdef FASTGRNN_UNALIGNED
+    if (left + bit >= 32) { /* all of a word is in the bitmap */
+      bits = *(const unaligned_word*)index;
+      n = 32;
     }
+#endif
+    index += n / 8;
+    bits >>= bit;
+    n -= bit;
+    bit = 0;
+    if (n > left) {
+      bits &= (UINT32_C(1) << left) - 1;
+      bit = 8 - (n - left);
+      --index;
+      n = left;
+    }
+    if (bits != 0) sum = add_set(bits, &values, in, sum);
+    in += n;
+    left -= n;
   }
   c->index = index;
   c->values = values;
-  c->mask = (uint8_t)mask;
+  c->bit = (uint8_t)bit;
   return sum;
 }
 

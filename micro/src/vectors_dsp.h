@@ -20,8 +20,7 @@ static inline size_t vectors_size(const fastgrnn_params* params) {
          (params->recurrent_rank + 1u) / 2 * 2 + params->units;
 }
 
-/* A word that may lie anywhere, and a group of columns, which LDRD can read. */
-typedef uint32_t __attribute__((aligned(1), may_alias)) unaligned_word;
+/* A group of columns, which LDRD can read. */
 typedef struct {
   uint32_t even, odd; /* columns 0 and 2, 1 and 3 */
 } __attribute__((aligned(4), may_alias)) group;
