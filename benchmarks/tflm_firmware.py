@@ -4,9 +4,11 @@
     make tflm-firmware TFLM_DIR=...
 
 docs/tflm.md says how to get a tree of TFLite Micro. What FASTGRNN writes is compared with the
-integer model in NumPy, the logits with those of TFLite Micro on this machine.
+integer model in NumPy, the logits with those of TFLite Micro on this machine. The figures are put
+into benchmarks/results/microcontrollers.json.
 """
 
+import json
 import pathlib
 import sys
 import tempfile
@@ -27,6 +29,7 @@ _MODEL = flags.DEFINE_string(
     "model", "build/activity_recognition.tflite", "FASTGRNN and FULLY_CONNECTED, as the example's."
 )
 WINDOWS = 50
+RESULTS = pathlib.Path(__file__).parent / "results" / "microcontrollers.json"
 
 
 def expected(model, x):
@@ -67,6 +70,16 @@ def main(argv):
             m = tflm.run(_TFLM_DIR.value, path.read_bytes(), *arrays, folder)
         except (ValueError, RuntimeError) as error:
             sys.exit(str(error))
+    results = json.loads(RESULTS.read_text())
+    results |= {
+        "tflm_m4_text_bytes": m.text,
+        "tflm_m4_data_bytes": m.data,
+        "tflm_m4_arena_bytes": m.arena,
+        "tflm_m4_windows_equal": m.windows_equal,
+        "tflm_m4_instructions": m.instructions,
+        "tflm_commit": m.commit,
+    }
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     print(f"{path} in TFLite Micro, commit {m.commit}, on a Cortex-M4:")
     print(f"  {m.windows_equal:6,} of {WINDOWS} windows equal, to the byte")
     print(f"  {m.text:6,} bytes of text, the model's {path.stat().st_size:,} with it")
