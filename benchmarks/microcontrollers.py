@@ -244,7 +244,12 @@ def write_page(figures, grids, sweeps):
             [
                 [
                     target.name,
-                    *(f"{round(row[target.counts]):,}" for row in rows if wanted(row)),
+                    *(
+                        f"{round(row[target.counts]):,}"
+                        + (per_mac(row, target) if name == "dense" else "")
+                        for row in rows
+                        if wanted(row)
+                    ),
                     *[""] * (len(UNITS) - len(rows) // len(shapes)),
                 ]
                 for target, rows in zip(TARGETS, grids, strict=True)
@@ -288,6 +293,10 @@ def write_page(figures, grids, sweeps):
     PAGE.write_text(text)
 
 
+def per_mac(row, target):
+    return f" ({row[target.counts] / macs(row['units'], row['features']):.2f})"
+
+
 def figure_rows(figures):
     for name, value in figures.items():
         if not isinstance(value, str):
@@ -300,12 +309,11 @@ def plot(sweeps):
     for axis, target, rows in zip(axes.flat, TARGETS, sweeps, strict=True):
         for key, style in ((target.counts, "o-"), ("constant_bytes", ":")):
             for color, (encoding, values) in enumerate(ratios(rows, key).items()):
-                what = target.counts if key == target.counts else "bytes"
-                label = f"{encoding}, {what}"
+                label = f"{encoding}, {'time' if key == target.counts else 'bytes'}"
                 axis.plot(DENSITIES, values, style, color=f"C{color}", ms=3, label=label)
         axis.axhline(1, color="k", lw=0.5)
-        axis.set(title=target.name, ylim=(0, 3))
-        axis.legend(fontsize=7)
+        axis.set(title=f"{target.name}, {target.counts}", ylim=(0, 3))
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     for axis in axes[:, 0]:
         axis.set_ylabel("of the dense matrix's")
     for axis in axes[1]:

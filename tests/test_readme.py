@@ -1,7 +1,9 @@
-"""The README states the figures of benchmarks/results/backbone.json."""
+"""The README and the docs state the figures of benchmarks/results/."""
 
 import json
 import pathlib
+
+import microcontrollers
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -18,3 +20,15 @@ def test_figures():
         f"{figures['step_ratio_gru']:.2f} of",
     ):
         assert text in stated, text
+
+
+def test_microcontrollers():
+    results = json.loads(microcontrollers.RESULTS.read_text())
+    figures = {name: v for name, v in results.items() if isinstance(v, int | float)}
+    page = microcontrollers.PAGE.read_text()
+    for row in microcontrollers.figure_rows(figures):
+        assert f"| {' | '.join(row)} |" in page, row
+    firmware = (ROOT / "docs" / "tflm.md").read_text()
+    for name in ("text_bytes", "arena_bytes", "instructions"):
+        assert f"{figures[f'tflm_m4_{name}']:,}" in firmware, name
+    assert results["tflm_commit"] in firmware
