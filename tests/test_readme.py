@@ -32,3 +32,13 @@ def test_microcontrollers():
     for name in ("text_bytes", "arena_bytes", "instructions"):
         assert f"{figures[f'tflm_m4_{name}']:,}" in firmware, name
     assert results["tflm_commit"] in firmware
+    readme = (ROOT / "README.md").read_text()
+    for name in (
+        "avr_cycles_per_step",
+        "avr_flash_bytes",
+        "avr_ram_bytes",
+        "m4_lstm_shape_instructions",
+        "tflm_m4_text_bytes",
+        "tflm_m4_arena_bytes",
+    ):
+        assert f"{figures[name]:,.0f}" in readme, name
