@@ -1,9 +1,10 @@
 # A fresh checkout needs Python 3.11 or 3.12 with venv, gcc and make: every target prepares .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 BIN := .venv/bin
+LEGACY := TF_USE_LEGACY_KERAS=1 # the layers as tf_keras ones
 QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 
-.PHONY: setup demo test test-all figures toolchains mcu bench-mcu tflm-firmware lint clean
+.PHONY: setup demo test test-all figures bench-qat toolchains mcu bench-mcu tflm-firmware lint clean
 
 setup: .venv/stamp
 .venv/stamp: pyproject.toml constraints.txt
@@ -17,14 +18,20 @@ demo: setup
 
 test: setup
 	$(BIN)/pytest -n 2
+	$(LEGACY) $(BIN)/pytest -n 2 tests/layers
 
 # The same with many more random cells and windows on each microcontroller, which takes longer.
 test-all: setup
 	KERAS_FASTGRNN_TEST_ALL=1 $(BIN)/pytest -n 2
+	$(LEGACY) $(BIN)/pytest -n 2 tests/layers
 
 # The figures of README.md, over three seeds, into benchmarks/results/.
 figures: setup
 	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/backbone.py
+
+# Those of docs/quantization_aware.md.
+bench-qat: setup
+	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/quantization_aware.py
 
 # The cross compilers and emulators, from Debian's packages.
 toolchains:

@@ -8,11 +8,11 @@ import pathlib
 import sys
 import tempfile
 
-import keras
 import numpy as np
 from absl import app, flags
 
 import keras_fastgrnn  # noqa: F401  # registers the layers for keras.models.load_model
+from keras_fastgrnn.compat import keras
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.export.report import report
 

@@ -3,8 +3,9 @@
 import dataclasses
 import warnings
 
-import keras
 import numpy as np
+import tensorflow as tf
+from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export import flatbuffer, reference
 from keras_fastgrnn.export.calibrate import Ranges, calibrate
@@ -12,7 +13,14 @@ from keras_fastgrnn.export.fold import FloatCell, fold
 from keras_fastgrnn.export.graph import Recurrent, functional, walk
 from keras_fastgrnn.export.loop_free import convert_loop_free
 from keras_fastgrnn.export.options import pack
-from keras_fastgrnn.export.quantize import HEADROOM, Affine, affine_int8, quantize
+from keras_fastgrnn.export.quantize import (
+    HEADROOM,
+    Formats,
+    affine_int8,
+    choose_formats,
+    round_to,
+)
+from keras_fastgrnn.export.quantized_layers import plain_dense
 from keras_fastgrnn.export.reference import IntegerCell
 from keras_fastgrnn.micro.verify import seal, verify
 
@@ -24,23 +32,32 @@ class Operator:
     Attributes:
         recurrent: `Recurrent`, where it stands in the Keras model.
         cell: `FloatCell`.
-        ranges: `Ranges` of the calibration.
+        ranges: `Ranges` of the calibration; `None` if the formats were given by training.
         x, y: float arrays, the representative sequences that it read and wrote.
-        input, output: `Affine` of the two.
+        formats: `Formats`.
         integer_cell: `IntegerCell`.
         options, weights: the two blocks of bytes.
     """
 
     recurrent: Recurrent
     cell: FloatCell
-    ranges: Ranges
+    ranges: Ranges | None
     x: np.ndarray
-    y: np.ndarray
-    input: Affine = None
-    output: Affine = None
+    y: np.ndarray = None
+    formats: Formats = None
     integer_cell: IntegerCell = None
     options: bytes = None
     weights: bytes = None
+
+    @property
+    def input(self):
+        """`Affine` of x."""
+        return self.formats.input
+
+    @property
+    def output(self):
+        """`Affine` of y."""
+        return self.formats.output
 
     def integer_states(self, x):
         """int8 `x (n, timesteps, features)` -> the int16 states `(n, timesteps, units)`, in the
@@ -149,7 +166,8 @@ def conversion(
     def run_float(recurrent, x):
         operator = _run_float(recurrent, x, streaming)
         recurrent, ranges = operator.recurrent, operator.ranges
-        if recurrent.stateful and ranges.state > HEADROOM * ranges.early_state:
+        growing = ranges is not None and ranges.state > HEADROOM * ranges.early_state
+        if recurrent.stateful and growing:
             warnings.warn(
                 f"Layer '{recurrent.name}': its state was still growing at the end of the "
                 f"representative stream ({ranges.early_state:g} in the first half, then "
@@ -163,21 +181,28 @@ def conversion(
     outputs = [np.asarray(y) for y in walk(model, [_tensor(x) for x in inputs], run_float)]
 
     def loop_free(*tensors):
-        """Of the model's inputs and the recurrent layers' outputs; gives the model's outputs and
-        the recurrent layers' inputs."""
+        """Of the model's inputs and the recurrent layers' outputs; gives the model's outputs, the
+        recurrent layers' inputs, and what has a format from training."""
         unread, read = list(tensors[len(inputs) :]), []
 
         def cut(_, x):
             read.append(x)
             return unread.pop(0)
 
-        return walk(model, list(tensors[: len(inputs)]), cut) + read
+        with plain_dense() as products:
+            results = walk(model, list(tensors[: len(inputs)]), cut) + read
+        output_formats[:] = [layer.output_format for layer, _ in products]
+        return results + [product for _, product in products]
 
     arguments = [*inputs, *(operator.y for operator in operators)]
     results = [*outputs, *(operator.x for operator in operators)]
-    tflite = convert_loop_free(loop_free, arguments)
+    output_formats = []
+    tflite = convert_loop_free(loop_free, _with_ends(inputs, operators))
     flatbuffer.strip(tflite)
     graph = tflite.subgraphs[0]
+    for index, output_format in zip(graph.outputs[len(results) :], output_formats, strict=True):
+        flatbuffer.set_affine(graph.tensors[index], output_format)
+    graph.outputs = graph.outputs[: len(results)]
     for index, values in [
         *zip(graph.inputs, arguments, strict=True),
         *zip(graph.outputs, results, strict=True),
@@ -187,17 +212,22 @@ def conversion(
         if flatbuffer.affine(tensor) is None and values.dtype == np.float32:
             flatbuffer.set_affine(tensor, affine_int8(values.min(), values.max()))
 
+    placed = [
+        *zip(operators, graph.outputs[len(outputs) :], graph.inputs[len(inputs) :], strict=True)
+    ]
+    for operator, x, y in placed:
+        if operator.formats is not None:
+            _keep_formats(tflite, operator, x, y)
     loop_free_bytes = flatbuffer.serialize(tflite)
-    for operator, x, y in zip(
-        operators, graph.outputs[len(outputs) :], graph.inputs[len(inputs) :], strict=True
-    ):
+    for operator, x, y in placed:
         recurrent = operator.recurrent
-        operator.input = flatbuffer.affine(graph.tensors[x])
-        operator.output = flatbuffer.affine(graph.tensors[y])
         try:
-            operator.integer_cell = quantize(
-                operator.cell, operator.ranges, input=operator.input, output=operator.output
-            )
+            if operator.formats is None:
+                input, output = (flatbuffer.affine(graph.tensors[index]) for index in (x, y))
+                operator.formats, cell = choose_formats(
+                    operator.cell, operator.ranges, input=input, output=output
+                )
+                operator.integer_cell = round_to(operator.formats, cell)
             operator.options, operator.weights = pack(
                 operator.integer_cell,
                 return_sequences=recurrent.return_sequences,
@@ -221,7 +251,7 @@ def conversion(
             flatbuffer.float_output(tflite, i)
     for index, name in [
         *zip(graph.inputs, (x.name for x in model.inputs), strict=True),
-        *zip(graph.outputs, (y._keras_history.operation.name for y in model.outputs), strict=True),
+        *zip(graph.outputs, (y._keras_history[0].name for y in model.outputs), strict=True),
     ]:
         graph.tensors[index].name = name
     data = seal(flatbuffer.serialize(tflite))
@@ -230,6 +260,52 @@ def conversion(
     except ValueError as error:
         raise ValueError(f"The model can not run in TensorFlow Lite Micro: {error}") from error
     return Conversion(data, loop_free_bytes, operators, inputs, outputs)
+
+
+def _with_ends(inputs, operators):
+    """The representative samples of the model without its recurrent layers. Two more take each
+    output whose format is from training to both of its ends, so that the converter finds it too."""
+    if all(operator.formats is None for operator in operators):
+        return [*inputs, *(operator.y for operator in operators)]
+    more = [np.concatenate([x, np.resize(x, (2, *x.shape[1:]))]) for x in inputs]
+    for operator in operators:
+        y = operator.y
+        ends = np.resize(y, (2, *y.shape[1:]))
+        if operator.formats is not None:
+            low, high = operator.output.dequantize(np.array([-128, 127], np.int8))
+            alternate = (np.arange(ends[0].size) % 2).reshape(ends[0].shape)
+            ends = np.where(np.stack([alternate, 1 - alternate]), high, low).astype(np.float32)
+        more.append(np.concatenate([y, ends]))
+    return more
+
+
+# Of these TensorFlow Lite derives the arithmetic from the scales in the file.
+_ANY_OUTPUT_SCALE = {
+    getattr(schema.BuiltinOperator, name)
+    for name in ("ADD", "SUB", "MUL", "FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
+}
+
+
+def _keep_formats(tflite, operator, x, y):
+    """Gives what a recurrent operator reads and writes the formats that it was trained with."""
+    graph = tflite.subgraphs[0]
+    for does, index, trained in (("reads", x, operator.input), ("writes", y, operator.output)):
+        found = flatbuffer.affine(graph.tensors[index])
+        writers = [other for other in graph.operators if index in other.outputs]
+        readers = [other for other in graph.operators if index in other.inputs]
+        codes = {tflite.operatorCodes[writer.opcodeIndex].builtinCode for writer in writers}
+        if not readers and codes <= _ANY_OUTPUT_SCALE:
+            flatbuffer.set_affine(graph.tensors[index], trained)
+        # The converter's scale may be off by the last bit of a float32, which changes no integer.
+        elif found.zero_point != trained.zero_point or not np.isclose(
+            found.scale, trained.scale, rtol=1e-6, atol=0
+        ):
+            raise ValueError(
+                f"Layer '{operator.recurrent.name}' was trained with {trained}, but what it {does} "
+                f"has {found}, which other layers (of pooling, concatenation) share. Give the "
+                "samples that quantization_aware() got, and do not train these layers; or leave "
+                "them out."
+            )
 
 
 def _warn_if_saturated(operator):
@@ -245,12 +321,19 @@ def _warn_if_saturated(operator):
 
 
 def _run_float(recurrent, x, streaming):
-    """Runs a float cell as the layer would, on `x (n, timesteps, features)`: an `Operator`.
+    """Runs a cell as the layer would, on `x (n, timesteps, features)`: an `Operator`.
 
     Streaming makes every layer stateful: its n samples of one time step are one stream.
     """
     recurrent = dataclasses.replace(recurrent, stateful=recurrent.stateful or streaming)
     cell, x = fold(recurrent.cell, recurrent.name), np.asarray(x)
+    formats = getattr(recurrent.cell, "formats", None)
+    if formats is not None:  # chosen before it was trained with them
+        operator = Operator(recurrent, cell, None, x, None, formats, round_to(formats, cell))
+        states = operator.integer_states(operator.input.quantize(x))
+        y = operator.output.dequantize(reference.output(operator.integer_cell, states))
+        operator.y = recurrent.write(y.astype(np.float32))
+        return operator
     try:
         ranges, states = calibrate(cell, recurrent.read(x), stateful=recurrent.stateful)
     except ValueError as error:
@@ -263,10 +346,10 @@ def _representative_arrays(inputs, dataset):
     if callable(dataset):
         dataset = dataset()
     batches = [dataset] if hasattr(dataset, "shape") else list(dataset)
-    wanted = [(x.name, tuple(x.shape), x.dtype) for x in inputs]
+    wanted = [(x.name, tuple(x.shape), tf.as_dtype(x.dtype).as_numpy_dtype) for x in inputs]
     columns = [[] for _ in wanted]
     for batch in batches:
-        arrays = [np.asarray(a) for a in keras.tree.flatten(batch)]
+        arrays = [np.asarray(a) for a in tf.nest.flatten(batch)]
         if len(arrays) != len(wanted):
             raise ValueError(
                 f"A batch of the representative dataset holds {len(arrays)} arrays; the model has "
@@ -334,11 +417,11 @@ def _check_streaming(model, inputs):
 
     whole = []
     first = [x[:1] for x in inputs]
-    run(first, False, lambda _, outputs: whole.append(keras.tree.flatten(outputs)))
+    run(first, False, lambda _, outputs: whole.append(tf.nest.flatten(outputs)))
     whole = iter(whole)
 
     def compare(name, outputs):
-        for got, expected in zip(keras.tree.flatten(outputs), next(whole), strict=True):
+        for got, expected in zip(tf.nest.flatten(outputs), next(whole), strict=True):
             got, expected = np.asarray(got), np.asarray(expected)
             # A sequence is compared at every step, what follows one at the last step.
             if got.shape[1:2] == (1,) and expected.shape[1:2] == (timesteps,):
@@ -355,4 +438,4 @@ def _check_streaming(model, inputs):
 
 
 def _tensor(x):
-    return keras.ops.convert_to_tensor(x)
+    return tf.convert_to_tensor(x)

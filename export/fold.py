@@ -2,10 +2,11 @@
 
 import dataclasses
 
-import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_fastgrnn.activations import quant_sigmoid, quant_tanh
+from keras_fastgrnn.compat import keras
 from keras_fastgrnn.export.reference import ACTIVATIONS
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 
@@ -78,7 +79,7 @@ def fold(cell, name):
     """
 
     def array(weight):
-        value = np.asarray(keras.ops.convert_to_numpy(weight), np.float64)
+        value = np.asarray(tf.convert_to_tensor(weight), np.float64)
         if not np.isfinite(value).all():
             raise ValueError(
                 f"Layer '{name}': weight '{weight.name}' holds NaN or infinity. "

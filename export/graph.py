@@ -3,8 +3,9 @@
 import dataclasses
 import inspect
 
-import keras
+import tensorflow as tf
 
+from keras_fastgrnn.compat import keras, run_through_graph
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNNCell
 
@@ -57,9 +58,9 @@ def walk(model, inputs, recurrent, visit=None):
     Raises:
         ValueError: for a model that can not be exported, with the layer's name and why.
     """
-    return keras.tree.flatten(
-        functional(model)._run_through_graph(
-            inputs, operation_fn=lambda operation: _runner(operation, recurrent, visit)
+    return tf.nest.flatten(
+        run_through_graph(
+            functional(model), inputs, lambda operation: _runner(operation, recurrent, visit)
         )
     )
 
@@ -75,8 +76,8 @@ def functional(model):
             raise ValueError(
                 f"Model '{model.name}' is not built: give it an Input, or call it once on data."
             )
-        model = model._functional
-    if not hasattr(model, "_run_through_graph"):
+        model = getattr(model, "_functional", model)  # A Sequential of tf_keras is functional.
+    if not hasattr(model, "_nodes_by_depth"):
         raise ValueError(
             f"Model '{model.name}' ({type(model).__name__}) is neither Sequential nor functional. "
             "Write it as keras.Model(inputs, outputs) to export it."
@@ -87,11 +88,11 @@ def functional(model):
 def is_recurrent(operation):
     """Whether an operation of a Keras model is a recurrent layer of ours."""
     return isinstance(operation, keras.layers.RNN) and all(
-        isinstance(cell, (FastRNNCell, FastGRNNCell)) for cell in _cells(operation)
+        isinstance(cell, (FastRNNCell, FastGRNNCell)) for cell in cells(operation)
     )
 
 
-def _cells(layer):
+def cells(layer):
     stacked = isinstance(layer.cell, keras.layers.StackedRNNCells)
     return layer.cell.cells if stacked else [layer.cell]
 
@@ -106,10 +107,15 @@ def _runner(operation, recurrent, visit):
                 f"Layer '{name}' is called with training=True, which can not be exported. "
                 "Call it without, or with training=None."
             )
+        if type(operation).__name__ == "PruneLowMagnitude":  # Not imported to see this.
+            raise ValueError(
+                f"Layer '{name}' is wrapped for pruning: convert "
+                "tfmot.sparsity.keras.strip_pruning(model)."
+            )
         if isinstance(operation, keras.Model):
             if len(args) != 1 or set(kwargs) - {"training", "mask"}:
                 raise ValueError(f"Model '{name}' is called with more than its inputs.")
-            outputs = walk(operation, keras.tree.flatten(args[0]), recurrent, visit)
+            outputs = walk(operation, tf.nest.flatten(args[0]), recurrent, visit)
             return outputs if len(outputs) > 1 else outputs[0]
         if is_recurrent(operation):
             outputs = _run_rnn(operation, _sequences(operation, args, kwargs), recurrent)
@@ -121,7 +127,7 @@ def _runner(operation, recurrent, visit):
             try:
                 outputs = operation(*args, **kwargs)
             except Exception as error:
-                shapes = [tuple(x.shape) for x in keras.tree.flatten(args) if hasattr(x, "shape")]
+                shapes = [tuple(x.shape) for x in tf.nest.flatten(args) if hasattr(x, "shape")]
                 raise ValueError(
                     f"Layer '{name}' does not run on inputs of shapes {shapes}: {error}"
                 ) from error
@@ -135,7 +141,8 @@ def _runner(operation, recurrent, visit):
 def _sequences(layer, args, kwargs):
     """The one argument that an exported recurrent layer may have."""
     arguments = inspect.signature(layer.call).bind(*args, **kwargs).arguments
-    if arguments.get("initial_state") is not None:
+    # In tf_keras a symbolic initial state is in a list with the sequences.
+    if arguments.get("initial_state") is not None or isinstance(args[0], list):
         raise ValueError(
             f"Layer '{layer.name}' is called with an initial_state, which can not be exported: its "
             "state starts at zero."
@@ -154,12 +161,12 @@ def _sequences(layer, args, kwargs):
 
 
 def _run_rnn(layer, x, recurrent, reverse_output=False):
-    cells = _cells(layer)
-    for i, cell in enumerate(cells):
-        last = i == len(cells) - 1
+    stack = cells(layer)
+    for i, cell in enumerate(stack):
+        last = i == len(stack) - 1
         x = recurrent(
             Recurrent(
-                name=layer.name if len(cells) == 1 else f"{layer.name}/{cell.name}",
+                name=layer.name if len(stack) == 1 else f"{layer.name}/{cell.name}",
                 cell=cell,
                 return_sequences=layer.return_sequences or not last,
                 go_backwards=layer.go_backwards and i == 0,
@@ -176,7 +183,7 @@ def _run_bidirectional(layer, x, recurrent):
     y_rev = _run_rnn(layer.backward_layer, x, recurrent, reverse_output=layer.return_sequences)
     match layer.merge_mode:
         case "concat":
-            return keras.ops.concatenate([y, y_rev], axis=-1)
+            return tf.concat([y, y_rev], axis=-1)
         case "sum":
             return y + y_rev
         case "ave":

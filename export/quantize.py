@@ -7,6 +7,7 @@ bit of sixteen; on the input side one integer multiplier of 7 bits does. docs/nu
 derivation.
 """
 
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -38,8 +39,11 @@ class Affine(NamedTuple):
     zero_point: int
 
     def quantize(self, x):
-        """Real array -> int8, to the nearest and saturated."""
-        return np.clip(np.round(x / self.scale) + self.zero_point, -128, 127).astype(np.int8)
+        """Real array -> int8 as TFLite's QUANTIZE gives it: the float32 quotient to the nearest, a
+        half away from zero, and saturated."""
+        x = (np.asarray(x, np.float32) / np.float32(self.scale)).astype(np.float64)
+        x = np.trunc(x + np.copysign(0.5, x)) + self.zero_point
+        return np.clip(x, -128, 127).astype(np.int8)
 
     def dequantize(self, y):
         """int8 array -> float64."""
@@ -63,12 +67,82 @@ def affine_int8(low, high):
     return Affine(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
 
 
+class MatrixFormat(NamedTuple):
+    """What 1 of a matrix's weights stands for, and the right shift of its sums."""
+
+    scale: float
+    shift: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Formats:
+    """All of an integer cell but its weights and biases.
+
+    Attributes:
+        input, output: `Affine` of the tensors that the cell reads and writes.
+        kernel, recurrent_kernel: tuples of one `MatrixFormat`, or of two at low rank.
+        Others: as in `IntegerCell`.
+    """
+
+    input: Affine
+    output: Affine
+    kernel: tuple
+    recurrent_kernel: tuple
+    activation: str
+    recurrent_activation: str | None
+    input_multiplier: int
+    fraction_bits: int
+    gate_shift: int
+    bias_shift: int
+    mix_shift: int
+    zeta: int
+    nu: int
+    beta: int
+    output_multiplier: int
+    output_shift: int
+
+
 class _Misfit(ValueError):
     """The pre-activation needs fewer fraction bits."""
 
 
 def quantize(cell, ranges, *, input, output):
-    """Chooses every integer of a cell.
+    """Chooses every integer of a cell: the arguments of `choose_formats()` -> `IntegerCell`."""
+    return round_to(*choose_formats(cell, ranges, input=input, output=output))
+
+
+def round_to(formats, cell):
+    """Rounds each weight and bias of a cell to the nearest that its format has.
+
+    Args:
+        formats: `Formats`.
+        cell: `FloatCell`.
+
+    Returns:
+        `IntegerCell`.
+    """
+
+    def matrices(values, formats):
+        return tuple(
+            Matrix(np.clip(np.round(v.T / scale), -127, 127).astype(np.int8), shift)
+            for v, (scale, shift) in zip(values, formats, strict=True)
+        )
+
+    bias = np.round(cell.bias * 2.0 ** (formats.fraction_bits - formats.bias_shift))
+    fields = {field.name: getattr(formats, field.name) for field in dataclasses.fields(formats)}
+    input, output = fields.pop("input"), fields.pop("output")
+    fields["kernel"] = matrices(cell.kernel, formats.kernel)
+    fields["recurrent_kernel"] = matrices(cell.recurrent_kernel, formats.recurrent_kernel)
+    return IntegerCell(
+        **fields,
+        bias=np.clip(bias, -32768, 32767).astype(np.int16),
+        input_zero_point=input.zero_point,
+        output_zero_point=output.zero_point,
+    )
+
+
+def choose_formats(cell, ranges, *, input, output):
+    """Chooses the formats of a cell, and which weights that they have stand for its own.
 
     Args:
         cell: `FloatCell`.
@@ -77,7 +151,7 @@ def quantize(cell, ranges, *, input, output):
         output: `Affine` of the tensor that it writes.
 
     Returns:
-        `IntegerCell`.
+        `(Formats, FloatCell)`: the cell, its matrices as the integers stand for them.
 
     Raises:
         ValueError: if the ranges fit no format.
@@ -90,7 +164,7 @@ def quantize(cell, ranges, *, input, output):
             )
     for fraction_bits in range(_MAX_FRACTION_BITS, -1, -1):
         try:
-            return _quantize(cell, ranges, input, output, fraction_bits)
+            return _choose_formats(cell, ranges, input, output, fraction_bits)
         except _Misfit as misfit:
             reason = misfit
     raise ValueError(
@@ -99,7 +173,7 @@ def quantize(cell, ranges, *, input, output):
     )
 
 
-def _quantize(cell, ranges, input, output, fraction_bits):
+def _choose_formats(cell, ranges, input, output, fraction_bits):
     gate_shift, candidate_scale = 0, 2.0**-15
     if cell.recurrent_activation == "relu":
         gate_shift = max(0, _ceil_log2(HEADROOM * ranges.gate))
@@ -125,16 +199,17 @@ def _quantize(cell, ranges, input, output, fraction_bits):
         # One update at most fills the state. A millionth more, so that no rounding undoes it.
         largest_mix * candidate_scale * one / _MAX_MIX * (1 + 1e-6),
     )
-    recurrent_kernel, state_scale = _recurrent_matrices(cell, ranges, state_scale, fraction_bits)
-    kernel, input_multiplier = _input_matrices(cell, ranges, input, fraction_bits)
+    recurrent_kernel, recurrent_formats, state_scale = _recurrent_matrices(
+        cell, ranges, state_scale, fraction_bits
+    )
+    kernel, kernel_formats, input_multiplier = _input_matrices(cell, ranges, input, fraction_bits)
 
     # The integer of a mix of 1, once shifted to fill 15 bits.
     mix_unit = candidate_scale / state_scale * one
     mix_shift = min(15, _floor_log2(_MAX_MIX / (largest_mix * mix_unit)))
     mix_unit *= 2.0**mix_shift
 
-    bias = cell.bias * 2.0**fraction_bits
-    bias_shift = max(0, _ceil_log2(np.max(np.abs(bias)) / 32767))
+    bias_shift = max(0, _ceil_log2(np.max(np.abs(cell.bias)) * 2.0**fraction_bits / 32767))
     if bias_shift > 15:
         raise _Misfit(f"a bias reaches {np.max(np.abs(cell.bias)):g}")
 
@@ -145,13 +220,13 @@ def _quantize(cell, ranges, input, output, fraction_bits):
             f"({state_scale:g}). Scale the weights so that the state is of the order of 1."
         )
 
-    return IntegerCell(
-        kernel=kernel,
-        recurrent_kernel=recurrent_kernel,
-        bias=np.round(bias / 2.0**bias_shift).astype(np.int16),
+    formats = Formats(
+        input=input,
+        output=output,
+        kernel=kernel_formats,
+        recurrent_kernel=recurrent_formats,
         activation=cell.activation,
         recurrent_activation=cell.recurrent_activation,
-        input_zero_point=input.zero_point,
         input_multiplier=input_multiplier,
         fraction_bits=fraction_bits,
         gate_shift=gate_shift,
@@ -163,12 +238,13 @@ def _quantize(cell, ranges, input, output, fraction_bits):
         # 0 would be exact for a state that is less than 2**-31 of the output's scale; 1 is as good.
         output_multiplier=max(1, round(state_scale / output.scale * 2.0**output_shift)),
         output_shift=output_shift,
-        output_zero_point=output.zero_point,
     )
+    return formats, dataclasses.replace(cell, kernel=kernel, recurrent_kernel=recurrent_kernel)
 
 
 def _recurrent_matrices(cell, ranges, state_scale, fraction_bits):
-    """int8 `U` (or its factors), and the state's scale, raised by less than 2 to fit them."""
+    """`U` (or its factors) as int8 has it, its formats, and the state's scale, raised by less than
+    2 to fit them."""
     matrices = cell.recurrent_kernel
     moments = _moments(matrices, ranges.state_moment)
     rounded = [
@@ -190,11 +266,12 @@ def _recurrent_matrices(cell, ranges, state_scale, fraction_bits):
         coarser = scales[-1] * fitted / state_scale
         rounded[-1] = round_matrix(matrices[-1], moments[-1], [coarser])
         fitted = state_scale
-    return _with_shifts(rounded, shifts), fitted
+    return *_with_shifts(rounded, shifts), fitted
 
 
 def _input_matrices(cell, ranges, input, fraction_bits):
-    """int8 `W` (or its factors), and the multiplier of the input that makes the scales meet."""
+    """`W` (or its factors) as int8 has it, its formats, and the multiplier of the input that makes
+    the scales meet."""
     matrices = cell.kernel
     moments = _moments(matrices, ranges.input_moment)
     rounded = [
@@ -217,7 +294,7 @@ def _input_matrices(cell, ranges, input, fraction_bits):
     most = min(max(least, math.floor(exact * _STRETCH[-1])), 127)
     unit = scales[-1] / exact
     rounded.append(round_matrix(matrices[-1], moments[-1], unit * np.arange(least, most + 1)))
-    return _with_shifts(rounded, shifts), round(rounded[-1][1] / unit)
+    return *_with_shifts(rounded, shifts), round(rounded[-1][1] / unit)
 
 
 def _moments(matrices, moment):
@@ -244,7 +321,11 @@ def _shifts(name, matrices, total, *, unit, bound, projected):
 
 
 def _with_shifts(rounded, shifts):
-    return tuple(Matrix(values, shift) for (values, _), shift in zip(rounded, shifts, strict=True))
+    """What `round_matrix()` gave -> the float matrices that it stands for, and their formats."""
+    return (
+        tuple(values.T * scale for values, scale in rounded),
+        tuple(MatrixFormat(s, shift) for (_, s), shift in zip(rounded, shifts, strict=True)),
+    )
 
 
 def _full_scale(matrix):

@@ -1,7 +1,8 @@
 """The piecewise-linear nonlinearities, which keras.activations does not have."""
 
-import keras
 import tensorflow as tf
+
+from keras_fastgrnn.compat import keras
 
 
 @keras.saving.register_keras_serializable(package="keras_fastgrnn")

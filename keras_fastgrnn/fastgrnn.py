@@ -1,9 +1,9 @@
 """FastGRNN: a cell and a layer."""
 
-import keras
 import tensorflow as tf
 
 from keras_fastgrnn import activations
+from keras_fastgrnn.compat import keras
 from keras_fastgrnn.recurrent import NORMAL, RecurrentCell, RecurrentLayer, register
 
 

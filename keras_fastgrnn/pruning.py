@@ -1,23 +1,13 @@
 """Sparse training: every matrix projected on its top-k support (paper, section 3.2.1)."""
 
-import os
 import warnings
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_fastgrnn.compat import import_tfmot, keras, make_train_function
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNNCell
-
-_NAMES = (
-    "kernel",
-    "kernel_a",
-    "kernel_b",
-    "recurrent_kernel",
-    "recurrent_kernel_a",
-    "recurrent_kernel_b",
-)
 
 
 def sparsity(model):
@@ -35,7 +25,7 @@ def sparsity(model):
         ValueError: if two matrices have the same path.
     """
     return {
-        path: float(np.mean(keras.ops.convert_to_tensor(matrix).numpy() == 0))
+        path: float(np.mean(tf.convert_to_tensor(matrix).numpy() == 0))
         for path, matrix in _matrices(model).items()
     }
 
@@ -52,14 +42,13 @@ def _matrices(model):
             return
         seen.add(id(layer))
         if isinstance(layer, (FastRNNCell, FastGRNNCell)):
-            for weight in layer.weights:
-                path = prefix + weight.name
+            for name, weight in layer.matrices().items():
+                path = prefix + name
                 if path in matrices:
                     raise ValueError(
                         f"Two matrices are called {path!r}: give the layers different names."
                     )
-                if weight.name in _NAMES:
-                    matrices[path] = weight
+                matrices[path] = weight
         for child in layer._flatten_layers(include_self=False, recursive=False):
             visit(child, f"{prefix}{child.name}/")
 
@@ -115,7 +104,7 @@ class Pruning(keras.callbacks.Callback):
     Raises:
         ValueError: if a schedule is not callable. In `fit()`: if a name fits no matrix of the
             model, a schedule gives a sparsity outside of 0 to 1, the same `fit()` has a second
-            `Pruning`, or the model is distributed over several replicas.
+            `Pruning`, or the model is distributed by another strategy than `MirroredStrategy`.
 
     Example:
 
@@ -142,20 +131,21 @@ class Pruning(keras.callbacks.Callback):
         self._uncounted = 0
 
     def on_train_begin(self, logs=None):
-        replicas = self.model.distribute_strategy.num_replicas_in_sync
-        if replicas > 1:
-            raise ValueError(f"Pruning needs a single replica; this model has {replicas}.")
+        strategy = self.model.distribute_strategy
+        replicas = strategy.num_replicas_in_sync
+        if replicas > 1 and not isinstance(strategy, tf.distribute.MirroredStrategy):
+            raise ValueError(
+                f"Pruning on several replicas needs a MirroredStrategy; this model has {replicas} "
+                f"in a {type(strategy).__name__}."
+            )
         self._pruned = None
-        train_step, own = self.model.train_step, "train_step" in vars(self.model)
-        self.model.train_step = self._prune_after(train_step)
-        self.model.make_train_function(force=True)
-        if own:
-            self.model.train_step = train_step
-        else:
-            del self.model.train_step
+        make_train_function(self.model, self._prune_after(self.model.train_step))
         self._train_function = self.model.train_function
 
     def on_epoch_begin(self, epoch, logs=None):
+        # Not before: BackupAndRestore loads weights when training begins.
+        if self._pruned is None and self.model.built:
+            self._start()
         if self.model.train_function is not self._train_function:
             raise ValueError(
                 "Another callback has replaced the model's train_function. If it is a second "
@@ -171,26 +161,41 @@ class Pruning(keras.callbacks.Callback):
         self.model.train_function = None
 
     def _prune_after(self, train_step):
+        @tf.autograph.experimental.do_not_convert
         def pruned_train_step(data):
             if self._pruned is None:
-                # Not before the first step is traced: an unbuilt model has no weights till then,
-                # and BackupAndRestore may load others. init_scope runs this now, outside the graph.
+                # As this is traced. init_scope runs it now, outside the graph.
                 with tf.init_scope():
-                    self._start(data)
+                    self._build(data)
+                    self._start()
             logs = train_step(data)
-            self._step.assign_add(1)
-            for schedule, matrices in self._pruned:
-                self._follow(schedule, matrices)
+            # Once for all replicas, on what they share.
+            tf.distribute.get_replica_context().merge_call(self._prune)
             return logs
 
         return pruned_train_step
 
-    def _start(self, data):
+    def _prune(self, strategy):
+        """The part of a training step that prunes."""
+        self._step.assign_add(1)
+        for schedule, matrices in self._pruned:
+            self._follow(schedule, matrices)
+
+    def _build(self, data):
+        if self.model.distribute_strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                f"Model '{self.model.name}' is not built. To prune it on several replicas give it "
+                "an Input, or call it once on data."
+            )
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        self.model(
+            tf.nest.map_structure(lambda t: keras.Input(batch_shape=t.shape, dtype=t.dtype), x)
+        )
+
+    def _start(self):
         """Pairs the matrices with their schedules, and takes up where the weights are."""
-        if not self.model.built:
-            x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-            self.model(keras.tree.map_structure(lambda t: keras.KerasTensor(t.shape, t.dtype), x))
-        matrices = {p: m for p, m in _matrices(self.model).items() if m.trainable}
+        trainable = {id(weight) for weight in self.model.trainable_weights}
+        matrices = {p: m for p, m in _matrices(self.model).items() if id(m) in trainable}
         names = {path: self._name(path) for path in matrices}
         unused = sorted(self.schedules.keys() - names.values())
         if unused:
@@ -223,8 +228,8 @@ class Pruning(keras.callbacks.Callback):
         if self._optimizer is None:  # a train_step with optimizers of its own
             return 0
         optimizer = getattr(self._optimizer, "inner_optimizer", self._optimizer)  # LossScale
-        iterations = int(keras.ops.convert_to_tensor(optimizer.iterations))
-        return iterations * (optimizer.gradient_accumulation_steps or 1)
+        iterations = int(tf.convert_to_tensor(optimizer.iterations))
+        return iterations * (getattr(optimizer, "gradient_accumulation_steps", None) or 1)
 
     def _settle(self):
         """Gives the matrices the support they have after `_step` steps of their schedules."""
@@ -240,7 +245,6 @@ class Pruning(keras.callbacks.Callback):
         return 0.0 if step < 0 else _sparsity_at(schedule, step)
 
     def _follow(self, schedule, matrices):
-        """The part of a training step that prunes."""
         due, fraction = _evaluate(schedule, self._step.read_value())
 
         def update():
@@ -306,7 +310,7 @@ def three_phases(sparsity, recurrent_sparsity, steps, begin_step=None, end_step=
             f"begin_step={begin_step}, end_step={end_step}, steps={steps}, frequency={frequency}; "
             "expected 0 <= begin_step <= end_step <= steps, steps >= 1 and frequency >= 1."
         )
-    constant_sparsity = _constant_sparsity()
+    constant_sparsity = import_tfmot().sparsity.keras.ConstantSparsity
     return Pruning(
         {
             "kernel": constant_sparsity(sparsity, begin_step, end_step, frequency),
@@ -315,23 +319,6 @@ def three_phases(sparsity, recurrent_sparsity, steps, begin_step=None, end_step=
             ),
         }
     )
-
-
-def _constant_sparsity():
-    """tfmot's ConstantSparsity, imported without changing which Keras the process uses."""
-    # Importing tfmot sets TF_USE_LEGACY_KERAS. It would turn a tf.keras that is not loaded yet
-    # into tf_keras, here and in child processes.
-    tf.keras.Model  # noqa: B018
-    name = "TF_USE_LEGACY_KERAS"
-    before = os.environ.get(name)
-    try:
-        import tensorflow_model_optimization as tfmot
-    finally:
-        if before is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = before
-    return tfmot.sparsity.keras.ConstantSparsity
 
 
 def _evaluate(schedule, step):

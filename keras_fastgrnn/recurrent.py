@@ -2,16 +2,10 @@
 
 import numbers
 
-import keras
 import tensorflow as tf
 
 from keras_fastgrnn import activations
-
-if keras.backend.backend() != "tensorflow":
-    raise ValueError(
-        f"keras_fastgrnn runs on Keras's TensorFlow backend, not on '{keras.backend.backend()}'. "
-        "Set KERAS_BACKEND=tensorflow before Keras is imported."
-    )
+from keras_fastgrnn.compat import RNN, SimpleRNNCell, keras
 
 register = keras.saving.register_keras_serializable(package="keras_fastgrnn")
 
@@ -37,7 +31,7 @@ def _reseeded(initializer):
     return initializer.from_config(config if seed is None else {**config, "seed": seed + 1})
 
 
-class RecurrentCell(keras.layers.SimpleRNNCell):
+class RecurrentCell(SimpleRNNCell):
     """`keras.layers.SimpleRNNCell` with factored matrices, trainable scalars and another update.
 
     A subclass gives the update, `update(preactivation, state, *coefficients())`, where
@@ -76,6 +70,8 @@ class RecurrentCell(keras.layers.SimpleRNNCell):
                 f"Cell '{self.name}': the number of features of inputs of shape {input_shape} "
                 "must be known. Give it in keras.Input."
             )
+        # Not SimpleRNNCell's, whose weights these replace.
+        keras.layers.Layer.build(self, input_shape)
         self._add_matrix("kernel", input_shape[-1], self.kernel_rank, "kernel")
         self._add_matrix("recurrent_kernel", self.units, self.recurrent_rank, "recurrent")
         self.bias = None
@@ -108,6 +104,17 @@ class RecurrentCell(keras.layers.SimpleRNNCell):
                 constraint=getattr(self, f"{argument}_constraint"),
             )
             setattr(self, name, weight)
+
+    def matrices(self):
+        """Dict from name to weight of the matrices, or of their factors."""
+        names = [
+            f"{m}{factor}" for m in ("kernel", "recurrent_kernel") for factor in ("", "_a", "_b")
+        ]
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
+
+    def get_prunable_weights(self):
+        """What tfmot prunes."""
+        return list(self.matrices().values())
 
     def kernel_factors(self):
         """Tensors to multiply the inputs by, one after the other."""
@@ -150,7 +157,7 @@ class RecurrentCell(keras.layers.SimpleRNNCell):
         return {**super().get_config(), **ranks, **scalars}
 
 
-class RecurrentLayer(keras.layers.RNN):
+class RecurrentLayer(RNN):
     """`keras.layers.RNN` over a `RecurrentCell`, with the inputs projected outside the loop.
 
     Args:
@@ -175,6 +182,8 @@ class RecurrentLayer(keras.layers.RNN):
         trainable=True,
         **kwargs,
     ):
+        # Of the layer, not the cell: a Sequential takes them in place of an Input.
+        shapes = {n: kwargs.pop(n) for n in ("input_shape", "batch_input_shape") if n in kwargs}
         super().__init__(
             cell_class(*args, name="cell", dtype=dtype, trainable=trainable, **kwargs),
             return_sequences=return_sequences,
@@ -187,16 +196,16 @@ class RecurrentLayer(keras.layers.RNN):
             name=name,
             dtype=dtype,
             trainable=trainable,
+            **shapes,
         )
-        self.input_spec = keras.layers.InputSpec(ndim=3)
 
     @property
     def units(self):
         return self.cell.units
 
-    def build(self, sequences_shape, initial_state_shape=None):
-        super().build(sequences_shape, initial_state_shape)
-        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: sequences_shape[-1]})
+    def get_prunable_weights(self):
+        """What tfmot prunes."""
+        return self.cell.get_prunable_weights()
 
     # RNN.call, which looks after states, dtypes and dropout masks, calls this for the loop alone.
     # Of the three ways to loop, `keras.src.backend.rnn` is private, and through RNN.inner_loop it

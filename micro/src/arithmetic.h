@@ -15,7 +15,7 @@
 #endif
 #endif
 
-#if defined(FASTGRNN_MVE) || defined(FASTGRNN_DSP)
+#ifdef FASTGRNN_DSP
 #include "sigmoid_lines.h"
 #endif
 

@@ -24,10 +24,14 @@ static inline void arrange(const fastgrnn_matrix* m, const int16_t* from, int16_
   const int16_t* const end = from + m->cols;
   if (from == to) return;
 #ifdef FASTGRNN_MVE
-  for (; from < end; from += 8, to += 8) {
-    const mve_pred16_t lanes = vctp16q((uint32_t)(end - from));
-    vstrhq_p_s16(to, vldrhq_z_s16(from, lanes), lanes);
-  }
+  __asm__ volatile(
+      "dlstp.16 lr, %[n]\n"
+      "1: vldrh.16 q0, [%[from]], #16\n"
+      "vstrh.16 q0, [%[to]], #16\n"
+      "letp lr, 1b"
+      : [from] "+r"(from), [to] "+r"(to)
+      : [n] "r"(end - from)
+      : "lr", "q0", "memory");
 #else
   while (from != end) *to++ = *from++;
 #endif

@@ -1,7 +1,8 @@
 /* Runs the cells of cases.h, which keras_fastgrnn.micro.targets writes, and compares each byte.
  *
  * Prints a line for whatever is wrong; for each case its index, the count of its calls, the
- * bytes of stack of the deepest and the bytes of RAM of the cell; and at the end "passed" or "failed". */
+ * bytes of stack of the deepest and the bytes of RAM of the cell; and at the end "passed" or
+ * "failed". */
 #include "board.h"
 #include "fastgrnn.h"
 
@@ -184,8 +185,8 @@ static void finish_case(const running_case* r) {
   board_write(" ");
   write_number((int32_t)r->stack);
   board_write(" ");
-  write_number((int32_t)(sizeof(fastgrnn_params) + sizeof(int16_t) * r->expected->units +
-                         r->scratch_size));
+  write_number(
+      (int32_t)(sizeof(fastgrnn_params) + sizeof(int16_t) * r->expected->units + r->scratch_size));
   board_write("\n");
 }
 

@@ -19,28 +19,53 @@ def run(code, **environment):
     return result.returncode, result.stdout.strip(), result.stderr
 
 
-@pytest.mark.parametrize("legacy, package", [("0", "keras."), ("1", "tf_keras.")])
+@pytest.mark.parametrize(
+    "legacy, package", [("", "keras"), ("0", "keras"), ("1", "tf_keras"), ("True", "tf_keras")]
+)
 def test_environment_and_tf_keras_stay(legacy, package):
     code = """
 import os, sys
 sys.modules["tflite_micro"] = None  # As if it were not installed.
-import keras
 before = dict(os.environ)
-import keras_fastgrnn
+import keras_fastgrnn, keras_fastgrnn.export, keras_fastgrnn.pruning
 assert dict(os.environ) == before
-assert "tensorflow_model_optimization" not in sys.modules
 import tensorflow as tf
-print(tf.keras.Model.__module__)
+package = tf.keras.Model.__module__.split(".")[0]
+# tfmot is for tf_keras alone, and slow to load.
+assert ("tensorflow_model_optimization" in sys.modules) == (package == "tf_keras")
+assert issubclass(keras_fastgrnn.FastGRNN, tf.keras.layers.RNN)
+assert issubclass(keras_fastgrnn.FastGRNNCell, tf.keras.layers.Layer)
+keras_fastgrnn.pruning.three_phases(0.5, 0.5, 30)  # It loads tfmot.
+assert dict(os.environ) == before
+print(package)
 """
     code, output, error = run(code, TF_USE_LEGACY_KERAS=legacy)
     assert code == 0, error
-    assert output.startswith(package)
+    assert output == package
+
+
+@pytest.mark.parametrize(
+    "first, package", [("tf.keras.Model", "keras"), ("keras_fastgrnn", "keras"), ("0", "tf_keras")]
+)
+def test_tfmot_sets_the_keras_only_where_none_is_loaded(first, package):
+    code = f"""
+import tensorflow as tf
+{"import keras_fastgrnn" if first == "keras_fastgrnn" else first}
+import tensorflow_model_optimization
+import keras_fastgrnn
+assert issubclass(keras_fastgrnn.FastGRNN, tf.keras.layers.Layer)
+print(tf.keras.Model.__module__.split(".")[0])
+"""
+    code, output, error = run(code, TF_USE_LEGACY_KERAS="0")
+    assert code == 0, error
+    assert output == package
 
 
 def test_other_backends_are_refused():
     # Patched, since no other backend is installed.
     code, _, error = run(
-        "import keras; keras.backend.backend = lambda: 'jax'; import keras_fastgrnn"
+        "import keras; keras.backend.backend = lambda: 'jax'; import keras_fastgrnn",
+        TF_USE_LEGACY_KERAS="0",
     )
     assert code != 0
     assert "ValueError: keras_fastgrnn runs on Keras's TensorFlow backend, not on 'jax'." in error

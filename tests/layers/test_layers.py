@@ -2,12 +2,12 @@
 
 import itertools
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN, FastRNNCell
+from keras_fastgrnn.compat import LEGACY, keras
 
 BATCH, TIMESTEPS, FEATURES, UNITS = 4, 7, 3, 5
 OURS = [FastRNN, FastGRNN]
@@ -25,7 +25,7 @@ def sequences(seed=0, timesteps=TIMESTEPS):
 
 
 def state(seed=1):
-    return np.random.default_rng(seed).normal(size=(BATCH, UNITS)).astype(np.float32)
+    return tf.constant(np.random.default_rng(seed).normal(size=(BATCH, UNITS)), tf.float32)
 
 
 def randomize(layer, seed=2):
@@ -39,7 +39,7 @@ def randomize(layer, seed=2):
 def same_weights(layer, other):
     layer.build((BATCH, TIMESTEPS, FEATURES))
     for weight, value in zip(layer.trainable_weights, other.trainable_weights, strict=True):
-        weight.assign(value)
+        weight.assign(np.array(value))
     return layer
 
 
@@ -51,6 +51,8 @@ def test_layer_is_rnn_of_its_cell(layer_class, option):
     mask = np.random.default_rng(3).random((BATCH, TIMESTEPS)) < 0.6
     mask[0], mask[1, :3], mask[2, -2:] = False, False, False
     for masked, initial, zero in itertools.product([False, True], repeat=3):
+        if LEGACY and option == "unroll" and masked and zero:
+            continue  # tf_keras's RNN fails, whatever the cell.
         options = {"return_state": True, "zero_output_for_mask": zero}
         options |= {option: True} if option else {}
         layer = randomize(layer_class(UNITS, **ranks, **options))
@@ -87,6 +89,13 @@ def test_shapes(layer_class):
         else:
             assert tuple(layer(sequences()).shape) == shape
             assert layer(inputs).shape == symbolic
+
+
+@gru_too
+def test_input_shape_in_place_of_an_input(layer_class):
+    model = keras.Sequential([layer_class(UNITS, input_shape=(TIMESTEPS, FEATURES))])
+    copy = keras.Sequential.from_config(model.get_config())
+    assert model.output_shape == copy.output_shape == (None, UNITS)
 
 
 @gru_too
@@ -163,7 +172,7 @@ def test_unrolled_is_the_same(layer_class):
 def test_unrolling_needs_a_known_length(layer_class):
     layer = randomize(layer_class(UNITS, unroll=True))
     function = tf.function(layer, input_signature=[tf.TensorSpec((BATCH, None, FEATURES))])
-    with pytest.raises(ValueError, match="Cannot unroll"):
+    with pytest.raises(ValueError, match="Cannot unroll|Unrolling requires"):
         function(sequences())
 
 
@@ -190,7 +199,7 @@ def test_initial_state_goes_on_where_the_last_sequence_ended(layer_class):
     inputs, initial = keras.Input((TIMESTEPS, FEATURES)), keras.Input((UNITS,))
     model = keras.Model([inputs, initial], layer(inputs, initial_state=[initial])[0])
     np.testing.assert_allclose(
-        model([sequences(), state()]),
+        model([tf.constant(sequences()), state()]),
         layer(sequences(), initial_state=[state()])[0],
         **TOLERANCE,
     )
@@ -206,8 +215,8 @@ def test_stateful(layer_class):
         first = layer(x[:, :4])
         np.testing.assert_allclose(first, stateless(x[:, :4]), **TOLERANCE)
         np.testing.assert_allclose(layer(x[:, 4:]), stateless(x), **TOLERANCE)
-        layer.reset_state()
-    with pytest.raises(ValueError, match="batch size"):
+        layer.reset_states()
+    with pytest.raises(ValueError, match="batch size|expected shape"):
         layer(x[:2, :4])
     with pytest.raises(ValueError, match="batch"):
         layer_class(UNITS, stateful=True)(keras.Input((TIMESTEPS, FEATURES)))
@@ -282,7 +291,7 @@ def test_input_dropout_drops_the_same_features_at_each_step():
 
 
 def test_recurrent_dropout_drops_the_same_units_at_each_step():
-    x, ones = np.zeros((40, 3, 50), np.float32), np.ones((40, 50), np.float32)
+    x, ones = np.zeros((40, 3, 50), np.float32), tf.ones((40, 50))
     layer = passing(recurrent_dropout=0.25, return_sequences=True, **PASS_STATE)
     np.testing.assert_array_equal(layer(x, initial_state=[ones]), np.ones_like(x))
     y = layer(x, initial_state=[ones], training=True).numpy()
@@ -298,7 +307,9 @@ def test_dropout_of_layer_and_rnn_of_cell_is_the_same(layer_class):
     layer = randomize(layer_class(UNITS, return_sequences=True, **dropout))
     cell = CELLS[layer_class](UNITS, **dropout)
     rnn = same_weights(keras.layers.RNN(cell, return_sequences=True), layer)
+    keras.utils.set_random_seed(0)  # tf_keras goes on, in one sequence for all of a seed.
     actual = layer(sequences(), training=True)
+    keras.utils.set_random_seed(0)
     np.testing.assert_allclose(actual, rnn(sequences(), training=True), **TOLERANCE)
     assert np.max(np.abs(actual - layer(sequences()))) > 1e-2
 
@@ -338,7 +349,7 @@ def test_regularizers_and_constraints_are_for_each_factor(layer_class):
 def test_trainable(layer_class):
     layer = layer_class(UNITS, kernel_rank=2)
     layer.build((None, None, FEATURES))
-    names = {w.name for w in layer.trainable_weights}
+    names = {w.name.split("/")[-1].removesuffix(":0") for w in layer.trainable_weights}
     scalars = {"alpha", "beta"} if layer_class is FastRNN else {"zeta", "nu"}
     assert names == {"kernel_a", "kernel_b", "recurrent_kernel", "bias"} | scalars
     frozen = layer_class(UNITS, trainable=False)
@@ -363,7 +374,7 @@ def test_dtypes(layer_class, dtype):
     np.testing.assert_allclose(np.float32(actual), reference(sequences()), rtol=0, atol=0.05)
 
 
-@gru_too
+@pytest.mark.parametrize("layer_class", OURS if LEGACY else [keras.layers.GRU, *OURS])
 def test_integer_inputs(layer_class):
     layer = randomize(layer_class(UNITS))
     x = np.arange(BATCH * TIMESTEPS * FEATURES).reshape(BATCH, TIMESTEPS, FEATURES) % 3

@@ -2,12 +2,12 @@
 
 import json
 
-import keras
 import numpy as np
 import pytest
 
 import keras_fastgrnn
 from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN, FastRNNCell
+from keras_fastgrnn.compat import keras
 
 # Every argument away from its default.
 CELL = {

@@ -1,0 +1,163 @@
+"""Training against the integer model that the exporter will write."""
+
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+from keras_fastgrnn.compat import LEGACY, keras
+from keras_fastgrnn.export import flatbuffer
+from keras_fastgrnn.export.converter import conversion
+from keras_fastgrnn.export.graph import cells, functional, is_recurrent
+from keras_fastgrnn.export.quantized_layers import (
+    QuantizedDense,
+    QuantizedFastGRNNCell,
+    QuantizedFastRNNCell,
+    QuantizedRNN,
+)
+from keras_fastgrnn.fastgrnn import FastGRNNCell
+
+# How far from its integer, in units of it, a weight may start; at 0.5 it would be the next one's.
+_WITHIN = 0.49
+
+_HEAD_ACTIVATIONS = {
+    getattr(keras.activations, name) for name in ("linear", "relu", "sigmoid", "softmax", "tanh")
+}
+
+
+def quantization_aware(model, *, representative_dataset):
+    """Copies a trained model, for `fit()` to train it as the int8 model that `convert()` will make.
+
+    Every FastRNN and FastGRNN layer of the copy computes, integer by integer, what the exported
+    operator will (docs/numerics.md), and a Dense layer between one and an output of the model what
+    its int8 operator will. Gradients pass the roundings. The formats of both (scales, shifts, zero
+    points, and zeta, nu, alpha and beta) are chosen here and kept, through `save()` and in
+    `convert()`: the exported integers are those that were trained. All other layers are float in
+    training, and int8 only in the export.
+
+    The copy shares no weights with the model and has to be compiled; a few epochs at a small rate
+    are enough. A weight that is 0 stays 0. Dropout within the recurrent layers is off.
+
+    Args:
+        model: trained `keras.Sequential` or functional `keras.Model`, as for `convert()`.
+        representative_dataset: as for `convert()`.
+
+    Returns:
+        `keras.Model` (or `keras.Sequential`), which starts as the int8 model of `model`.
+
+    Raises:
+        ValueError: under tf_keras; as `convert()`; if there is no FastRNN or FastGRNN layer in the
+            model, one is used more than once, or the model is such a copy already; if other layers
+            (of pooling, concatenation) have to share a format that is kept.
+
+    Example:
+
+    >>> aware = keras_fastgrnn.export.quantization_aware(model, representative_dataset=x[:200])
+    >>> aware.compile(keras.optimizers.Adam(3e-3), loss, jit_compile=True)
+    >>> aware.fit(x, y, epochs=12)
+    >>> model_bytes = keras_fastgrnn.export.convert(aware, representative_dataset=x[:200])
+    """
+    if LEGACY:
+        raise ValueError(
+            "Quantisation-aware training is for Keras 3: start Python without TF_USE_LEGACY_KERAS."
+        )
+    found = conversion(model, representative_dataset=representative_dataset)
+    operators = {}
+    for operator in found.operators:
+        name, cell = operator.recurrent.name, operator.recurrent.cell
+        if operator.ranges is None:
+            raise ValueError(
+                f"Layer '{name}' is quantisation-aware already: train this model, or start from "
+                "the float one."
+            )
+        if id(cell) in operators:
+            raise ValueError(
+                f"Layer '{name}' is used more than once, and can have one format only. Use a "
+                "layer of its own each time."
+            )
+        operators[id(cell)] = operator
+    if not operators:
+        raise ValueError(f"Model '{model.name}' has no FastRNN or FastGRNN layer.")
+    heads = _heads(model, found.loop_free)
+    layers = []
+
+    def quantized_cell(cell):
+        kind = QuantizedFastGRNNCell if isinstance(cell, FastGRNNCell) else QuantizedFastRNNCell
+        # An int16 state does not fit a float of 16 bits.
+        config = cell.get_config() | {"dtype": "float32", "dropout": 0.0, "recurrent_dropout": 0.0}
+        return kind.from_config(config | {"formats": operators[id(cell)].formats})
+
+    def quantized_rnn(layer):
+        config = keras.layers.RNN.get_config(layer) | {"dtype": "float32"}
+        if isinstance(layer.cell, keras.layers.StackedRNNCells):
+            return keras.layers.RNN(**config | {"cell": [*map(quantized_cell, cells(layer))]})
+        return QuantizedRNN(**config | {"cell": quantized_cell(layer.cell)})
+
+    def clone(layer):
+        if _is_bidirectional(layer):
+            both = layer.forward_layer, layer.backward_layer
+            forward, backward = map(quantized_rnn, both)
+            config = layer.get_config() | {"layer": forward, "backward_layer": backward}
+            copy = keras.layers.Bidirectional(**config)
+            layers.extend(zip(both, (copy.forward_layer, copy.backward_layer), strict=True))
+        elif is_recurrent(layer):
+            copy = quantized_rnn(layer)
+            layers.append((layer, copy))
+        elif layer in heads:
+            config = layer.get_config() | {"dtype": "float32"}
+            copy = QuantizedDense(**config, output_format=heads[layer])
+        else:
+            copy = type(layer).from_config(layer.get_config())
+        return copy
+
+    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    copy.set_weights(model.get_weights())
+    for pair in layers:
+        for original, cell in zip(*map(cells, pair), strict=True):
+            _start_from(operators[id(original)], cell)
+    # What can not be exported is refused here, not when it has been trained.
+    conversion(copy, representative_dataset=[found.inputs])
+    return copy
+
+
+def _start_from(operator, cell):
+    """Moves the weights to where they round to the exporter's integers, which make up for each
+    other's error."""
+    integer = operator.integer_cell
+    for name, matrices, formats in (
+        ("kernel", integer.kernel, operator.formats.kernel),
+        ("recurrent_kernel", integer.recurrent_kernel, operator.formats.recurrent_kernel),
+    ):
+        suffixes = ("",) if len(matrices) == 1 else ("_a", "_b")
+        for suffix, matrix, (scale, _) in zip(suffixes, matrices, formats, strict=True):
+            weight, q = getattr(cell, name + suffix), matrix.values.T
+            w = np.asarray(keras.ops.convert_to_numpy(weight))
+            weight.assign(
+                np.where(w == 0, 0, np.clip(w, (q - _WITHIN) * scale, (q + _WITHIN) * scale))
+            )
+
+
+def _is_bidirectional(layer):
+    return isinstance(layer, keras.layers.Bidirectional) and is_recurrent(layer.forward_layer)
+
+
+def _heads(model, loop_free):
+    """Dict from each Dense layer between a recurrent layer and an output of the model to the
+    `Affine` of its sums."""
+    graph = schema.ModelT.InitFromPackedBuf(loop_free, 0).subgraphs[0]
+    model, heads = functional(model), {}
+    for y, index in zip(model.outputs, graph.outputs, strict=False):
+        layer = y._keras_history.operation
+        if not isinstance(layer, keras.layers.Dense) or len(layer._inbound_nodes) != 1:
+            continue
+        source = layer.input._keras_history.operation
+        while isinstance(source, keras.layers.Dropout):
+            source = source.input._keras_history.operation
+        if (
+            (is_recurrent(source) or (_is_bidirectional(source) and source.merge_mode == "concat"))
+            and layer.activation in _HEAD_ACTIVATIONS
+            and len(y.shape) == 2
+        ):
+            (writer,) = (operator for operator in graph.operators if index in operator.outputs)
+            if layer.activation not in (keras.activations.linear, keras.activations.relu):
+                index = writer.inputs[0]
+            heads[layer] = flatbuffer.affine(graph.tensors[index])
+    return heads

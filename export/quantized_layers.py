@@ -1,0 +1,303 @@
+"""The integer model as Keras layers, for training.
+
+Forward they give the integers of `export/reference.py`, held in float64 so that every sum is exact.
+Backward each rounding is passed over, and what saturates has no gradient, as in the clip that it is
+("straight through": Bengio et al., arXiv 1308.3432; Jacob et al., arXiv 1712.05877).
+"""
+
+import contextlib
+import contextvars
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from keras_fastgrnn.compat import keras
+from keras_fastgrnn.export.quantize import Affine, Formats, MatrixFormat
+from keras_fastgrnn.export.sigmoid_table import sigmoid_table
+from keras_fastgrnn.fastgrnn import FastGRNNCell
+from keras_fastgrnn.fastrnn import FastRNNCell
+
+_SIGMOID = sigmoid_table().astype(np.float64)
+
+register = keras.saving.register_keras_serializable(package="keras_fastgrnn")
+
+
+@tf.custom_gradient
+def _round_half_up(v):
+    return tf.floor(v + 0.5), lambda gradient: gradient
+
+
+@tf.custom_gradient
+def _round(v):
+    """To the nearest even, as the exporter rounds what it stores."""
+    return tf.round(v), lambda gradient: gradient
+
+
+@tf.custom_gradient
+def _round_half_away(v):
+    return tf.sign(v) * tf.floor(tf.abs(v) + 0.5), lambda gradient: gradient
+
+
+@tf.custom_gradient
+def _sigmoid(x):
+    """`reference.sigmoid()`, with the gradient of the smooth function."""
+    v = tf.abs(x)
+    k = tf.floor(v / 512)
+    low, rise = (
+        tf.gather(tf.constant(table), tf.cast(k, tf.int32))
+        for table in (_SIGMOID[:-1], np.diff(_SIGMOID))
+    )
+    y = low + tf.floor(rise * (v - 512 * k) / 512 + 0.5)
+    y = tf.where(x < 0, 32768 - y, y)
+    return y, lambda gradient: gradient * 8 * (y / 32768) * (1 - y / 32768)
+
+
+def _round_shift(v, n):
+    return _round_half_up(v * 2.0**-n)
+
+
+def _clip(v, low, high):
+    return tf.clip_by_value(v, float(low), float(high))
+
+
+def _activate(name, p, fraction_bits):
+    limit = 8 << fraction_bits
+    x = _clip(p, -limit, limit) * 2.0 ** (12 - fraction_bits)
+    match name:
+        case "sigmoid":
+            return _sigmoid(x)
+        case "tanh":
+            return 2 * _sigmoid(_clip(2 * x, -32768, 32768)) - 32768
+        case "quant_sigmoid":
+            return _clip((x + 4096) * 4, 0, 32768)
+        case "quant_tanh":
+            return _clip(x * 8, -32768, 32768)
+
+
+def _gate(formats, p):
+    if formats.recurrent_activation == "relu":
+        bits = formats.fraction_bits + formats.gate_shift
+        return _clip(p, 0, 1 << bits) * 2.0 ** (15 - bits)
+    return _activate(formats.recurrent_activation, p, formats.fraction_bits)
+
+
+def _candidate(formats, p):
+    if formats.activation == "relu":
+        return _clip(p, 0, 32767)
+    return tf.minimum(_activate(formats.activation, p, formats.fraction_bits), 32767.0)
+
+
+def _project(matrices, v):
+    """`v (..., inputs, n)` -> `(..., outputs, n)`."""
+    for i, (values, shift) in enumerate(matrices):
+        if i == 1:
+            v = _clip(v, -32768, 32767)
+        v = _round_shift(tf.matmul(values, v), shift)
+    return v
+
+
+def to_int8(x, affine):
+    """`Affine.quantize()`."""
+    # TensorFlow may multiply by the inverse of the scale: in float64 that has the same float32.
+    x = tf.cast(tf.cast(tf.cast(x, tf.float64) / affine.scale, tf.float32), tf.float64)
+    return _clip(_round_half_away(x) + affine.zero_point, -128, 127)
+
+
+class _QuantizedCell:
+    """A FastRNN or FastGRNN cell that computes what its integer cell computes.
+
+    The state is the int16 state, in float32. The scalars are those of `formats`, and not trained.
+    A weight of 0 has no gradient: what is pruned stays so.
+
+    Args:
+        formats: `Formats`, or the dict that `get_config()` makes of it.
+        *args, **kwargs: those of the float cell.
+    """
+
+    def __init__(self, *args, formats, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.formats = _formats(formats) if isinstance(formats, dict) else formats
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        for name in self._scalar_initializers:
+            getattr(self, name).trainable = False
+
+    def coefficients(self):
+        """All that is the same at every step: the integer matrices with their shifts, and the
+        biases as the pre-activation has them."""
+        formats = self.formats
+        bias = tf.cast(self.bias_or_zeros(), tf.float64)
+        bias = _round(bias * 2.0 ** (formats.fraction_bits - formats.bias_shift))
+        bias = _clip(bias, -32768, 32767) * 2.0**formats.bias_shift
+        return (
+            _integer_matrices(self.kernel_factors(), formats.kernel),
+            _integer_matrices(self.recurrent_kernel_factors(), formats.recurrent_kernel),
+            tf.reshape(bias, (-1, self.units, 1)),
+        )
+
+    def project_inputs(self, inputs, kernel):
+        """Real inputs `(..., features, n)` -> their share of the pre-activation."""
+        formats = self.formats
+        x = to_int8(inputs, formats.input) - formats.input.zero_point
+        return _project(kernel, x * formats.input_multiplier)
+
+    def step(self, inputs, state, recurrent_kernel, bias):
+        """Projected inputs and the state, both float64 `(units, n)` -> the next state."""
+        formats = self.formats
+        p = inputs + _project(recurrent_kernel, state)
+        c = _candidate(formats, p + bias[-1])
+        if formats.recurrent_activation is None:
+            z = tf.constant(formats.beta, tf.float64)
+        else:
+            z = _gate(formats, p + bias[0])
+        m = _round_shift(formats.zeta * ((32768 >> formats.gate_shift) - z) + formats.nu, 16)
+        v = _round_shift(m * c, formats.mix_shift) + z * state
+        return _clip(_round_shift(v, 15 - formats.gate_shift), -32768, 32767)
+
+    def output(self, state):
+        """int16 state -> the real output, on the grid of its int8."""
+        formats, affine = self.formats, self.formats.output
+        y = _round_shift(
+            tf.cast(state, tf.float64) * formats.output_multiplier, formats.output_shift
+        )
+        y = _clip(y + affine.zero_point, -128, 127) - affine.zero_point
+        return tf.cast(y * affine.scale, self.compute_dtype)
+
+    def call(self, inputs, states, training=False):
+        state = states[0] if tf.nest.is_nested(states) else states
+        kernel, recurrent_kernel, bias = self.coefficients()
+        inputs = self.project_inputs(tf.transpose(inputs), kernel)
+        state = tf.cast(tf.transpose(state), tf.float64)
+        state = self.step(inputs, state, recurrent_kernel, bias)
+        state = tf.cast(tf.transpose(state), self.compute_dtype)
+        return self.output(state), [state] if tf.nest.is_nested(states) else state
+
+    def get_config(self):
+        return {**super().get_config(), "formats": dataclasses.asdict(self.formats)}
+
+
+def _formats(config):
+    config = dict(config)
+    for name in ("input", "output"):
+        config[name] = Affine(*config[name])
+    for name in ("kernel", "recurrent_kernel"):
+        config[name] = tuple(MatrixFormat(*matrix) for matrix in config[name])
+    return Formats(**config)
+
+
+def _integer_matrices(values, formats):
+    integers = []
+    for v, (scale, shift) in zip(values, formats, strict=True):
+        v *= tf.cast(tf.stop_gradient(v) != 0, v.dtype)
+        v = _clip(_round(tf.cast(tf.transpose(v), tf.float64) / scale), -127, 127)
+        integers.append((v, shift))
+    return integers
+
+
+@register
+class QuantizedFastRNNCell(_QuantizedCell, FastRNNCell):
+    pass
+
+
+@register
+class QuantizedFastGRNNCell(_QuantizedCell, FastGRNNCell):
+    pass
+
+
+@register
+class QuantizedRNN(keras.layers.RNN):
+    """`keras.layers.RNN` of one such cell, with all that needs no state outside of the loop."""
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        if mask is not None or self.unroll:
+            return super().inner_loop(sequences, initial_state, mask, training)
+        kernel, recurrent_kernel, bias = self.cell.coefficients()
+        inputs = self.cell.project_inputs(tf.transpose(sequences, (1, 2, 0)), kernel)
+        if self.go_backwards:
+            inputs = tf.reverse(inputs, [0])
+        timesteps = inputs.shape[0] or tf.shape(inputs)[0]
+        inputs = tf.TensorArray(inputs.dtype, timesteps).unstack(inputs)
+        state = tf.cast(tf.transpose(initial_state[0]), tf.float64)
+        # An array that is not written is not in the loop: XLA fails on its gradient.
+        arrays = []
+        if self.return_sequences:
+            arrays = [tf.TensorArray(state.dtype, timesteps, element_shape=state.shape)]
+
+        def body(t, state, *arrays):
+            state = self.cell.step(inputs.read(t), state, recurrent_kernel, bias)
+            return t + 1, state, *(array.write(t, state) for array in arrays)
+
+        _, state, *arrays = tf.while_loop(
+            lambda t, *_: t < timesteps,
+            body,
+            (0, state, *arrays),
+            maximum_iterations=timesteps,
+        )
+        state = tf.transpose(state)
+        output = self.cell.output(state)
+        outputs = output[:, tf.newaxis]
+        if arrays:
+            outputs = self.cell.output(tf.transpose(arrays[0].stack(), (2, 0, 1)))
+        return output, outputs, [tf.cast(state, self.compute_dtype)]
+
+
+_products = contextvars.ContextVar("products", default=None)
+
+
+@contextlib.contextmanager
+def plain_dense():
+    """Within it a `QuantizedDense` is a Dense layer of on-grid weights: TensorFlow's converter
+    would take its roundings for operators.
+
+    Yields:
+        A list that grows by `(layer, tensor)` with each call, the tensor that has `output_format`.
+    """
+    token = _products.set([])
+    try:
+        yield _products.get()
+    finally:
+        _products.reset(token)
+
+
+@register
+class QuantizedDense(keras.layers.Dense):
+    """The Dense layer behind a recurrent one, as the int8 FULLY_CONNECTED operator computes it.
+
+    A weight is an int8 at the scale that puts the largest of its unit at 127, as in TensorFlow's
+    converter. An activation other than relu is computed of the rounded sums, in float.
+
+    Args:
+        output_format: `Affine` of the sums.
+        *args, **kwargs: as in `keras.layers.Dense`.
+    """
+
+    def __init__(self, *args, output_format, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.output_format = Affine(*output_format)
+
+    def call(self, inputs, training=None):
+        kernel = tf.cast(tf.convert_to_tensor(self.kernel), tf.float64)
+        scale = tf.stop_gradient(tf.reduce_max(tf.abs(kernel), axis=0) / 127)
+        scale = tf.where(scale > 0, scale, 1)
+        kernel = _round(kernel / scale) * scale
+
+        products = _products.get()
+        dtype = tf.float64 if products is None else tf.float32
+        y = tf.matmul(tf.cast(inputs, dtype), tf.cast(kernel, dtype))
+        if self.bias is not None:
+            y += tf.cast(self.bias, dtype)
+        fused = self.activation is keras.activations.relu
+        if fused:
+            y = self.activation(y)
+        if products is None:
+            y = _round_half_up(y / self.output_format.scale) + self.output_format.zero_point
+            y = _clip(y, -128, 127) - self.output_format.zero_point
+            y = tf.cast(y * self.output_format.scale, self.compute_dtype)
+        else:
+            products.append((self, y))
+        return y if fused else self.activation(y)
+
+    def get_config(self):
+        return {**super().get_config(), "output_format": self.output_format}

@@ -1,0 +1,173 @@
+"""Which Keras the layers are of, and all that differs between Keras 3 and tf_keras.
+
+It is the Keras that `tf.keras` is: Keras 3, or tf_keras if the environment variable
+TF_USE_LEGACY_KERAS says so. The rest of the package is written once, on `keras` and on the two base
+classes from here, which behave as those of Keras 3.
+"""
+
+import contextlib
+import os
+
+import tensorflow as tf
+
+# tf.keras and not the environment: tfmot sets the variable as it is imported, when tf.keras may be
+# Keras 3 already.
+LEGACY = tf.keras.Model.__module__.startswith("tf_keras.")
+
+if LEGACY:
+    import tf_keras as keras
+else:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "keras_fastgrnn runs on Keras's TensorFlow backend, not on "
+            f"'{keras.backend.backend()}'. Set KERAS_BACKEND=tensorflow before Keras is imported."
+        )
+
+
+def import_tfmot():
+    """Imports tfmot, which is for tf_keras, and leaves the environment as it was."""
+    name = "TF_USE_LEGACY_KERAS"
+    before = os.environ.get(name)
+    try:
+        import tensorflow_model_optimization as tfmot
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
+    return tfmot
+
+
+@contextlib.contextmanager
+def _replaced_train_step(model, train_step):
+    before, own = model.train_step, "train_step" in vars(model)
+    model.train_step = train_step
+    try:
+        yield
+    finally:
+        if own:
+            model.train_step = before
+        else:
+            del model.train_step
+
+
+if not LEGACY:
+    SimpleRNNCell = keras.layers.SimpleRNNCell
+
+    class RNN(keras.layers.RNN):
+        """`keras.layers.RNN` that checks the shape of its inputs."""
+
+        def __init__(self, cell, **kwargs):
+            super().__init__(cell, **kwargs)
+            self.input_spec = keras.layers.InputSpec(ndim=3)
+
+        def build(self, sequences_shape, initial_state_shape=None):
+            super().build(sequences_shape, initial_state_shape)
+            self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: sequences_shape[-1]})
+
+    def make_train_function(model, train_step):
+        """Makes `model.train_function` of a train_step that is not the model's own."""
+        with _replaced_train_step(model, train_step):
+            model.make_train_function(force=True)
+
+    def run_through_graph(model, inputs, function_of):
+        """Runs a functional model, with `function_of(layer)` in place of each layer."""
+        return model._run_through_graph(inputs, operation_fn=function_of)
+
+else:
+
+    class SimpleRNNCell(keras.layers.SimpleRNNCell):
+        """tf_keras's, with `seed` and the dropout masks of Keras 3's."""
+
+        def __init__(self, units, *, seed=None, **kwargs):
+            super().__init__(units, seed=seed, **kwargs)
+            self.seed = seed
+
+        def get_dropout_mask(self, inputs):
+            return self.get_dropout_mask_for_cell(inputs, training=True)
+
+        def get_recurrent_dropout_mask(self, state):
+            return self.get_recurrent_dropout_mask_for_cell(state, training=True)
+
+        def get_config(self):
+            return {**super().get_config(), "seed": self.seed}
+
+    class RNN(keras.layers.RNN):
+        """tf_keras's, with the loop in `inner_loop` as in Keras 3, for subclasses to override."""
+
+        def __init__(self, cell, **kwargs):
+            super().__init__(cell, **kwargs)
+            self.input_spec = [keras.layers.InputSpec(ndim=3)]
+
+        def call(self, sequences, initial_state=None, mask=None, training=None):
+            if self.unroll and sequences.shape[1] is None:
+                raise ValueError(
+                    "Cannot unroll a RNN if the number of time steps is unknown. Give it in "
+                    "keras.Input."
+                )
+            # Of a symbolic initial state tf_keras makes a list with the sequences.
+            sequences, initial_state, _ = self._process_inputs(sequences, initial_state, None)
+            initial_state = [tf.cast(s, self.cell.compute_dtype) for s in initial_state]
+            self._maybe_reset_cell_dropout_mask(self.cell)
+            last_output, outputs, states = self.inner_loop(
+                sequences, initial_state, mask, bool(training)
+            )
+            if self.stateful:
+                for kept, state in zip(self.states, states, strict=True):
+                    kept.assign(tf.cast(state, kept.dtype))
+            output = outputs if self.return_sequences else last_output
+            return [output, *states] if self.return_state else output
+
+        def inner_loop(self, sequences, initial_state, mask, training=False):
+            return keras.backend.rnn(
+                lambda inputs, states: self.cell(inputs, states, training=training),
+                sequences,
+                initial_state,
+                go_backwards=self.go_backwards,
+                mask=mask,
+                unroll=self.unroll,
+                input_length=sequences.shape[1],
+                zero_output_for_mask=self.zero_output_for_mask,
+                return_all_outputs=self.return_sequences,
+            )
+
+        def get_config(self):
+            config = super().get_config()
+            del config["time_major"]
+            if self.activity_regularizer is not None:
+                regularizer = keras.regularizers.serialize(self.activity_regularizer)
+                config["activity_regularizer"] = regularizer
+            return config
+
+    def make_train_function(model, train_step):
+        model.make_train_function(force=True)
+        train_function = model.train_function
+
+        def function(iterator):
+            # It looks for the model's train_step whenever it is traced.
+            with _replaced_train_step(model, train_step):
+                return train_function(iterator)
+
+        model.train_function = function
+
+    def run_through_graph(model, inputs, function_of):
+        # As the model's own _run_internal_graph, of which each use of a tensor takes a copy.
+        uses = model._tensor_usage_count
+        tensors = {
+            key: [y] * uses[key]
+            for key, y in zip((str(id(x)) for x in model.inputs), inputs, strict=True)
+        }
+        for _, nodes in sorted(model._nodes_by_depth.items(), reverse=True):
+            for node in nodes:
+                if node.is_input:
+                    continue
+                args, kwargs = node.map_arguments(tensors)
+                outputs = tf.nest.flatten(function_of(node.layer)(*args, **kwargs))
+                for key, y in zip(node.flat_output_ids, outputs, strict=True):
+                    tensors[key] = [y] * uses[key]
+        return [tensors[str(id(y))].pop() for y in model.outputs]
+
+    # RNN(cell) is pruned only if the cell is one of these. By inheritance their metaclasses clash.
+    import_tfmot().sparsity.keras.PrunableLayer.register(SimpleRNNCell)
