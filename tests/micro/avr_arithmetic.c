@@ -10,11 +10,11 @@
 #define NAME(name) name##_here
 #endif
 
-/* clang-format off: it would move one more to a line of its own each time */
-#define SHIFTS(X)                                                                              \
-  X(0)                                                                                         \
-  X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) \
-      X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(30)
+/* It would move one more to a line of its own each time. */
+/* clang-format off */
+#define SHIFTS(X) \
+  X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) \
+  X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(30)
 /* clang-format on */
 
 int32_t NAME(add)(int32_t sum, int32_t v, unsigned n) { return add_rounded(sum, v, n); }
