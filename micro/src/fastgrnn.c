@@ -154,11 +154,15 @@ static int options_are_valid(const fastgrnn_params* p, const FASTGRNN_FLASH uint
 
 fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t options_size,
                               const FASTGRNN_FLASH uint8_t* weights, size_t weights_size,
-                              fastgrnn_params* p) {
+                              size_t scratch_size, fastgrnn_params* p) {
   const FASTGRNN_FLASH uint8_t* shift;
   block rest;
   fastgrnn_status status;
   unsigned encodings;
+  if (p == NULL || (options == NULL && options_size != 0) ||
+      (weights == NULL && weights_size != 0)) {
+    return FASTGRNN_ERROR_NULL;
+  }
   if (options_size >= 1 && options[0] != FASTGRNN_VERSION) return FASTGRNN_ERROR_VERSION;
   if (options_size != FASTGRNN_OPTIONS_SIZE) return FASTGRNN_ERROR_OPTIONS_SIZE;
   shift = options + 16;
@@ -193,7 +197,8 @@ fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t opti
                        p->units, shift + 2);
   if (status != FASTGRNN_OK) return status;
   p->bias = take(&rest, 2u * p->units * (p->cell == FASTGRNN_CELL_FASTGRNN ? 2u : 1u));
-  return p->bias == NULL || rest.left != 0 ? FASTGRNN_ERROR_WEIGHTS_SIZE : FASTGRNN_OK;
+  if (p->bias == NULL || rest.left != 0) return FASTGRNN_ERROR_WEIGHTS_SIZE;
+  return scratch_size < vectors_size(p) ? FASTGRNN_ERROR_SCRATCH_SIZE : FASTGRNN_OK;
 }
 
 const char* fastgrnn_status_string(fastgrnn_status status) {
@@ -211,6 +216,10 @@ const char* fastgrnn_status_string(fastgrnn_status status) {
       return "FASTGRNN: the weights block has a wrong size; the model is damaged";
     case FASTGRNN_ERROR_WEIGHTS:
       return "FASTGRNN: the weights block holds an impossible index; the model is damaged";
+    case FASTGRNN_ERROR_NULL:
+      return "FASTGRNN: a pointer to the options, the weights or the parameters is NULL";
+    case FASTGRNN_ERROR_SCRATCH_SIZE:
+      return "FASTGRNN: the scratch memory is smaller than fastgrnn_scratch_size() says";
   }
   return "FASTGRNN: unknown status";
 }
