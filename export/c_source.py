@@ -21,6 +21,7 @@ from keras_fastgrnn.export.c_templates import DENSE, HEADER, LAYOUTS, SOURCE
 from keras_fastgrnn.export.chain import read_chain
 from keras_fastgrnn.export.options import BITMAP, FIELDS, PAIRS
 
+_TABLE = ", 132 of the sigmoid's table (DSP extension: 512)"
 _KERNEL = pathlib.Path(keras_fastgrnn.micro.__file__).parent
 
 
@@ -101,7 +102,7 @@ def _values(chain):
         "ram": sum(member.bytes for member in members),
         "dsp_ram": sum(member.bytes for member in dsp_members),
         "constants": sum(constant.bytes for constant in constants),
-        "table": ", 132 of the sigmoid's table" if activations & {"tanh", "sigmoid"} else "",
+        "table": _TABLE if activations & {"tanh", "sigmoid"} else "",
         "features": cells[0].features,
         "outputs": len(chain.dense.bias) if chain.dense else cells[-1].units,
         "timesteps": chain.timesteps,
