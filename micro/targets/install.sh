@@ -2,7 +2,7 @@
 # Installs the cross compilers and emulators by apt-get, unless they are all there.
 set -eu
 
-packages="gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib qemu-system-arm
+packages="gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
   gcc-avr avr-libc simavr gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc
   cmake"
 missing=
