@@ -154,14 +154,11 @@ def build(target, cases, folder, optimize="-Os"):
     folder = pathlib.Path(folder)
     kernel, firmware = folder / "fastgrnn.o", folder / "firmware.elf"
     (folder / "cases.h").write_text(_header(cases))
-    compiler = (
-        *(f"{target.toolchain}gcc", *_FLAGS, *target.flags, optimize),
-        *(f"-I{KERNEL / 'include'}", f"-I{FOLDER}", f"-I{folder}"),
-    )
-    _execute([*compiler, "-c", str(KERNEL / "src" / "fastgrnn.c"), "-o", str(kernel)])
-    _execute(
+    compile = compiler(target, optimize, KERNEL / "include", FOLDER, folder)
+    execute([*compile, "-c", str(KERNEL / "src" / "fastgrnn.c"), "-o", str(kernel)])
+    execute(
         [
-            *(*compiler, f"-DMEMORY_SIZE={target.memory}", str(FOLDER / "firmware.c")),
+            *(*compile, f"-DMEMORY_SIZE={target.memory}", str(FOLDER / "firmware.c")),
             *(str(FOLDER / target.board), str(kernel), "-o", str(firmware)),
             *("-Wl,--gc-sections", f"-Wl,-Map={firmware.with_suffix('.map')}"),
         ]
@@ -183,11 +180,7 @@ def run(target, firmware):
         RuntimeError: with what the firmware said, if a byte is wrong or it did not end well.
         subprocess.TimeoutExpired: if it did not end in two minutes.
     """
-    output = _execute([*target.emulator, str(firmware)], timeout=120)
-    # simavr colours what the serial port says, and shows the end of a line as a point.
-    lines = [line.rstrip(".") for line in re.sub(r"\x1b\[\d*m", "", output).splitlines()]
-    if "passed" not in lines:
-        raise RuntimeError("\n".join([f"{target.name}: {firmware} failed:", *lines]))
+    lines = emulate(target, firmware)
     results = (re.fullmatch(r"\d+ (\d+) (\d+) (\d+)", line) for line in lines)
     return [Measurement(*map(int, result.groups())) for result in results if result]
 
@@ -205,7 +198,34 @@ def check(target, cases, folder, optimize="-Os"):
     return measurements
 
 
-def _execute(command, timeout=None):
+def compiler(target, optimize, *include):
+    """The command that compiles C for a target, with folders of headers."""
+    folders = (f"-I{folder}" for folder in include)
+    return (f"{target.toolchain}gcc", *_FLAGS, *target.flags, optimize, *folders)
+
+
+def emulate(target, firmware):
+    """Runs a firmware that says "passed" if all is well; returns what it said, in lines.
+
+    Raises:
+        RuntimeError: with what the firmware said, if that is missing or it did not end well.
+        subprocess.TimeoutExpired: if it did not end in two minutes.
+    """
+    output = execute([*target.emulator, str(firmware)], timeout=120)
+    # simavr colours what the serial port says, and shows the end of a line as a point.
+    lines = [line.rstrip(".") for line in re.sub(r"\x1b\[\d*m", "", output).splitlines()]
+    if "passed" not in lines:
+        raise RuntimeError("\n".join([f"{target.name}: {firmware} failed:", *lines]))
+    return lines
+
+
+def execute(command, timeout=None):
+    """Runs a command; returns what it printed, its errors among it.
+
+    Raises:
+        RuntimeError: with that, if it fails.
+        subprocess.TimeoutExpired: if it did not end in `timeout` seconds.
+    """
     result = subprocess.run(
         command,
         stdout=subprocess.PIPE,

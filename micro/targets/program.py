@@ -1,12 +1,11 @@
 """A model as C in a whole program, on the microcontrollers that emulators have."""
 
 import re
-import subprocess
 from typing import NamedTuple
 
 import numpy as np
 
-from keras_fastgrnn.micro.targets import FOLDER
+from keras_fastgrnn.micro.targets import FOLDER, compiler, emulate, execute
 
 
 class Figures(NamedTuple):
@@ -29,6 +28,10 @@ def replay(target, folder, x, y):
     Returns:
         `Figures`. On AVR the stack is the program's, else what the model takes of it. With one time
         step a sequence, the step is in the prediction.
+
+    Raises:
+        RuntimeError: with what the compiler or the program said, if a byte is wrong or one fails.
+        subprocess.TimeoutExpired: if it did not end in two minutes.
     """
     expected = np.concatenate([y.argmax(axis=1)[:, None].astype(np.int8), y], axis=1)
     (folder / "sequences.h").write_text(
@@ -40,10 +43,7 @@ def replay(target, folder, x, y):
     )
     sources = ("-DREPLAY", str(FOLDER / "replay.c"), str(FOLDER / target.board))
     program = _build(target, folder, "replay.elf", *sources)
-    # simavr colours what the serial port says, and shows the end of a line as a point.
-    output = re.sub(r"\x1b\[\d*m", "", _execute(*target.emulator, str(program)))
-    lines = [line.rstrip(".") for line in output.splitlines()]
-    assert "passed" in lines, output
+    lines = emulate(target, program)
     found = dict(line.split() for line in lines if re.fullmatch(r"[a-z]+ \d+", line))
     steps = x.shape[0] * x.shape[1]
     return Figures(
@@ -54,30 +54,31 @@ def replay(target, folder, x, y):
 def sizes(target, folder):
     """Bytes of flash and of static RAM of the program for an AVR that has a model alone."""
     program = _build(target, folder, "program.elf")
-    text, data, bss, *_ = _execute(f"{target.toolchain}size", str(program)).splitlines()[1].split()
-    return int(text) + int(data), int(data) + int(bss)
+    text, data, bss = _size(target, program)
+    return text + data, data + bss
 
 
 def kernel_size(target, folder):
     """Bytes of code and tables of a model, of any target: all but its own constants."""
-    _execute(*_compiler(target, folder), "-c", str(folder / "model.c"), "-o", str(folder / "m.o"))
-    text = int(_execute(f"{target.toolchain}size", str(folder / "m.o")).splitlines()[1].split()[0])
+    model = folder / "m.o"
+    execute([*compiler(target, "-Os", folder), "-c", str(folder / "model.c"), "-o", str(model)])
+    text, _, _ = _size(target, model)
     return text - int(re.search(r"Flash: (\d+) bytes", (folder / "model.h").read_text())[1])
 
 
-def _compiler(target, folder):
-    return (
-        *(f"{target.toolchain}gcc", "-std=c99", "-Os"),
-        *("-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror", *target.flags),
-        *("-ffunction-sections", "-fdata-sections", f"-I{folder}", f"-I{FOLDER}"),
-    )
+def _size(target, file):
+    """Bytes of code with constants, of initialised and of other variables."""
+    line = execute([f"{target.toolchain}size", str(file)]).splitlines()[1]
+    return [int(size) for size in line.split()[:3]]
 
 
 def _build(target, folder, name, *more):
-    _execute(
-        *_compiler(target, folder),
-        *("-Wl,--gc-sections", str(FOLDER / "program.c"), str(folder / "model.c")),
-        *(*more, "-o", str(folder / name)),
+    execute(
+        [
+            *compiler(target, "-Os", folder, FOLDER),
+            *("-Wl,--gc-sections", str(FOLDER / "program.c"), str(folder / "model.c")),
+            *(*more, "-o", str(folder / name)),
+        ]
     )
     return folder / name
 
@@ -86,17 +87,3 @@ def _initializer(array):
     if array.ndim == 0:
         return str(array)
     return "{" + ",\n"[: 1 + (array.ndim > 1)].join(map(_initializer, array)) + "}"
-
-
-def _execute(*command):
-    result = subprocess.run(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}"
-    return result.stdout

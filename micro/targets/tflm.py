@@ -8,7 +8,7 @@ import subprocess
 import textwrap
 from typing import NamedTuple
 
-from keras_fastgrnn.micro.targets import FOLDER, TARGETS, _execute
+from keras_fastgrnn.micro.targets import FOLDER, TARGETS, execute
 
 (_TARGET,) = (target for target in TARGETS if target.name == "Cortex-M4")
 TOOLS = ("cmake", f"{_TARGET.toolchain}g++", _TARGET.emulator[0])
@@ -92,10 +92,10 @@ def run(tflm_dir, model, x, recurrent, y, folder):
     configure(tflm_dir, folder)
     firmware = pathlib.Path(folder, "firmware")
     firmware.with_name("windows.h").write_text(header(model, x, recurrent, y))
-    _execute(["cmake", "--build", str(folder)])
-    output = _execute([*_TARGET.emulator, str(firmware)], timeout=120)
+    execute(["cmake", "--build", str(folder)])
+    output = execute([*_TARGET.emulator, str(firmware)], timeout=120)
     figures = dict(line.split() for line in output.splitlines())
-    sections = _execute([f"{_TARGET.toolchain}size", "-A", str(firmware)]).splitlines()
+    sections = execute([f"{_TARGET.toolchain}size", "-A", str(firmware)]).splitlines()
     sizes = {line.split()[0]: int(line.split()[1]) for line in sections if line.startswith(".")}
     return Measurement(
         text=sizes[".text"],
