@@ -17,6 +17,7 @@ from keras_fastgrnn.export.quantize import Affine, Formats, MatrixFormat
 from keras_fastgrnn.export.sigmoid_table import sigmoid_table
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNNCell
+from keras_fastgrnn.recurrent import loop_over_time
 
 _SIGMOID = sigmoid_table().astype(np.float64)
 
@@ -217,30 +218,15 @@ class QuantizedRNN(keras.layers.RNN):
         inputs = self.cell.project_inputs(tf.transpose(sequences, (1, 2, 0)), kernel)
         if self.go_backwards:
             inputs = tf.reverse(inputs, [0])
-        timesteps = inputs.shape[0] or tf.shape(inputs)[0]
-        inputs = tf.TensorArray(inputs.dtype, timesteps).unstack(inputs)
-        state = tf.cast(tf.transpose(initial_state[0]), tf.float64)
-        # An array that is not written is not in the loop: XLA fails on its gradient.
-        arrays = []
-        if self.return_sequences:
-            arrays = [tf.TensorArray(state.dtype, timesteps, element_shape=state.shape)]
-
-        def body(t, state, *arrays):
-            state = self.cell.step(inputs.read(t), state, recurrent_kernel, bias)
-            return t + 1, state, *(array.write(t, state) for array in arrays)
-
-        _, state, *arrays = tf.while_loop(
-            lambda t, *_: t < timesteps,
-            body,
-            (0, state, *arrays),
-            maximum_iterations=timesteps,
+        state, states = loop_over_time(
+            lambda _, x, state: self.cell.step(x, state, recurrent_kernel, bias),
+            inputs,
+            tf.cast(tf.transpose(initial_state[0]), tf.float64),
+            self.return_sequences,
         )
         state = tf.transpose(state)
-        output = self.cell.output(state)
-        outputs = output[:, tf.newaxis]
-        if arrays:
-            outputs = self.cell.output(tf.transpose(arrays[0].stack(), (2, 0, 1)))
-        return output, outputs, [tf.cast(state, self.compute_dtype)]
+        outputs = self.cell.output(tf.transpose(states, (2, 0, 1)))
+        return self.cell.output(state), outputs, [tf.cast(state, self.compute_dtype)]
 
 
 _products = contextvars.ContextVar("products", default=None)

@@ -157,6 +157,39 @@ class RecurrentCell(SimpleRNNCell):
         return {**super().get_config(), **ranks, **scalars}
 
 
+def loop_over_time(step, inputs, state, return_sequences):
+    """A loop that XLA can differentiate.
+
+    Args:
+        step: function of the index of a time step, its inputs and the state before it; returns the
+            state after it.
+        inputs: tensor `(timesteps, ...)`.
+        state: tensor, before the first step.
+        return_sequences: whether to keep the state of each step.
+
+    Returns:
+        `(state, states)`: after the last step, and tensor `(timesteps, ...)` or `(1, ...)`.
+    """
+    timesteps = inputs.shape[0] or tf.shape(inputs)[0]
+    inputs = tf.TensorArray(inputs.dtype, timesteps).unstack(inputs)
+    # An array that is not written is not in the loop: XLA fails on its gradient.
+    arrays = []
+    if return_sequences:
+        arrays = [tf.TensorArray(state.dtype, timesteps, element_shape=state.shape)]
+
+    def body(t, state, *arrays):
+        state = step(t, inputs.read(t), state)
+        return t + 1, state, *(array.write(t, state) for array in arrays)
+
+    _, state, *arrays = tf.while_loop(
+        lambda t, *_: t < timesteps,
+        body,
+        (0, state, *arrays),
+        maximum_iterations=timesteps,
+    )
+    return state, arrays[0].stack() if arrays else state[tf.newaxis]
+
+
 class RecurrentLayer(RNN):
     """`keras.layers.RNN` over a `RecurrentCell`, with the inputs projected outside the loop.
 
@@ -266,24 +299,7 @@ class RecurrentLayer(RNN):
                 states.append(state)
             states = tf.stack(states)
         else:
-            timesteps = inputs.shape[0] or tf.shape(inputs)[0]
-            inputs = tf.TensorArray(inputs.dtype, timesteps).unstack(inputs)
-            # An array that is not written is not in the loop: XLA fails on its gradient.
-            arrays = []
-            if self.return_sequences:
-                arrays = [tf.TensorArray(state.dtype, timesteps, element_shape=state.shape)]
-
-            def body(t, state, *arrays):
-                state = step(t, inputs.read(t), state)
-                return t + 1, state, *(array.write(t, state) for array in arrays)
-
-            _, state, *arrays = tf.while_loop(
-                lambda t, *_: t < timesteps,
-                body,
-                (0, state, *arrays),
-                maximum_iterations=timesteps,
-            )
-            states = arrays[0].stack() if arrays else state[tf.newaxis]
+            state, states = loop_over_time(step, inputs, state, self.return_sequences)
 
         output, outputs = state, states
         if mask is not None:
