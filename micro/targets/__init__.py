@@ -3,7 +3,6 @@
 import dataclasses
 import pathlib
 import re
-import shutil
 import subprocess
 from typing import NamedTuple
 
@@ -45,10 +44,9 @@ class Target:
     data: int = 1000000
 
     @property
-    def missing(self):
-        """The tools that are not installed."""
-        tools = (f"{self.toolchain}gcc", self.emulator[0])
-        return [tool for tool in tools if shutil.which(tool) is None]
+    def tools(self):
+        """The programs that it takes."""
+        return (f"{self.toolchain}gcc", self.emulator[0])
 
 
 def _qemu(program, *machine, shift=7):

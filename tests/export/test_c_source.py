@@ -1,10 +1,8 @@
 """A model as plain C gives the bytes that it gives in TFLite Micro."""
 
 import math
-import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 
@@ -17,6 +15,7 @@ from hypothesis import Phase, given, settings
 from random_cells import Shape, extremes, integer_cell, integer_cells
 from tensorflow.lite.python import schema_py_generated as schema
 from tflite_models import fastgrnn_model
+from tools import require
 
 from keras_fastgrnn.export import convert, flatbuffer
 from keras_fastgrnn.export.c_source import c_source
@@ -38,16 +37,6 @@ def execute(*command, **options):
     result = subprocess.run(command, capture_output=True, check=False, timeout=120, **options)
     assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
     return result.stdout
-
-
-def require(packages, *tools):
-    missing = [tool for tool in tools if shutil.which(tool) is None]
-    if missing:
-        message = f"{' and '.join(missing)} not found; in Debian: apt-get install {packages}"
-        # Set by CI, where what is skipped would look like what works.
-        if "KERAS_FASTGRNN_REQUIRE_TARGETS" in os.environ:
-            pytest.fail(message)
-        pytest.skip(message)
 
 
 def write(folder, files):
@@ -402,7 +391,7 @@ def test_header_states_the_bytes(name, tmp_path):
 
 
 def cmake(folder, *options):
-    require("cmake gcc", "cmake", "gcc")
+    require(("cmake", "gcc"), "cmake", "gcc")
     warnings = f"-DCMAKE_C_FLAGS={' '.join(WARNINGS)}"
     execute("cmake", "-S", str(folder), "-B", str(folder / "build"), warnings, *options)
     execute("cmake", "--build", str(folder / "build"))
@@ -489,7 +478,7 @@ def test_arduino(tmp_path):
     assert f"src/{properties['includes']}" in files
     assert "examples/activity_example/activity_example.ino" in files
 
-    require("gcc-avr avr-libc", "avr-gcc", "avr-g++")
+    require(("gcc-avr", "avr-libc"), "avr-gcc", "avr-g++")
     write(tmp_path, files | {"core/Arduino.h": ARDUINO, "core/core.cpp": ARDUINO_CORE})
     options = ("-mmcu=atmega328p", "-Os", "-Wall", "-Wextra", "-Werror", "-c")
     paths = (f"-I{tmp_path / 'src'}", f"-I{tmp_path / 'core'}")
@@ -510,7 +499,7 @@ def test_arduino(tmp_path):
 @pytest.fixture(params=TARGETS, ids=lambda target: target.name)
 def target(request):
     target = request.param
-    require(" ".join(target.packages), f"{target.toolchain}gcc", target.emulator[0])
+    require(target.packages, *target.tools)
     return target
 
 
@@ -527,7 +516,7 @@ def test_same_bytes_on_a_chip(target, name, tmp_path):
 )
 def test_lengths_of_rows_on_avr(features, kernel_rank, recurrent_rank, tmp_path):
     avr = next(target for target in TARGETS if target.name == "ATmega328P")
-    require(" ".join(avr.packages), "avr-gcc", avr.emulator[0])
+    require(avr.packages, *avr.tools)
     ranks = dict(kernel_rank=kernel_rank, recurrent_rank=recurrent_rank)
     tflite, x = chain(dict(units=16, features=features, density=0.5, **ranks), dense={})
     write(tmp_path, c_source(tflite))
@@ -536,7 +525,7 @@ def test_lengths_of_rows_on_avr(features, kernel_rank, recurrent_rank, tmp_path)
 
 def test_bytes_of_a_program(tmp_path):
     avr = next(target for target in TARGETS if target.name == "ATmega328P")
-    require(" ".join(avr.packages), "avr-gcc", avr.emulator[0])
+    require(avr.packages, *avr.tools)
     tflite, x = chain(dict(density=0.5), dense={}, timesteps=32, n=8)
     files = c_source(tflite)
     write(tmp_path, files)

@@ -1,8 +1,6 @@
 """The training graph against the integer model, and what convert() makes of it."""
 
 import dataclasses
-import os
-import shutil
 import subprocess
 
 import keras
@@ -13,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 from random_cells import integer_cells
+from tools import require
 from topologies import FEATURES, TIMESTEPS, TOPOLOGIES, randomize, samples
 
 from keras_fastgrnn import FastGRNN, FastRNN
@@ -304,12 +303,7 @@ def test_streaming_is_the_training_graph_step_by_step():
 def test_the_piecewise_linear_variant_needs_no_table(tmp_path):
     """Of the same shape, trained and exported the same way."""
     avr = next(target for target in TARGETS if target.name == "ATmega328P")
-    if shutil.which("avr-gcc") is None:
-        message = "avr-gcc not found; in Debian: apt-get install gcc-avr avr-libc"
-        # Set by CI, where what is skipped would look like what works.
-        if "KERAS_FASTGRNN_REQUIRE_TARGETS" in os.environ:
-            pytest.fail(message)
-        pytest.skip(message)
+    require(avr.packages, "avr-gcc")
     kernel, tables = {}, {}
     for activations in (("tanh", "sigmoid"), ("quant_tanh", "quant_sigmoid")):
         layer = FastGRNN(16, *activations, kernel_rank=2, recurrent_rank=8)

@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 from random_cells import extremes
 from test_targets import case
+from tools import require
 
 from keras_fastgrnn.export.reference import IntegerCell, Matrix
 from keras_fastgrnn.micro.targets import FOLDER, KERNEL, TARGETS, check
 
 AVR = next(target for target in TARGETS if target.counts == "cycles")
 
-pytestmark = pytest.mark.skipif(bool(AVR.missing), reason=f"{AVR.missing} not found")
+
+@pytest.fixture(autouse=True)
+def tools():
+    require(AVR.packages, *AVR.tools)
 
 
 def test_arithmetic(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from kernel import STATUSES
 from random_cells import Shape, extremes, float_cell, integer_cell, integer_cells, sequences
+from tools import require
 
 from keras_fastgrnn.export import options, reference
 from keras_fastgrnn.export.calibrate import calibrate
@@ -36,15 +37,7 @@ SMALL = Shape(timesteps=128, density=0.5)
 @pytest.fixture(params=[*TARGETS, *PORTABLE], ids=lambda target: target.name)
 def target(request):
     target = request.param
-    if target.missing:
-        message = (
-            f"{target.name}: {' and '.join(target.missing)} not found; "
-            f"in Debian: apt-get install {' '.join(target.packages)}"
-        )
-        # Set by CI, where a skipped chip would look like one that works.
-        if "KERAS_FASTGRNN_REQUIRE_TARGETS" in os.environ:
-            pytest.fail(message)
-        pytest.skip(message)
+    require(target.packages, *target.tools)
     return target
 
 

@@ -14,6 +14,7 @@ import hapt
 import keras
 import numpy as np
 import pytest
+from tools import require
 
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import reference
@@ -136,12 +137,7 @@ def trees(tmp_path):
 
 
 def test_says_how_to_get_a_tree(tmp_path):
-    missing = [tool for tool in tflm.TOOLS if shutil.which(tool) is None]
-    if missing:
-        message = f"{' and '.join(missing)} not found; apt-get install {' '.join(tflm.PACKAGES)}"
-        if "KERAS_FASTGRNN_REQUIRE_TARGETS" in os.environ:
-            pytest.fail(message)
-        pytest.skip(message)
+    require(tflm.PACKAGES, *tflm.TOOLS)
     for tree, message in trees(tmp_path):
         with pytest.raises(ValueError) as error:
             tflm.configure(tree, tmp_path / "build")

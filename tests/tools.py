@@ -1,0 +1,23 @@
+"""What to do where the machine lacks a tool."""
+
+import os
+import shutil
+
+import pytest
+
+
+def require(packages, *tools):
+    """Skips a test whose tools are not all found; fails it where CI says that they have to be.
+
+    Args:
+        packages: names of Debian's packages that have the tools.
+        *tools: names of programs.
+    """
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing:
+        names = " ".join(packages)
+        message = f"{' and '.join(missing)} not found; in Debian: apt-get install {names}"
+        # Set by CI, where what is skipped would look like what works.
+        if "KERAS_FASTGRNN_REQUIRE_TARGETS" in os.environ:
+            pytest.fail(message)
+        pytest.skip(message)
