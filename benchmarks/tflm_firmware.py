@@ -16,11 +16,10 @@ import tempfile
 import activity_recognition as example
 import numpy as np
 from absl import app, flags
-from tensorflow.lite.tools import flatbuffer_utils
 
 from keras_fastgrnn.export import reference
+from keras_fastgrnn.export.chain import read_chain
 from keras_fastgrnn.export.options import unpack
-from keras_fastgrnn.export.quantize import Affine
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.targets import tflm
 
@@ -42,16 +41,14 @@ def expected(model, x):
     Returns:
         `(x, recurrent, y)`: int8 input, output of FASTGRNN and output of the model, `(n, ...)`.
     """
-    interpreter = Interpreter(model)
-    content = flatbuffer_utils.convert_bytearray_to_object(bytearray(model))
-    (graph,) = content.subgraphs
-    operator = graph.operators[0]
-    weights = content.buffers[graph.tensors[operator.inputs[1]].buffer].data
-    cell, flags = unpack(bytes(operator.customOptions), bytes(weights))
-    if flags.pop("stateful"):
+    chain = read_chain(model)
+    (operator,) = chain.cells
+    if operator.stateful:
         raise ValueError("The model is stateful: its windows are no sequences of their own.")
-    quantization = graph.tensors[graph.inputs[0]].quantization
-    x = Affine(quantization.scale[0], quantization.zeroPoint[0]).quantize(x)
+    cell, flags = unpack(operator.options, operator.weights)
+    flags.pop("stateful")
+    x = chain.input.quantize(x)
+    interpreter = Interpreter(model)
     recurrent, _ = reference.run(cell, x, **flags)
     return x, recurrent, np.concatenate([interpreter.invoke(window[None]) for window in x])
 

@@ -1,7 +1,6 @@
 """What the cells of test_targets.py, whose parameters are variables, do not reach on AVR."""
 
 import pathlib
-import subprocess
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from test_targets import case
 from tools import require
 
 from keras_fastgrnn.export.reference import IntegerCell, Matrix
-from keras_fastgrnn.micro.targets import FOLDER, KERNEL, TARGETS, check
+from keras_fastgrnn.micro.targets import FOLDER, KERNEL, TARGETS, check, compiler, emulate, execute
 
 AVR = next(target for target in TARGETS if target.counts == "cycles")
 
@@ -22,22 +21,12 @@ def tools():
 
 def test_arithmetic(tmp_path):
     source = pathlib.Path(__file__).parent / "avr_arithmetic.c"
-    compiler = (
-        *("avr-gcc", "-Os", "-Wall", "-Wextra", "-Wconversion", "-Werror", *AVR.flags),
-        *(f"-I{KERNEL / 'include'}", f"-I{KERNEL / 'src'}", f"-I{FOLDER}", str(source)),
-    )
+    compile = compiler(AVR, "-Os", KERNEL / "include", KERNEL / "src", FOLDER)
     expected, program = str(tmp_path / "expected.o"), str(tmp_path / "program.elf")
-    portable = ("-DEXPECTED", "-DFASTGRNN_PORTABLE")
-    subprocess.run([*compiler, *portable, "-c", "-o", expected], check=True)
-    subprocess.run([*compiler, expected, str(FOLDER / AVR.board), "-o", program], check=True)
-    output = subprocess.run(
-        [*AVR.emulator, program],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-    )
-    assert "passed" in output.stdout, output.stdout
+    portable = ("-DEXPECTED", "-DFASTGRNN_PORTABLE", str(source))
+    execute([*compile, *portable, "-c", "-o", expected])
+    execute([*compile, str(source), expected, str(FOLDER / AVR.board), "-o", program])
+    assert "passed" in emulate(AVR, program)
 
 
 @pytest.mark.parametrize("density", [1.0, 0.5, 0.05])
