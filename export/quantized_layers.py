@@ -17,7 +17,7 @@ from keras_fastgrnn.export.quantize import Affine, Formats, MatrixFormat
 from keras_fastgrnn.export.sigmoid_table import sigmoid_table
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNNCell
-from keras_fastgrnn.recurrent import loop_over_time
+from keras_fastgrnn.recurrence import scan
 
 _SIGMOID = sigmoid_table().astype(np.float64)
 
@@ -218,12 +218,19 @@ class QuantizedRNN(keras.layers.RNN):
         inputs = self.cell.project_inputs(tf.transpose(sequences, (1, 2, 0)), kernel)
         if self.go_backwards:
             inputs = tf.reverse(inputs, [0])
-        state, states = loop_over_time(
-            lambda _, x, state: self.cell.step(x, state, recurrent_kernel, bias),
-            inputs,
-            tf.cast(tf.transpose(initial_state[0]), tf.float64),
-            self.return_sequences,
+
+        def step(carry, inputs):
+            state = self.cell.step(inputs, *carry, recurrent_kernel, bias)
+            return [state], [state] * self.return_sequences
+
+        (state,), arrays = scan(
+            step,
+            [tf.cast(tf.transpose(initial_state[0]), tf.float64)],
+            [inputs],
+            timesteps=inputs.shape[0] or tf.shape(inputs)[0],
+            outputs=int(self.return_sequences),
         )
+        states = arrays[0].stack() if arrays else state[tf.newaxis]
         state = tf.transpose(state)
         outputs = self.cell.output(tf.transpose(states, (2, 0, 1)))
         return self.cell.output(state), outputs, [tf.cast(state, self.compute_dtype)]

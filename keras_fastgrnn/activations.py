@@ -37,17 +37,16 @@ def quant_sigmoid(x):
     return tf.clip_by_value((x + 1.0) / 2.0, 0.0, 1.0)
 
 
-# Functions of each value by itself: of others, as softmax, this cannot be known.
-ELEMENTWISE = frozenset(
-    {
-        keras.activations.linear,
-        keras.activations.relu,
-        keras.activations.sigmoid,
-        keras.activations.tanh,
-        quant_sigmoid,
-        quant_tanh,
-    }
-)
+# Of functions of each value by itself, the gradient `dx` by their output `y` and by `dy`. Of other
+# functions, as softmax, the output does not tell.
+GRADIENTS = {
+    keras.activations.linear: lambda y, dy: dy,
+    keras.activations.relu: lambda y, dy: tf.raw_ops.ReluGrad(features=y, gradients=dy),
+    keras.activations.sigmoid: lambda y, dy: tf.raw_ops.SigmoidGrad(y=y, dy=dy),
+    keras.activations.tanh: lambda y, dy: tf.raw_ops.TanhGrad(y=y, dy=dy),
+    quant_sigmoid: lambda y, dy: tf.where((y > 0) & (y < 1), dy / 2, 0),
+    quant_tanh: lambda y, dy: tf.where(tf.abs(y) < 1, dy, 0),
+}
 
 
 def get(identifier):

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from keras_fastgrnn import activations
+from keras_fastgrnn.activations import GRADIENTS
 from keras_fastgrnn.compat import keras
 from keras_fastgrnn.recurrent import NORMAL, RecurrentCell, RecurrentLayer, register
 
@@ -60,6 +61,7 @@ class FastGRNNCell(RecurrentCell):
     """
 
     bias_rows = (2,)
+    residuals = 3
 
     def __init__(
         self,
@@ -95,10 +97,17 @@ class FastGRNNCell(RecurrentCell):
         gate_bias, bias = tf.unstack(self.bias_or_zeros())
         return gate_bias, bias, tf.sigmoid(self.zeta), tf.sigmoid(self.nu)
 
-    def update(self, preactivation, state, gate_bias, bias, zeta, nu):
-        gate = self.recurrent_activation(preactivation + gate_bias)
-        candidate = self.activation(preactivation + bias)
-        return (zeta * (1 - gate) + nu) * candidate + gate * state
+    def update(self, a, state, gate_bias, bias, zeta, nu):
+        z = self.recurrent_activation(a + gate_bias)
+        c = self.activation(a + bias)
+        share = zeta * (1 - z) + nu
+        return share * c + z * state, (z, c, share)
+
+    def update_gradient(self, d, state, z, c, share, gate_bias, bias, zeta, nu):
+        d_c = GRADIENTS[self.activation](c, d * share)
+        d_share = d * c
+        d_z = GRADIENTS[self.recurrent_activation](z, d * state - zeta * d_share)
+        return d_c + d_z, d * z, (d_z, d_c, d_share * (1 - z), d_share)
 
     def get_config(self):
         activation = keras.activations.serialize(self.recurrent_activation)

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from keras_fastgrnn.activations import GRADIENTS
 from keras_fastgrnn.recurrent import NORMAL, RecurrentCell, RecurrentLayer, register
 
 
@@ -54,6 +55,8 @@ class FastRNNCell(RecurrentCell):
     TensorShape([32, 128, 16])
     """
 
+    residuals = 1
+
     def __init__(
         self,
         units,
@@ -85,8 +88,13 @@ class FastRNNCell(RecurrentCell):
     def coefficients(self):
         return self.bias_or_zeros(), tf.sigmoid(self.alpha), tf.sigmoid(self.beta)
 
-    def update(self, preactivation, state, bias, alpha, beta):
-        return alpha * self.activation(preactivation + bias) + beta * state
+    def update(self, a, state, bias, alpha, beta):
+        c = self.activation(a + bias)
+        return alpha * c + beta * state, (c,)
+
+    def update_gradient(self, d, state, c, bias, alpha, beta):
+        d_c = GRADIENTS[self.activation](c, d * alpha)
+        return d_c, d * beta, (d_c, d * c, d * state)
 
 
 @register

@@ -5,7 +5,8 @@ import numbers
 import tensorflow as tf
 
 from keras_fastgrnn import activations
-from keras_fastgrnn.compat import RNN, SimpleRNNCell, keras
+from keras_fastgrnn.compat import LEGACY, RNN, SimpleRNNCell, keras
+from keras_fastgrnn.recurrence import recur
 
 register = keras.saving.register_keras_serializable(package="keras_fastgrnn")
 
@@ -34,9 +35,14 @@ def _reseeded(initializer):
 class RecurrentCell(SimpleRNNCell):
     """`keras.layers.SimpleRNNCell` with factored matrices, trainable scalars and another update.
 
-    A subclass gives the update, `update(preactivation, state, *coefficients())`, where
-    `preactivation = matmul(inputs, kernel) + matmul(state, recurrent_kernel)`. Activations aside
-    it must be elementwise: the layer calls it with all of its arguments transposed.
+    A subclass gives, for `a = matmul(inputs, kernel) + matmul(state, recurrent_kernel)`:
+
+    - `coefficients()`: tuple of tensors `(units,)` or `()` that are the same at every step;
+    - `update(a, state, *coefficients)`: the state after the step, and a tuple of `residuals`
+      tensors that the gradient needs;
+    - `update_gradient(d, state, *residuals, *coefficients)`: from the gradient `d` to the state
+      after the step those to `a`, to the state before, and a tuple of those to the coefficients,
+      before their sum over the batch. Activations are of `activations.GRADIENTS`.
 
     Args:
         scalar_initializers: dict from the name of a scalar weight to a number or an initializer.
@@ -145,7 +151,7 @@ class RecurrentCell(SimpleRNNCell):
             inputs = tf.matmul(inputs, factor)
         for factor in self.recurrent_kernel_factors():
             recurrent = tf.matmul(recurrent, factor)
-        state = self.update(inputs + recurrent, state, *self.coefficients())
+        state, _ = self.update(inputs + recurrent, state, *self.coefficients())
         return state, [state] if tf.nest.is_nested(states) else state
 
     def get_config(self):
@@ -155,39 +161,6 @@ class RecurrentCell(SimpleRNNCell):
         }
         ranks = {"kernel_rank": self.kernel_rank, "recurrent_rank": self.recurrent_rank}
         return {**super().get_config(), **ranks, **scalars}
-
-
-def loop_over_time(step, inputs, state, return_sequences):
-    """A loop that XLA can differentiate.
-
-    Args:
-        step: function of the index of a time step, its inputs and the state before it; returns the
-            state after it.
-        inputs: tensor `(timesteps, ...)`.
-        state: tensor, before the first step.
-        return_sequences: whether to keep the state of each step.
-
-    Returns:
-        `(state, states)`: after the last step, and tensor `(timesteps, ...)` or `(1, ...)`.
-    """
-    timesteps = inputs.shape[0] or tf.shape(inputs)[0]
-    inputs = tf.TensorArray(inputs.dtype, timesteps).unstack(inputs)
-    # An array that is not written is not in the loop: XLA fails on its gradient.
-    arrays = []
-    if return_sequences:
-        arrays = [tf.TensorArray(state.dtype, timesteps, element_shape=state.shape)]
-
-    def body(t, state, *arrays):
-        state = step(t, inputs.read(t), state)
-        return t + 1, state, *(array.write(t, state) for array in arrays)
-
-    _, state, *arrays = tf.while_loop(
-        lambda t, *_: t < timesteps,
-        body,
-        (0, state, *arrays),
-        maximum_iterations=timesteps,
-    )
-    return state, arrays[0].stack() if arrays else state[tf.newaxis]
 
 
 class RecurrentLayer(RNN):
@@ -241,75 +214,53 @@ class RecurrentLayer(RNN):
         return self.cell.get_prunable_weights()
 
     # RNN.call, which looks after states, dtypes and dropout masks, calls this for the loop alone.
-    # Of the three ways to loop, `keras.src.backend.rnn` is private, and through RNN.inner_loop it
-    # projects at every step; `keras.ops.scan` gives XLA no bound on its steps, so that a jitted
-    # gradient fails. `tf.while_loop` is public, and in both Kerases.
-    #
-    # In the loop samples are columns, as in the paper: units are few, and XLA vectorises over the
-    # last axis. Coefficients are broadcast outside it, so that their gradients are summed over
-    # the batch once and not at each step.
+    # Keras's own loop, `keras.src.backend.rnn`, is private, and projects at every step.
     def inner_loop(self, sequences, initial_state, mask, training=False):
         cell = self.cell
         functions = {cell.activation, getattr(cell, "recurrent_activation", cell.activation)}
-        if not functions <= activations.ELEMENTWISE:
+        if not functions <= activations.GRADIENTS.keys():
             return super().inner_loop(sequences, initial_state, mask, training)
 
         state = initial_state[0]
-        batch_by_units = tf.shape(state)
-        coefficients = [
-            tf.transpose(tf.broadcast_to(coefficient, batch_by_units))
-            for coefficient in cell.coefficients()
-        ]
-
-        sequences = tf.cast(sequences, cell.compute_dtype)
+        inputs = tf.transpose(tf.cast(sequences, cell.compute_dtype), (1, 0, 2))
         if training and cell.dropout:
-            sequences *= cell.get_dropout_mask(sequences[:, 0])[:, tf.newaxis]
-        inputs = tf.transpose(sequences, (1, 2, 0))
+            inputs *= cell.get_dropout_mask(inputs[0])
+        timesteps_by_batch = tf.shape(inputs)[:2]
+        inputs = tf.reshape(inputs, (-1, inputs.shape[-1]))
         for factor in cell.kernel_factors():
-            inputs = tf.matmul(factor, inputs, transpose_a=True)
-
-        factors = cell.recurrent_kernel_factors()
-        if len(factors) == 2 and 2 * cell.recurrent_rank >= cell.units:
-            factors = [tf.matmul(*factors)]  # No more multiplications at a step, in one product.
-        factors = [tf.transpose(factor) for factor in factors]
+            inputs = tf.matmul(inputs, factor)
+        inputs = tf.reshape(inputs, tf.concat([timesteps_by_batch, [self.units]], 0))
 
         state_mask = None
         if training and cell.recurrent_dropout:
-            state_mask = tf.transpose(cell.get_recurrent_dropout_mask(state))
-        state = tf.transpose(state)
-
+            state_mask = cell.get_recurrent_dropout_mask(state)
         if mask is not None:
             mask = tf.reshape(tf.cast(mask, tf.bool), tf.shape(sequences)[:2])
-            mask = tf.transpose(mask)[:, tf.newaxis]
+            mask = tf.transpose(mask)[..., tf.newaxis]
         if self.go_backwards:
             inputs = tf.reverse(inputs, [0])
             mask = None if mask is None else tf.reverse(mask, [0])
 
-        def step(t, inputs_t, state):
-            recurrent = state if state_mask is None else state * state_mask
-            for factor in factors:
-                recurrent = tf.matmul(factor, recurrent)
-            new_state = cell.update(inputs_t + recurrent, state, *coefficients)
-            return new_state if mask is None else tf.where(mask[t], new_state, state)
-
-        if self.unroll:
-            states = []
-            for t, inputs_t in enumerate(tf.unstack(inputs)):
-                state = step(t, inputs_t, state)
-                states.append(state)
-            states = tf.stack(states)
-        else:
-            state, states = loop_over_time(step, inputs, state, self.return_sequences)
-
-        output, outputs = state, states
+        outputs = recur(
+            cell,
+            inputs,
+            state,
+            mask=mask,
+            state_mask=state_mask,
+            return_sequences=self.return_sequences,
+            unroll=self.unroll,
+            by_hand=training and not LEGACY,  # tf_keras's SavedModel holds the training too.
+        )
+        output = state = outputs[-1] if self.return_sequences else outputs
         if mask is not None:
             # As in Keras, a masked step's output is the last one's, and zero before the first
             # step that counts, whatever the initial state.
             seen = mask if self.zero_output_for_mask else tf.cumsum(tf.cast(mask, tf.int32)) > 0
-            output = tf.where(seen[-1], output, tf.zeros_like(output))
+            output = tf.where(seen[-1], output, 0)
             if self.return_sequences:
-                outputs = tf.where(seen, outputs, tf.zeros_like(outputs))
-        return tf.transpose(output), tf.transpose(outputs, (2, 0, 1)), [tf.transpose(state)]
+                outputs = tf.where(seen, outputs, 0)
+        outputs = tf.transpose(outputs, (1, 0, 2)) if self.return_sequences else output[:, None]
+        return output, outputs, [state]
 
     def get_config(self):
         config = super().get_config()

@@ -1,0 +1,154 @@
+"""A recurrence over time, and its gradient by hand.
+
+TensorFlow's own gradient of a loop copies every intermediate value to a list and back. Here a step
+keeps what the cell's gradient needs and no more: docs/speed.md has what that saves.
+"""
+
+import tensorflow as tf
+
+
+def scan(step, carry, sequences, *, timesteps, outputs, reverse=False, unroll=False):
+    """A loop over time.
+
+    Args:
+        step: function of the carry and of the element of each sequence at one time step; returns
+            the carry after it, and a list of outputs.
+        carry: list of tensors.
+        sequences: list of tensors `(timesteps, ...)`, of arrays from here, or of `None`.
+        timesteps: number of steps.
+        outputs: number of outputs of a step. Each is like the carry's first tensor.
+        reverse: whether to go from the last time step to the first.
+        unroll: whether the steps are copied into the graph. `timesteps` is then an integer.
+
+    Returns:
+        The carry after the last step, and a list of one array per output, for `stack()` or a
+        scan in the other direction.
+    """
+    # An array that is not written is not in the loop: XLA fails on its gradient.
+    if unroll:  # TensorFlow Lite's converter takes lists of tensors, and no arrays.
+        sequences = [tf.unstack(s, timesteps) if tf.is_tensor(s) else s for s in sequences]
+        arrays = [[None] * timesteps for _ in range(outputs)]
+        for t in reversed(range(timesteps)) if reverse else range(timesteps):
+            carry, values = step(carry, *(s if s is None else s[t] for s in sequences))
+            for array, value in zip(arrays, values, strict=True):
+                array[t] = value
+        return carry, arrays
+
+    sequences = [
+        tf.TensorArray(s.dtype, timesteps).unstack(s) if tf.is_tensor(s) else s for s in sequences
+    ]
+    arrays = [
+        tf.TensorArray(
+            carry[0].dtype, timesteps, element_shape=carry[0].shape, clear_after_read=False
+        )
+        for _ in range(outputs)
+    ]
+
+    def body(i, carry, arrays):
+        t = timesteps - 1 - i if reverse else i
+        carry, values = step(carry, *(s if s is None else s.read(t) for s in sequences))
+        return i + 1, carry, [a.write(t, v) for a, v in zip(arrays, values, strict=True)]
+
+    _, carry, arrays = tf.while_loop(
+        lambda i, *_: i < timesteps,
+        body,
+        (0, carry, arrays),
+        maximum_iterations=timesteps,
+    )
+    return carry, arrays
+
+
+def stack(array):
+    """An array of `scan()` as a tensor `(timesteps, ...)`."""
+    return tf.stack(array) if isinstance(array, list) else array.stack()
+
+
+def recur(cell, inputs, state, *, mask, state_mask, return_sequences, unroll=False, by_hand=False):
+    """The states of a cell whose inputs are projected.
+
+    Args:
+        cell: `RecurrentCell`, with activations that `activations.GRADIENTS` holds.
+        inputs: tensor `(timesteps, batch, units)`, the inputs times the kernel.
+        state: tensor `(batch, units)`, before the first step.
+        mask: boolean tensor `(timesteps, batch, 1)`, or `None`. `False` leaves the state as it is.
+        state_mask: tensor `(batch, units)`, recurrent dropout's, or `None`.
+        return_sequences: whether to return the state after every step, or after the last one.
+        unroll: whether the loop is unrolled.
+        by_hand: whether the gradient is the one from here, not TensorFlow's. A SavedModel can not
+            hold the first.
+
+    Returns:
+        Tensor `(timesteps, batch, units)`, or `(batch, units)`.
+    """
+    factors = cell.recurrent_kernel_factors()
+    if len(factors) == 2 and 2 * cell.recurrent_rank >= cell.units:
+        factors = [tf.matmul(*factors)]  # No more multiplications at a step, in one product.
+    loop = {"timesteps": inputs.shape[0] or tf.shape(inputs)[0], "unroll": unroll}
+
+    def project(state, factors):
+        if state_mask is not None:
+            state *= state_mask
+        for factor in factors:
+            state = tf.matmul(state, factor)
+        return state
+
+    def run(inputs, state, factors, coefficients):
+        def step(carry, inputs, mask):
+            (before,) = carry
+            preactivation = inputs + project(before, factors)
+            after, residuals = cell.update(preactivation, before, *coefficients)
+            if mask is not None:
+                after = tf.where(mask, after, before)
+            outputs = [after] * return_sequences + [before, *residuals] * by_hand
+            return [after], outputs
+
+        outputs = return_sequences + (1 + cell.residuals) * by_hand
+        (last,), arrays = scan(step, [state], [inputs, mask], outputs=outputs, **loop)
+        states = stack(arrays.pop(0)) if return_sequences else last
+
+        def gradient(upstream):
+            def step(carry, d_state, mask, before, *residuals):
+                d_after, *sums = carry
+                if return_sequences:
+                    d_after += d_state
+                d = d_after if mask is None else tf.where(mask, d_after, 0)
+                d_preactivation, d_before, d_coefficients = cell.update_gradient(
+                    d, before, *residuals, *coefficients
+                )
+                with tf.GradientTape() as tape:
+                    tape.watch((before, factors))
+                    recurrent = project(before, factors)
+                d_recurrent, d_factors = tape.gradient(
+                    recurrent, (before, factors), d_preactivation
+                )
+                d_before += d_recurrent
+                if mask is not None:
+                    d_before = tf.where(mask, d_before, d_after)
+                terms = [*d_factors, *d_coefficients]
+                sums = [s + d for s, d in zip(sums, terms, strict=True)]
+                return [d_before, *sums], [d_preactivation]
+
+            zeros = tf.zeros_like(state)
+            (d_state, *sums), (d_inputs,) = scan(
+                step,
+                [
+                    zeros if return_sequences else upstream,
+                    *(tf.zeros_like(f) for f in factors),
+                    *(zeros for _ in coefficients),
+                ],
+                [upstream if return_sequences else None, mask, *arrays],
+                outputs=1,
+                reverse=True,
+                **loop,
+            )
+            d_factors, sums = sums[: len(factors)], sums[len(factors) :]
+            d_coefficients = [
+                tf.reduce_sum(d, list(range(d.shape.rank - c.shape.rank)))
+                for d, c in zip(sums, coefficients, strict=True)
+            ]
+            return stack(d_inputs), d_state, d_factors, d_coefficients
+
+        return (states, gradient) if by_hand else states
+
+    run = tf.custom_gradient(run) if by_hand else run
+    return run(inputs, state, factors, list(cell.coefficients()))
