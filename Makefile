@@ -4,7 +4,7 @@ BIN := .venv/bin
 LEGACY := TF_USE_LEGACY_KERAS=1 # the layers as tf_keras ones
 QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 
-.PHONY: setup demo test test-all figures bench-qat toolchains mcu bench-mcu tflm-firmware lint clean
+.PHONY: setup demo test test-all figures bench-training bench-qat toolchains mcu bench-mcu tflm-firmware lint clean
 
 setup: .venv/stamp
 .venv/stamp: pyproject.toml constraints.txt
@@ -28,6 +28,10 @@ test-all: setup
 # The figures of README.md, over three seeds, into benchmarks/results/.
 figures: setup
 	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/backbone.py
+
+# Those of docs/speed.md.
+bench-training: setup
+	$(QUIET) $(BIN)/python benchmarks/training.py
 
 # Those of docs/quantization_aware.md.
 bench-qat: setup
