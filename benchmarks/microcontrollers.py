@@ -10,12 +10,12 @@ does.
 import contextlib
 import json
 import pathlib
-import re
 import tempfile
 
 import keras
 import matplotlib
 import numpy as np
+import record
 from absl import app
 from rich.console import Console
 from rich.progress import track
@@ -224,14 +224,9 @@ def headline():
     }
 
 
-def markdown(header, rows):
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
-
-
 def write_page(figures, grids, sweeps):
     """Puts the tables between the marks of the page."""
-    parts = {"figures": markdown(["figure", "reached", "asked"], figure_rows(figures))}
+    parts = {"figures": record.table(["figure", "reached", "asked"], figure_rows(figures))}
     shapes = {
         "dense": lambda row: "rank" not in row and "density" not in row,
         "rank": lambda row: "rank" in row,
@@ -239,7 +234,7 @@ def write_page(figures, grids, sweeps):
         "pairs": lambda row: row.get("encoding") == "pairs",
     }
     for name, wanted in shapes.items():
-        parts[name] = markdown(
+        parts[name] = record.table(
             ["", *(f"{units} units" for units in UNITS)],
             [
                 [
@@ -255,7 +250,7 @@ def write_page(figures, grids, sweeps):
                 for target, rows in zip(TARGETS, grids, strict=True)
             ],
         )
-    parts["memory"] = markdown(
+    parts["memory"] = record.table(
         ["", "kernel", "constants", "RAM", "stack"],
         [
             [
@@ -268,7 +263,7 @@ def write_page(figures, grids, sweeps):
             for target, rows in zip(TARGETS, grids, strict=True)
         ],
     )
-    parts["break-even"] = markdown(
+    parts["break-even"] = record.table(
         ["", "bitmap, time", "pairs, time", "bitmap, bytes", "pairs, bytes"],
         [
             [
@@ -282,15 +277,7 @@ def write_page(figures, grids, sweeps):
             for target, rows in zip(TARGETS, sweeps, strict=True)
         ],
     )
-    text = PAGE.read_text()
-    for name, table in parts.items():
-        marked = re.compile(f"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        if not marked.search(text):
-            raise ValueError(
-                f"{PAGE} has no part {name!r} between <!-- {name} --> and <!-- end -->"
-            )
-        text = marked.sub(lambda match, table=table: match[1] + table + "\n" + match[2], text)
-    PAGE.write_text(text)
+    record.page(PAGE, parts)
 
 
 def per_mac(row, target):

@@ -2,9 +2,9 @@
 
     make bench-training
 
-Prints tables, with the operations of a step before and after the gradient by hand, and writes
-benchmarks/results/training.json. Models take turns on one batch, and ratios are medians of each
-turn's: a machine that is busy for a moment is so for all of them.
+Prints the figures, and writes benchmarks/results/training.json and the tables of docs/speed.md,
+with the operations of a step before and after the gradient by hand. Models take turns on one batch,
+and ratios are medians of each turn's: a machine that is busy for a moment is so for all of them.
 """
 
 import collections
@@ -16,7 +16,7 @@ import time
 
 import keras
 import numpy as np
-import results
+import record
 import tensorflow as tf
 from absl import app, flags
 from rich.console import Console
@@ -28,7 +28,7 @@ from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN
 from keras_fastgrnn.pruning import three_phases
 
 flags.DEFINE_integer("turns", 60, "Timed steps of each model.", lower_bound=5)
-flags.DEFINE_bool("write", True, "Write benchmarks/results/training.json.")
+flags.DEFINE_bool("write", True, "Write benchmarks/results/training.json and docs/speed.md.")
 
 CLASSES = 12
 # Units, features, timesteps and batch size: the paper's Google-12 (Tables 1 and 11), and the
@@ -60,6 +60,11 @@ LAYERS = {
     "keras GRU": keras.layers.GRU,
     "keras LSTM": keras.layers.LSTM,
 }
+
+
+# The rows whose operations docs/speed.md counts: before, and after.
+PROFILED = ("FastGRNN, TensorFlow's gradient", "FastGRNN")
+PAGE = record.ROOT / "docs" / "speed.md"
 
 
 def batch(features, timesteps, batch_size, batches=1):
@@ -106,13 +111,6 @@ def ratio(times, name, other):
 
 def comparison(shape, jit_compile):
     steps, predictions = step_times(*shape, jit_compile)
-    units, features, timesteps, batch_size = shape
-    table = Table(
-        "layer",
-        *("ms a step", "to GRU's", "ms a prediction", "to GRU's"),
-        title=f"{units} units, {features} features, {timesteps} steps, batch {batch_size}, "
-        f"jit_compile={jit_compile}",
-    )
     rows = {}
     for name in LAYERS:
         rows[name] = {
@@ -121,9 +119,6 @@ def comparison(shape, jit_compile):
             "predict_ms": 1e3 * float(np.median(predictions[name])),
             "predict_ratio": ratio(predictions, name, "keras GRU"),
         }
-        ms, r, p_ms, p_r = rows[name].values()
-        table.add_row(name, f"{ms:.1f}", f"{r:.2f}", f"{p_ms:.1f}", f"{p_r:.2f}")
-    Console().print(table)
     rows["FastGRNN"]["step_ratio_lstm"] = ratio(steps, "FastGRNN", "keras LSTM")
     return rows
 
@@ -177,23 +172,55 @@ def operations(layer, units, features, timesteps, batch_size, steps=5):
         for line in plane.lines:
             for event in line.events:
                 name = plane.event_metadata[event.metadata_id].name
-                if ":" in name and "::" not in name:  # "name:operation"
+                if ":" in name and "::" not in name and not name.startswith((":", " ")):
                     total = totals[name.rpartition(":")[2]]
                     total[0] += 1 / steps
                     total[1] += event.duration_ps / 1e9 / steps
     return dict(totals)
 
 
+def tables(speed):
+    """Dict from name to the text of each part of docs/speed.md."""
+    parts = {}
+    for entry in speed["shapes"]:
+        rows = [
+            [
+                name,
+                *(f"{row[k]:.{d}f}" for k, d in (("step_ms", 1), ("step_ratio", 2))),
+                *(f"{row[k]:.{d}f}" for k, d in (("predict_ms", 1), ("predict_ratio", 2))),
+            ]
+            for name, row in entry["layers"].items()
+        ]
+        header = ["layer", "ms a step", "to GRU's", "ms a prediction", "to GRU's"]
+        mode = "XLA" if entry["jit_compile"] else "no XLA"
+        parts[f"{entry['units']} units, {mode}"] = record.table(header, rows)
+    before, after = (speed["operations"][name] for name in PROFILED)
+    heaviest = sorted(before.keys() | after.keys(), key=lambda o: -before.get(o, [0, 0])[1])
+    rows = [
+        [
+            operation,
+            *(f"{v:.{d}f}" for p in (before, after) for v, d in number_and_ms(p, operation)),
+        ]
+        for operation in heaviest[:10]
+    ]
+    header = ["operation", "before: number", "ms", "after: number", "ms"]
+    return parts | {"operations": record.table(header, rows)}
+
+
+def number_and_ms(profile, operation):
+    return zip(profile.get(operation, (0, 0)), (0, 2), strict=True)
+
+
 def main(argv):
     del argv
     tf.get_logger().setLevel("ERROR")  # "triggered tf.function retracing": of another model each.
-    details = []
+    shapes = []
     rows = {}
     for shape in SHAPES:
         for jit_compile in (True, False):
             rows[shape, jit_compile] = comparison(shape, jit_compile)
             names = ("units", "features", "timesteps", "batch_size")
-            details.append(
+            shapes.append(
                 dict(zip(names, shape, strict=True))
                 | {"jit_compile": jit_compile, "layers": rows[shape, jit_compile]}
             )
@@ -207,20 +234,19 @@ def main(argv):
         "predict_ratio_gru_jit": jit["predict_ratio"],
         "pruning_overhead": float(np.median(pruning)) - 1,
     }
-
-    profiles = {
-        name: operations(LAYERS[name], *SHAPES[0])
-        for name in ("FastGRNN, TensorFlow's gradient", "FastGRNN")
+    packages = ("tensorflow", "keras", "numpy")
+    speed = {
+        "command": "make bench-training",
+        "turns": flags.FLAGS.turns,
+        "cores": os.cpu_count(),
+        "shapes": shapes,
+        "pruning_ratios": pruning,
+        "operations": {name: operations(LAYERS[name], *SHAPES[0]) for name in PROFILED},
+        "versions": {name: importlib.metadata.version(name) for name in packages},
     }
-    before, after = profiles.values()
-    table = Table("operation", "before", "ms", "after", "ms", title="A step without XLA")
-    heaviest = sorted(before.keys() | after.keys(), key=lambda o: -before.get(o, [0, 0])[1])
-    for operation in heaviest[:12]:
-        counts = [profile.get(operation, (0, 0)) for profile in (before, after)]
-        table.add_row(
-            operation, *(f"{v:.{d}f}" for c in counts for v, d in zip(c, (0, 2), strict=True))
-        )
-    Console().print(table)
+    parts = tables(speed)
+    for name, text in parts.items():
+        print(f"\n{name}\n{text}")
 
     table = Table("figure", "value", "to reach", "reached")
     for name, target in TARGETS.items():
@@ -228,22 +254,8 @@ def main(argv):
         table.add_row(name, f"{value:.3f}", f"<= {target}", "yes" if value <= target else "no")
     Console().print(table)
     if flags.FLAGS.write:
-        packages = ("tensorflow", "keras", "numpy")
-        results.write(
-            "training.json",
-            figures
-            | {
-                "speed": {
-                    "command": "make bench-training",
-                    "turns": flags.FLAGS.turns,
-                    "cores": os.cpu_count(),
-                    "shapes": details,
-                    "pruning_ratios": pruning,
-                    "operations": profiles,
-                    "versions": {name: importlib.metadata.version(name) for name in packages},
-                }
-            },
-        )
+        record.figures("training.json", figures | {"speed": speed})
+        record.page(PAGE, parts)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ class FastGRNNCell(RecurrentCell):
         zeta_initializer: number or initializer of the scalar `zeta`, before its sigmoid.
             Default: 1.0.
         nu_initializer: the same for `nu`. Default: -4.0.
+        scalars_trainable: whether `zeta` and `nu` are trained, or stay as they are initialized.
+            Default: `True`.
         **kwargs: as in `keras.layers.GRUCell`: `kernel_regularizer`, `recurrent_regularizer`,
             `bias_regularizer`, `kernel_constraint`, `recurrent_constraint`, `bias_constraint`
             (those of a matrix apply to each factor), `dropout`, `recurrent_dropout` (from 0 to
@@ -77,6 +79,7 @@ class FastGRNNCell(RecurrentCell):
         recurrent_rank=None,
         zeta_initializer=1.0,
         nu_initializer=-4.0,
+        scalars_trainable=True,
         **kwargs,
     ):
         super().__init__(
@@ -89,25 +92,30 @@ class FastGRNNCell(RecurrentCell):
             kernel_rank=kernel_rank,
             recurrent_rank=recurrent_rank,
             scalar_initializers={"zeta": zeta_initializer, "nu": nu_initializer},
+            scalars_trainable=scalars_trainable,
             **kwargs,
         )
         self.recurrent_activation = activations.get(recurrent_activation)
 
+    # What is added to all inputs before the loop is not added at each step.
+    def input_bias(self):
+        return self.bias_or_zeros()[0]
+
     def coefficients(self):
         gate_bias, bias = tf.unstack(self.bias_or_zeros())
-        return gate_bias, bias, tf.sigmoid(self.zeta), tf.sigmoid(self.nu)
+        return bias - gate_bias, tf.sigmoid(self.zeta), tf.sigmoid(self.nu)
 
-    def update(self, a, state, gate_bias, bias, zeta, nu):
-        z = self.recurrent_activation(a + gate_bias)
+    def update(self, a, state, bias, zeta, nu):
+        z = self.recurrent_activation(a)
         c = self.activation(a + bias)
         share = zeta * (1 - z) + nu
         return share * c + z * state, (z, c, share)
 
-    def update_gradient(self, d, state, z, c, share, gate_bias, bias, zeta, nu):
+    def update_gradient(self, d, state, z, c, share, bias, zeta, nu):
         d_c = GRADIENTS[self.activation](c, d * share)
         d_share = d * c
         d_z = GRADIENTS[self.recurrent_activation](z, d * state - zeta * d_share)
-        return d_c + d_z, d * z, (d_z, d_c, d_share * (1 - z), d_share)
+        return d_c + d_z, d * z, (d_c, d_share * (1 - z), d_share)
 
     def get_config(self):
         activation = keras.activations.serialize(self.recurrent_activation)

@@ -33,6 +33,8 @@ class FastRNNCell(RecurrentCell):
         alpha_initializer: number or initializer of the scalar `alpha`, before its sigmoid.
             Default: -3.0.
         beta_initializer: the same for `beta`. Default: 3.0.
+        scalars_trainable: whether `alpha` and `beta` are trained, or stay as they are initialized.
+            Default: `True`.
         **kwargs: as in `keras.layers.SimpleRNNCell`: `kernel_regularizer`,
             `recurrent_regularizer`, `bias_regularizer`, `kernel_constraint`,
             `recurrent_constraint`, `bias_constraint` (those of a matrix apply to each factor),
@@ -70,6 +72,7 @@ class FastRNNCell(RecurrentCell):
         recurrent_rank=None,
         alpha_initializer=-3.0,
         beta_initializer=3.0,
+        scalars_trainable=True,
         **kwargs,
     ):
         super().__init__(
@@ -82,19 +85,23 @@ class FastRNNCell(RecurrentCell):
             kernel_rank=kernel_rank,
             recurrent_rank=recurrent_rank,
             scalar_initializers={"alpha": alpha_initializer, "beta": beta_initializer},
+            scalars_trainable=scalars_trainable,
             **kwargs,
         )
 
-    def coefficients(self):
-        return self.bias_or_zeros(), tf.sigmoid(self.alpha), tf.sigmoid(self.beta)
+    def input_bias(self):
+        return self.bias_or_zeros()
 
-    def update(self, a, state, bias, alpha, beta):
-        c = self.activation(a + bias)
+    def coefficients(self):
+        return tf.sigmoid(self.alpha), tf.sigmoid(self.beta)
+
+    def update(self, a, state, alpha, beta):
+        c = self.activation(a)
         return alpha * c + beta * state, (c,)
 
-    def update_gradient(self, d, state, c, bias, alpha, beta):
+    def update_gradient(self, d, state, c, alpha, beta):
         d_c = GRADIENTS[self.activation](c, d * alpha)
-        return d_c, d * beta, (d_c, d * c, d * state)
+        return d_c, d * beta, (d * c, d * state)
 
 
 @register

@@ -33,10 +33,11 @@ def _reseeded(initializer):
 
 
 class RecurrentCell(SimpleRNNCell):
-    """`keras.layers.SimpleRNNCell` with factored matrices, trainable scalars and another update.
+    """`keras.layers.SimpleRNNCell` with factored matrices, scalars and another update.
 
-    A subclass gives, for `a = matmul(inputs, kernel) + matmul(state, recurrent_kernel)`:
+    A subclass gives, for `a = inputs @ kernel + input_bias() + state @ recurrent_kernel`:
 
+    - `input_bias()`: tensor `(units,)`;
     - `coefficients()`: tuple of tensors `(units,)` or `()` that are the same at every step;
     - `update(a, state, *coefficients)`: the state after the step, and a tuple of `residuals`
       tensors that the gradient needs;
@@ -46,13 +47,22 @@ class RecurrentCell(SimpleRNNCell):
 
     Args:
         scalar_initializers: dict from the name of a scalar weight to a number or an initializer.
+        scalars_trainable: whether these are trained.
         Others: see the subclasses.
     """
 
     bias_rows = ()
 
     def __init__(
-        self, units, activation, *, kernel_rank, recurrent_rank, scalar_initializers, **kwargs
+        self,
+        units,
+        activation,
+        *,
+        kernel_rank,
+        recurrent_rank,
+        scalar_initializers,
+        scalars_trainable,
+        **kwargs,
     ):
         units = _positive_integer("units", units)
         for rate in ("dropout", "recurrent_dropout"):
@@ -69,6 +79,7 @@ class RecurrentCell(SimpleRNNCell):
             else keras.initializers.get(initializer)
             for name, initializer in scalar_initializers.items()
         }
+        self.scalars_trainable = bool(scalars_trainable)
 
     def build(self, input_shape):
         if input_shape[-1] is None:
@@ -90,7 +101,10 @@ class RecurrentCell(SimpleRNNCell):
                 constraint=self.bias_constraint,
             )
         for name, initializer in self._scalar_initializers.items():
-            setattr(self, name, self.add_weight(shape=(), name=name, initializer=initializer))
+            weight = self.add_weight(
+                shape=(), name=name, initializer=initializer, trainable=self.scalars_trainable
+            )
+            setattr(self, name, weight)
 
     def _add_matrix(self, name, inputs, rank, argument):
         initializer = getattr(self, f"{argument}_initializer")
@@ -151,7 +165,8 @@ class RecurrentCell(SimpleRNNCell):
             inputs = tf.matmul(inputs, factor)
         for factor in self.recurrent_kernel_factors():
             recurrent = tf.matmul(recurrent, factor)
-        state, _ = self.update(inputs + recurrent, state, *self.coefficients())
+        a = tf.nn.bias_add(inputs, self.input_bias()) + recurrent
+        state, _ = self.update(a, state, *self.coefficients())
         return state, [state] if tf.nest.is_nested(states) else state
 
     def get_config(self):
@@ -159,8 +174,13 @@ class RecurrentCell(SimpleRNNCell):
             f"{name}_initializer": keras.initializers.serialize(initializer)
             for name, initializer in self._scalar_initializers.items()
         }
-        ranks = {"kernel_rank": self.kernel_rank, "recurrent_rank": self.recurrent_rank}
-        return {**super().get_config(), **ranks, **scalars}
+        return {
+            **super().get_config(),
+            "kernel_rank": self.kernel_rank,
+            "recurrent_rank": self.recurrent_rank,
+            **scalars,
+            "scalars_trainable": self.scalars_trainable,
+        }
 
 
 class RecurrentLayer(RNN):
@@ -229,6 +249,7 @@ class RecurrentLayer(RNN):
         inputs = tf.reshape(inputs, (-1, inputs.shape[-1]))
         for factor in cell.kernel_factors():
             inputs = tf.matmul(inputs, factor)
+        inputs = tf.nn.bias_add(inputs, cell.input_bias())
         inputs = tf.reshape(inputs, tf.concat([timesteps_by_batch, [self.units]], 0))
 
         state_mask = None

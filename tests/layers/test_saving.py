@@ -27,6 +27,7 @@ CELL = {
     "dropout": 0.1,
     "recurrent_dropout": 0.2,
     "seed": 3,
+    "scalars_trainable": False,
     "dtype": "mixed_float16",
     "trainable": False,
     "name": "one",
