@@ -21,6 +21,8 @@ from keras_fastgrnn.export.c_templates import DENSE, HEADER, LAYOUTS, SOURCE
 from keras_fastgrnn.export.chain import read_chain
 from keras_fastgrnn.export.options import BITMAP, FIELDS, PAIRS
 
+__all__ = ["c_source"]
+
 _TABLE = ", 132 of the sigmoid's table (DSP extension: 512)"
 _KERNEL = pathlib.Path(keras_fastgrnn.micro.__file__).parent
 

@@ -117,13 +117,8 @@ class _QuantizedCell:
     """
 
     def __init__(self, *args, formats, **kwargs):
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **kwargs | {"scalars_trainable": False})
         self.formats = _formats(formats) if isinstance(formats, dict) else formats
-
-    def build(self, input_shape):
-        super().build(input_shape)
-        for name in self._scalar_initializers:
-            getattr(self, name).trainable = False
 
     def coefficients(self):
         """All that is the same at every step: the integer matrices with their shifts, and the

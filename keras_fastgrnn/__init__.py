@@ -1,4 +1,13 @@
-"""FastRNN and FastGRNN for Keras."""
+"""FastRNN and FastGRNN for Keras.
+
+Beside the layers and cells of this module there are
+
+- `keras_fastgrnn.pruning`: training with most weights zero,
+- `keras_fastgrnn.export`: the trained model as int8 .tflite, and training for int8,
+- `keras_fastgrnn.export.c_source`: the .tflite model as plain C,
+- `keras_fastgrnn.micro`: the .tflite model on the desktop, as a microcontroller runs it,
+- `keras_fastgrnn.edgeml`: models that EdgeML trained.
+"""
 
 import importlib.metadata
 

@@ -102,6 +102,11 @@ else:
             self.input_spec = [keras.layers.InputSpec(ndim=3)]
 
         def call(self, sequences, initial_state=None, mask=None, training=None):
+            ragged = isinstance(sequences, tf.RaggedTensor)
+            if ragged:
+                self._validate_args_if_ragged(ragged, mask)
+                lengths, sequences = sequences.row_lengths(), sequences.to_tensor()
+                mask = tf.sequence_mask(lengths, tf.shape(sequences)[1])
             if self.unroll and sequences.shape[1] is None:
                 raise ValueError(
                     "Cannot unroll a RNN if the number of time steps is unknown. Give it in "
@@ -117,6 +122,9 @@ else:
             if self.stateful:
                 for kept, state in zip(self.states, states, strict=True):
                     kept.assign(tf.cast(state, kept.dtype))
+            if ragged and self.return_sequences:
+                mask = tf.reverse(mask, [1]) if self.go_backwards else mask
+                outputs = tf.ragged.boolean_mask(outputs, mask)
             output = outputs if self.return_sequences else last_output
             return [output, *states] if self.return_state else output
 

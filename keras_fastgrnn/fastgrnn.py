@@ -20,7 +20,8 @@ class FastGRNNCell(RecurrentCell):
         h' = (sigmoid(zeta) * (1 - z) + sigmoid(nu)) * c + z * h
 
     Defaults are those of the authors' library, EdgeML. The state is not bounded by 1: with a
-    sigmoid gate and tanh it can grow by `sigmoid(nu)` at each time step.
+    sigmoid gate and tanh it can grow by `sigmoid(nu)` at each time step. `nu_initializer=-100.0`,
+    whose sigmoid is 0, bounds it, and is not trained: it has no gradient (docs/long_sequences.md).
 
     Args:
         units: positive integer, size of the state and of the output.

@@ -1,6 +1,7 @@
 """What FastRNN and FastGRNN share: a cell's weights, and a layer's loop over time."""
 
 import numbers
+import operator
 
 import tensorflow as tf
 
@@ -225,10 +226,6 @@ class RecurrentLayer(RNN):
             **shapes,
         )
 
-    @property
-    def units(self):
-        return self.cell.units
-
     def get_prunable_weights(self):
         """What tfmot prunes."""
         return self.cell.get_prunable_weights()
@@ -256,6 +253,11 @@ class RecurrentLayer(RNN):
         if training and cell.recurrent_dropout:
             state_mask = cell.get_recurrent_dropout_mask(state)
         if mask is not None:
+            if not sequences.shape[:2].is_compatible_with(mask.shape[:2]):
+                raise ValueError(
+                    f"mask of shape {tuple(mask.shape)}: expected (batch, timesteps), which is "
+                    f"{tuple(sequences.shape[:2])} for these sequences."
+                )
             mask = tf.reshape(tf.cast(mask, tf.bool), tf.shape(sequences)[:2])
             mask = tf.transpose(mask)[..., tf.newaxis]
         if self.go_backwards:
@@ -270,7 +272,7 @@ class RecurrentLayer(RNN):
             state_mask=state_mask,
             return_sequences=self.return_sequences,
             unroll=self.unroll,
-            by_hand=training and not LEGACY,  # tf_keras's SavedModel holds the training too.
+            by_hand=bool(training) and not LEGACY,  # tf_keras's SavedModel holds the training too.
         )
         output = state = outputs[-1] if self.return_sequences else outputs
         if mask is not None:
@@ -291,3 +293,13 @@ class RecurrentLayer(RNN):
     @classmethod
     def from_config(cls, config):
         return cls(**config)
+
+
+# A layer tells what its cell is, as `keras.layers.GRU` does.
+for _name in (
+    *("units", "activation", "use_bias", "dropout", "recurrent_dropout"),
+    *("kernel_initializer", "recurrent_initializer", "bias_initializer"),
+    *("kernel_regularizer", "recurrent_regularizer", "bias_regularizer"),
+    *("kernel_constraint", "recurrent_constraint", "bias_constraint"),
+):
+    setattr(RecurrentLayer, _name, property(operator.attrgetter(f"cell.{_name}")))

@@ -5,42 +5,24 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from kinds import (
+    BATCH,
+    CELLS,
+    FEATURES,
+    OURS,
+    TIMESTEPS,
+    TOLERANCE,
+    UNITS,
+    gru_too,
+    ours,
+    randomize,
+    same_weights,
+    sequences,
+    state,
+)
 
-from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN, FastRNNCell
+from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN
 from keras_fastgrnn.compat import LEGACY, keras
-
-BATCH, TIMESTEPS, FEATURES, UNITS = 4, 7, 3, 5
-OURS = [FastRNN, FastGRNN]
-CELLS = {FastRNN: FastRNNCell, FastGRNN: FastGRNNCell}
-# float32 in sums of a few terms, of states that are about 1.
-TOLERANCE = {"rtol": 0, "atol": 1e-5}
-
-gru_too = pytest.mark.parametrize("layer_class", [keras.layers.GRU, *OURS])
-ours = pytest.mark.parametrize("layer_class", OURS)
-
-
-def sequences(seed=0, timesteps=TIMESTEPS):
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(BATCH, timesteps, FEATURES)).astype(np.float32)
-
-
-def state(seed=1):
-    return tf.constant(np.random.default_rng(seed).normal(size=(BATCH, UNITS)), tf.float32)
-
-
-def randomize(layer, seed=2):
-    layer.build((BATCH, TIMESTEPS, FEATURES))
-    rng = np.random.default_rng(seed)
-    for weight in layer.trainable_weights:
-        weight.assign(rng.normal(0, 0.5, weight.shape))
-    return layer
-
-
-def same_weights(layer, other):
-    layer.build((BATCH, TIMESTEPS, FEATURES))
-    for weight, value in zip(layer.trainable_weights, other.trainable_weights, strict=True):
-        weight.assign(np.array(value))
-    return layer
 
 
 @pytest.mark.parametrize("option", ["go_backwards", "unroll", "return_sequences", None])
@@ -222,41 +204,6 @@ def test_stateful(layer_class):
         layer_class(UNITS, stateful=True)(keras.Input((TIMESTEPS, FEATURES)))
 
 
-@pytest.mark.parametrize("merge_mode", ["concat", "sum", None])
-@gru_too
-def test_bidirectional(layer_class, merge_mode):
-    wrapped = layer_class(UNITS, return_sequences=True)
-    both = keras.layers.Bidirectional(wrapped, merge_mode=merge_mode)
-    both(sequences())
-    randomize(both.forward_layer, 5), randomize(both.backward_layer, 6)
-    forwards = same_weights(layer_class(UNITS, return_sequences=True), both.forward_layer)
-    backwards = same_weights(layer_class(UNITS, return_sequences=True), both.backward_layer)
-    mask = np.ones((BATCH, TIMESTEPS), bool)
-    mask[:, 5:] = False
-    there = forwards(sequences(), mask=mask).numpy() * mask[..., None]
-    back = backwards(sequences()[:, ::-1], mask=mask[:, ::-1]).numpy()[:, ::-1] * mask[..., None]
-    actual = both(sequences(), mask=mask)
-    if merge_mode == "concat":
-        np.testing.assert_allclose(actual, np.concatenate([there, back], -1), **TOLERANCE)
-    elif merge_mode == "sum":
-        np.testing.assert_allclose(actual, there + back, **TOLERANCE)
-    else:
-        np.testing.assert_allclose(actual[0], there, **TOLERANCE)
-        np.testing.assert_allclose(actual[1], back, **TOLERANCE)
-
-
-@ours
-def test_cells_stack(layer_class):
-    cell_class = CELLS[layer_class]
-    stacked = keras.layers.RNN([cell_class(UNITS), cell_class(2, kernel_rank=1)])
-    layers = keras.Sequential(
-        [layer_class(UNITS, return_sequences=True), layer_class(2, kernel_rank=1)]
-    )
-    stacked(sequences()), layers(sequences())
-    layers.set_weights(stacked.get_weights())
-    np.testing.assert_allclose(layers(sequences()), stacked(sequences()), **TOLERANCE)
-
-
 def test_cell_takes_a_state_or_a_list_of_it():
     cell = FastGRNNCell(UNITS)
     x, h = sequences()[:, 0], tf.constant(state())
@@ -358,46 +305,11 @@ def test_trainable(layer_class):
     assert layer.units == UNITS
 
 
-@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16", "float64"])
-@ours
-def test_dtypes(layer_class, dtype):
-    ranks = {"kernel_rank": 2, "recurrent_rank": 2}
-    layer = layer_class(UNITS, dtype=dtype, dropout=0.1, recurrent_dropout=0.1, **ranks)
-    gru = keras.layers.GRU(UNITS, dtype=dtype)
-    for training in (False, True):
-        assert layer(sequences(), training=training).dtype == gru(sequences()).dtype
-    gru_dtypes = {w.dtype for w in gru.weights if "seed" not in w.name}
-    assert {w.dtype for w in layer.trainable_weights} == gru_dtypes
-    reference = randomize(layer_class(UNITS, **ranks))
-    # bfloat16 has 8 bits of mantissa: some 0.004 of a state of about 1, at each of 7 steps.
-    actual = same_weights(layer, reference)(sequences())
-    np.testing.assert_allclose(np.float32(actual), reference(sequences()), rtol=0, atol=0.05)
-
-
 @pytest.mark.parametrize("layer_class", OURS if LEGACY else [keras.layers.GRU, *OURS])
 def test_integer_inputs(layer_class):
     layer = randomize(layer_class(UNITS))
     x = np.arange(BATCH * TIMESTEPS * FEATURES).reshape(BATCH, TIMESTEPS, FEATURES) % 3
     np.testing.assert_allclose(layer(x), layer(x.astype(np.float32)), **TOLERANCE)
-
-
-@ours
-def test_graph_and_jit_give_the_same_numbers(layer_class):
-    """Outputs after a training step; and so does RNN(cell)."""
-    results = []
-    for jit, kind in ((False, "layer"), (True, "layer"), (True, "RNN(cell)")):
-        ranks = {"kernel_rank": 2, "recurrent_rank": 3}
-        layer = layer_class(UNITS, **ranks)
-        if kind == "RNN(cell)":
-            layer = keras.layers.RNN(CELLS[layer_class](UNITS, **ranks))
-        model = keras.Sequential([keras.Input((None, FEATURES)), randomize(layer)])
-        model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=jit)
-        before = layer(sequences())
-        model.train_on_batch(sequences(), state())
-        results.append(layer(sequences()))
-        assert np.max(np.abs(results[-1] - before)) > 1e-2
-    for result in results[1:]:
-        np.testing.assert_allclose(result, results[0], **TOLERANCE)
 
 
 @pytest.mark.parametrize("return_sequences", [False, True])

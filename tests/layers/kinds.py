@@ -1,0 +1,69 @@
+"""The recurrent layers that the tests compare, and their inputs."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN, FastRNNCell
+from keras_fastgrnn.compat import keras
+
+BATCH, TIMESTEPS, FEATURES, UNITS = 4, 7, 3, 5
+OURS = [FastRNN, FastGRNN]
+CELLS = {FastRNN: FastRNNCell, FastGRNN: FastGRNNCell}
+# float32 in sums of a few terms, of states that are about 1.
+TOLERANCE = {"rtol": 0, "atol": 1e-5}
+
+LAYER_ARGUMENTS = {
+    *("return_sequences", "return_state", "go_backwards", "stateful", "unroll"),
+    *("zero_output_for_mask", "activity_regularizer", "name", "dtype"),
+}
+
+
+def rnn_of(cell_class):
+    """A function that makes an RNN of the cell from the arguments of the layer."""
+
+    def make(units, **arguments):
+        cell = {k: v for k, v in arguments.items() if k not in LAYER_ARGUMENTS}
+        rnn = {k: v for k, v in arguments.items() if k in LAYER_ARGUMENTS}
+        dtype = {"dtype": arguments["dtype"]} if "dtype" in arguments else {}
+        return keras.layers.RNN(cell_class(units, **cell, **dtype), **rnn)
+
+    make.__name__ = f"RNN({cell_class.__name__})"
+    return make
+
+
+RNNS = [rnn_of(FastRNNCell), rnn_of(FastGRNNCell)]
+KINDS = [keras.layers.GRU, *OURS, *RNNS]
+
+
+def named(kind):
+    return kind.__name__
+
+
+ours = pytest.mark.parametrize("layer_class", OURS)
+gru_too = pytest.mark.parametrize("layer_class", [keras.layers.GRU, *OURS])
+every_kind = pytest.mark.parametrize("make", KINDS, ids=named)
+
+
+def sequences(seed=0, timesteps=TIMESTEPS):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(BATCH, timesteps, FEATURES)).astype(np.float32)
+
+
+def state(seed=1):
+    return tf.constant(np.random.default_rng(seed).normal(size=(BATCH, UNITS)), tf.float32)
+
+
+def randomize(layer, seed=2):
+    layer.build((BATCH, TIMESTEPS, FEATURES))
+    rng = np.random.default_rng(seed)
+    for weight in layer.trainable_weights:
+        weight.assign(rng.normal(0, 0.5, weight.shape))
+    return layer
+
+
+def same_weights(layer, other):
+    layer.build((BATCH, TIMESTEPS, FEATURES))
+    for weight, value in zip(layer.trainable_weights, other.trainable_weights, strict=True):
+        weight.assign(np.array(value))
+    return layer
