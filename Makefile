@@ -4,7 +4,8 @@ BIN := .venv/bin
 LEGACY := TF_USE_LEGACY_KERAS=1 # the layers as tf_keras ones
 QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 
-.PHONY: setup demo test test-all figures bench-training bench-qat toolchains mcu bench-mcu tflm-firmware lint clean
+.PHONY: setup demo test test-all figures bench-training bench-qat bench-adding \
+  bench-bounded-state toolchains mcu bench-mcu tflm-firmware docs lint clean
 
 setup: .venv/stamp
 .venv/stamp: pyproject.toml constraints.txt
@@ -33,9 +34,17 @@ figures: setup
 bench-training: setup
 	$(QUIET) $(BIN)/python benchmarks/training.py
 
-# Those of docs/quantization_aware.md.
+# Those of docs/quantize.md.
 bench-qat: setup
 	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/quantization_aware.py
+
+# Those of docs/long_sequences.md: the adding problem, which takes an hour,
+bench-adding: setup
+	$(QUIET) $(BIN)/python benchmarks/adding.py
+
+# and the example's model with a bounded state.
+bench-bounded-state: setup
+	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/bounded_state.py
 
 # The cross compilers and emulators, from Debian's packages.
 toolchains:
@@ -53,6 +62,10 @@ bench-mcu: setup toolchains
 # The example's model in TFLite Micro on a Cortex-M4: docs/tflm.md says how to get TFLM_DIR.
 tflm-firmware: setup
 	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/tflm_firmware.py --tflm_dir="$(TFLM_DIR)"
+
+# The API reference, from the docstrings, into build/docs/.
+docs: setup
+	$(QUIET) $(BIN)/python docs/api_reference.py
 
 lint: setup
 	$(BIN)/ruff check

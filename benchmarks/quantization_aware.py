@@ -7,14 +7,13 @@ more. Prints the figures and writes them into benchmarks/results/training.json, 
 are there.
 """
 
-import json
 import math
-import pathlib
 import time
 
 import activity_recognition as example
 import keras
 import numpy as np
+import record
 from absl import app, flags
 from rich.console import Console
 from rich.table import Table
@@ -31,7 +30,6 @@ SEEDS = (0, 1, 2)
 #   +0.0004 -0.0002  6           1e-2
 #   +0.0031 +0.0024  12          3e-3
 EPOCHS, LEARNING_RATE = 12, 3e-3
-RESULTS = pathlib.Path(__file__).parent / "results" / "training.json"
 
 
 def train_aware(model, train, seed):
@@ -113,10 +111,6 @@ def main(argv):
             "seeds": seeds,
         },
     }
-    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(known | figures, indent=2, default=float) + "\n")
-
     table = Table("seed", "F1 float", "int8", "int8 after QAT", "agreement", "with QAT")
     for s in seeds:
         table.add_row(
@@ -128,7 +122,7 @@ def main(argv):
     Console().print(table)
     for name, value in list(figures.items())[:3]:
         print(name, value)
-    print(f"Written: {RESULTS}")
+    record.figures("training.json", figures)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ EXTRAS = ("tflite_micro", "pymicro_features", "matplotlib", "hypothesis", "pytes
 sys.modules.update(dict.fromkeys(EXTRAS))
 
 import keras_fastgrnn
-import keras_fastgrnn.export, keras_fastgrnn.micro, keras_fastgrnn.pruning
+import keras_fastgrnn.edgeml, keras_fastgrnn.export, keras_fastgrnn.micro, keras_fastgrnn.pruning
 
 assert keras_fastgrnn.__file__.startswith(sys.prefix), keras_fastgrnn.__file__
 for name in ("export", "micro"):

@@ -1,0 +1,191 @@
+"""The code of README and docs runs as it stands, links lead somewhere, the reference is built.
+
+Each test of code is a process of its own: an import that a page lacks is missed there.
+"""
+
+import importlib
+import os
+import pathlib
+import subprocess
+import sys
+
+import api_reference
+import markdown_it
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+GUIDES = ["train.md", "prune.md", "quantize.md", "export.md", "deploy.md", "keras.md"]
+TF_KERAS = "# TF_USE_LEGACY_KERAS=1 python train.py\n"
+
+# Runs the first file, and each of the others with the names that the first one made.
+RUN = """
+import pathlib, sys
+names = {}
+for path in sys.argv[1:]:
+    code = compile(pathlib.Path(path).read_text(), path, "exec")
+    exec(code, names if path == sys.argv[1] else dict(names))
+"""
+
+README_DATA = """
+import numpy as np
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(64, 128, 3)).astype("float32"), rng.integers(0, 6, 64)
+steps_per_epoch, x_test = 2, x
+"""
+
+README_MODEL = """
+import keras, keras_fastgrnn
+keras.Sequential([keras.Input((128, 3)), keras_fastgrnn.FastGRNN(4)]).save("m.keras")
+np.save("x.npy", x)
+"""
+
+EDGEML_DATA = """
+import pathlib
+import numpy as np
+rng = np.random.default_rng(0)
+folder = pathlib.Path("FastGRNNResults/2018-11-26T11-12-29")
+folder.mkdir(parents=True)
+shapes = {"W": (3, 5), "U": (5, 5), "Bg": (1, 5), "Bh": (1, 5), "zeta": (1, 1), "nu": (1, 1)}
+shapes |= {"FC": (5, 2), "FCbias": (2,), "mean": (27,), "std": (27,)}
+for name, shape in shapes.items():
+    np.save(folder / f"{name}.npy", rng.uniform(1, 2, shape).astype(np.float32))
+x, features = rng.normal(size=(4, 27)), 3
+"""
+
+
+def blocks(page):
+    """`(line, kind, text)` of each block of code: of fenced ones the language, of others ""."""
+    tokens = markdown_it.MarkdownIt().parse(page.read_text())
+    for token in tokens:
+        if token.type in ("fence", "code_block"):
+            yield token.map[0] + (token.type == "fence"), token.info, token.content
+
+
+def code(page, only=lambda line, text: True):
+    """The Python of a page and its commands, each at its line: a traceback then shows it."""
+    lines = [""] * page.read_text().count("\n")
+    for line, kind, text in blocks(page):
+        if kind == "" and text.startswith("python -m keras_fastgrnn"):
+            text = f"import subprocess; subprocess.run({text!r}, shell=True, check=True)"
+        elif kind != "python":
+            continue
+        if only(line, text):
+            code = text.splitlines()
+            lines[line : line + len(code)] = code
+    return "\n".join(lines)
+
+
+def run(folder, files, **environment):
+    """Runs the files, a dict from name to code: what they print."""
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {"TF_USE_LEGACY_KERAS": "0", "PYTHONUNBUFFERED": "1", "PATH": path} | environment
+    result = subprocess.run(
+        [sys.executable, "-c", RUN, *files],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def quickstart_trained():
+    """The quickstart up to the trained model."""
+    page = DOCS / "quickstart.md"
+    starts = [line for line, kind, _ in blocks(page) if kind == "python"]
+    return code(page, lambda line, text: line in starts[:2])
+
+
+def test_quickstart(tmp_path):
+    page = DOCS / "quickstart.md"
+    printed = run(tmp_path, {"quickstart.md": code(page)})
+    expected = [text for _, kind, text in blocks(page) if kind == "text"]
+    assert expected
+    for text in expected:
+        assert text in printed
+    assert printed.splitlines()[-1].startswith("0: ")  # the class of a window of no movement
+
+
+def test_readme(tmp_path):
+    data = README_DATA + README_MODEL
+    run(tmp_path, {"data.py": data, "README.md": code(ROOT / "README.md")})
+    assert list((tmp_path / "folder").rglob("*.ino"))
+
+
+def test_guides(tmp_path):
+    pages = {name: code(DOCS / name, lambda _, text: TF_KERAS not in text) for name in GUIDES}
+    run(tmp_path, {"quickstart.md": quickstart_trained(), **pages})
+
+
+def test_pruning_with_tfmot_itself(tmp_path):
+    page = code(DOCS / "prune.md", lambda _, text: TF_KERAS in text)
+    assert page.strip()
+    run(tmp_path, {"data.py": README_DATA, "prune.md": page}, TF_USE_LEGACY_KERAS="1")
+
+
+def test_edgeml(tmp_path):
+    run(tmp_path, {"data.py": EDGEML_DATA, "edgeml.md": code(DOCS / "edgeml.md")})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links(page):
+    tokens = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).parse(page.read_text())
+    children = [child for token in tokens for child in token.children or ()]
+    targets = [child.attrs["href"] for child in children if child.type == "link_open"]
+    targets += [child.attrs["src"] for child in children if child.type == "image"]
+    for target in targets:
+        if not target.startswith("https://"):
+            assert (page.parent / target.split("#")[0]).exists(), target
+
+
+def test_every_page_is_found():
+    start, index = (ROOT / "README.md").read_text(), (DOCS / "README.md").read_text()
+    for page in DOCS.glob("*.md"):
+        assert f"(docs/{page.name})" in start or f"({page.name})" in index, page.name
+
+
+def test_api_reference(tmp_path):
+    result = subprocess.run(
+        [sys.executable, DOCS / "api_reference.py", f"--output_dir={tmp_path}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    for name in api_reference.MODULES:
+        assert (tmp_path / f"{name.replace('.', '/')}.html").is_file()
+    page = (tmp_path / "keras_fastgrnn.html").read_text()
+    # What is a section of Keras's docstrings, and not of Google's.
+    assert '<h6 id="call-arguments">Call arguments:</h6>' in page
+    assert "<li><strong>sequences:</strong>" in page
+
+
+SAMPLE = """
+def documented():
+    "It."
+
+def undocumented(): ...
+
+def _private(): ...
+
+class Class:
+    "It."
+
+    def documented(self):
+        "It."
+
+    def undocumented(self): ...
+"""
+
+
+def test_a_public_name_needs_a_docstring(tmp_path, monkeypatch):
+    (tmp_path / "sample_of_docstrings.py").write_text(SAMPLE)
+    monkeypatch.syspath_prepend(tmp_path)
+    names = api_reference.undocumented(importlib.import_module("sample_of_docstrings"))
+    assert [name.partition(".")[2] for name in names] == ["undocumented", "Class.undocumented"]
