@@ -15,8 +15,6 @@ import keras
 import numpy as np
 import record
 from absl import app, flags
-from rich.console import Console
-from rich.table import Table
 
 from keras_fastgrnn.export import quantization_aware
 from keras_fastgrnn.micro import Interpreter
@@ -104,25 +102,35 @@ def main(argv):
         "qat_f1_difference": float(np.mean(differences)),
         "qat_f1_difference_spread": [float(min(differences)), float(max(differences))],
         "qat": {
-            "command": "PYTHONPATH=examples python benchmarks/quantization_aware.py",
+            "command": "make bench-qat",
             "epochs": EPOCHS,
             "learning_rate": LEARNING_RATE,
             "windows": len(data[2].x),
             "seeds": seeds,
         },
     }
-    table = Table("seed", "F1 float", "int8", "int8 after QAT", "agreement", "with QAT")
-    for s in seeds:
-        table.add_row(
-            str(s["seed"]),
-            *(f"{s[name]:.4f}" for name in ("f1_float", "f1_int8", "f1_int8_after_qat")),
-            f"{s['agreement_int8_float']:.2f} %",
-            f"{s['agreement_int8_training_graph']:.2f} %",
-        )
-    Console().print(table)
+    text = record.table(
+        ["seed", "F1 float", "int8", "int8 after QAT", "int8 as float", "QAT as training graph"],
+        [
+            [
+                s["seed"],
+                *(f"{s[name]:.4f}" for name in ("f1_float", "f1_int8", "f1_int8_after_qat")),
+                f"{s['agreement_int8_float']:.2f} %",
+                f"{s['agreement_int8_training_graph']:.2f} %",
+            ]
+            for s in seeds
+        ],
+    )
+    low, high = figures["qat_f1_difference_spread"]
+    text += (
+        "\n\nMacro-F1 after it, less that of the float model: "
+        f"{figures['qat_f1_difference']:+.4f} in the mean, from {low:+.4f} to {high:+.4f}."
+    )
+    print(text)
     for name, value in list(figures.items())[:3]:
         print(name, value)
     record.figures("training.json", figures)
+    record.page(record.ROOT / "docs" / "quantize.md", {"qat": text})
 
 
 if __name__ == "__main__":
