@@ -13,8 +13,6 @@ from absl import app, flags
 
 from keras_fastgrnn.compat import keras
 
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/docs", "Where the pages are written.")
-
 _TEMPLATES = pathlib.Path(__file__).parent / "pdoc"
 
 MODULES = [
@@ -53,9 +51,11 @@ def main(argv):
         warnings.filterwarnings("error", module="pdoc")
         # The function of that name hides the module, but not from pdoc.
         hidden = "!keras_fastgrnn.export.quantization_aware"
-        pdoc.pdoc(*MODULES, hidden, output_directory=pathlib.Path(_OUTPUT_DIR.value))
-    print(pathlib.Path(_OUTPUT_DIR.value, "index.html"))
+        pdoc.pdoc(*MODULES, hidden, output_directory=pathlib.Path(flags.FLAGS.output_dir))
+    print(pathlib.Path(flags.FLAGS.output_dir, "index.html"))
 
 
 if __name__ == "__main__":
+    # Here, since the tests import this module beside others with a flag of that name.
+    flags.DEFINE_string("output_dir", "build/docs", "Where the pages are written.")
     app.run(main)
