@@ -33,8 +33,9 @@ def quantization_aware(model, *, representative_dataset):
     `convert()`: the exported integers are those that were trained. All other layers are float in
     training, and int8 only in the export.
 
-    The copy shares no weights with the model and has to be compiled; a few epochs at a small rate
-    are enough. A weight that is 0 stays 0. Dropout within the recurrent layers is off.
+    The copy shares no weights with the model and has to be compiled. Best it learns the outputs of
+    the model, in a few epochs at a rate that falls to 0 (docs/quantize.md). A weight that is 0
+    stays 0. Dropout within the recurrent layers is off.
 
     Args:
         model: trained `keras.Sequential` or functional `keras.Model`, as for `convert()`.
@@ -51,8 +52,9 @@ def quantization_aware(model, *, representative_dataset):
     Example:
 
     >>> aware = keras_fastgrnn.export.quantization_aware(model, representative_dataset=x[:200])
-    >>> aware.compile(keras.optimizers.Adam(3e-3), loss, jit_compile=True)
-    >>> aware.fit(x, y, epochs=12)
+    >>> rate = keras.optimizers.schedules.CosineDecay(3e-3, decay_steps=12 * steps_per_epoch)
+    >>> aware.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), "mse", jit_compile=True)
+    >>> aware.fit(x, model.predict(x), epochs=12)
     >>> model_bytes = keras_fastgrnn.export.convert(aware, representative_dataset=x[:200])
     """
     if LEGACY:
