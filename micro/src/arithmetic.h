@@ -6,12 +6,15 @@
 #include "fastgrnn.h"
 #include "sigmoid_table.h"
 
-/* Of Arm's M profile: Helium (Cortex-M55), or else the DSP extension (M4, M7, M33). */
+/* Of Arm's M profile: Helium (Cortex-M55), or else the DSP extension (M4, M7, M33), or no more than
+ * 16-bit instructions (M0, M0+). */
 #if !defined(FASTGRNN_PORTABLE) && __ARM_ARCH_PROFILE == 'M' && !defined(__ARM_BIG_ENDIAN)
 #if defined(__ARM_FEATURE_MVE)
 #define FASTGRNN_MVE
 #elif defined(__ARM_FEATURE_DSP)
 #define FASTGRNN_DSP
+#elif __ARM_ARCH_ISA_THUMB == 1
+#define FASTGRNN_THUMB
 #endif
 #endif
 

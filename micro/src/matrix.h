@@ -26,6 +26,20 @@ static inline int32_t add_set(uint32_t bits, const FASTGRNN_FLASH int8_t** next,
 #ifdef __ARM_FEATURE_CLZ /* finds the lowest bit in two instructions */
   do sum += *values++ * (int32_t)in[__builtin_ctz(bits)];
   while ((bits &= bits - 1) != 0);
+#elif defined(FASTGRNN_THUMB)
+  int32_t x, v;
+  --in;
+  __asm__ volatile(
+      ".syntax unified\n"
+      "1: adds %[in], #2\n lsrs %[bits], #1\n bcc 1b\n"
+      "movs %[v], #0\n ldrsh %[x], [%[in], %[v]]\n ldrsb %[v], [%[values], %[v]]\n"
+      "muls %[v], %[x]\n adds %[sum], %[v]\n adds %[values], #1\n"
+      "cmp %[bits], #0\n"
+      "bne 1b"
+      : [bits] "+l"(bits), [values] "+l"(values), [in] "+l"(in), [sum] "+l"(sum), [x] "=&l"(x),
+        [v] "=&l"(v)
+      :
+      : "cc", "memory");
 #else
   do {
     if ((bits & 1) != 0) sum += *values++ * (int32_t)*in;
@@ -44,27 +58,24 @@ static inline int32_t bitmap_row(const fastgrnn_matrix* m, cursor* c, const int1
   unsigned left = m->cols, bit = c->bit;
   int32_t sum = 0;
   while (left != 0) {
-    uint32_t bits = *index;
-    unsigned n = 8;
+    const unsigned end = left + bit < 32 ? left + bit : 32; /* of the row's bits in a word */
+    uint32_t bits = 0;
+    unsigned i;
 #ifdef FASTGRNN_UNALIGNED
-    if (left + bit >= 32) { /* all of a word is in the bitmap */
+    if (end == 32) {
       bits = *(const unaligned_word*)index;
-      n = 32;
-    }
+    } else
 #endif
-    index += n / 8;
-    bits >>= bit;
-    n -= bit;
-    bit = 0;
-    if (n > left) {
-      bits &= (UINT32_C(1) << left) - 1;
-      bit = 8 - (n - left);
-      --index;
-      n = left;
+    {
+      for (i = 0; i < end; i += 8) bits |= (uint32_t)index[i / 8] << i;
+      bits = bits << (32 - end) >> (32 - end);
     }
+    bits >>= bit;
     if (bits != 0) sum = add_set(bits, &values, in, sum);
-    in += n;
-    left -= n;
+    index += end / 8;
+    in += end - bit;
+    left -= end - bit;
+    bit = end % 8;
   }
   c->index = index;
   c->values = values;
@@ -85,6 +96,10 @@ static inline int32_t pairs_row(cursor* c, const int16_t* in) {
 #include "matrix_mve.h"
 #elif defined(FASTGRNN_DSP)
 #include "matrix_dsp.h"
+#else
+
+#ifdef FASTGRNN_THUMB
+#include "matrix_thumb.h"
 #else
 
 /* The most rows that are computed together. */
@@ -109,6 +124,8 @@ static void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, uns
     *p += round_shift(sum, m->shift);
   }
 }
+
+#endif
 
 /* p[i] = the same. */
 static inline void set_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,

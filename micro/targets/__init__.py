@@ -64,7 +64,7 @@ def _bare(specs, flash, ram):
     return (f"--specs={specs}", "-nostartfiles", f"-T{FOLDER / 'board.ld'}", addresses)
 
 
-def _cortex(core, machine, systick_hz, *flags, flash=0, ram=0x20000000):
+def _cortex(core, machine, systick_hz, *flags, flash=0, ram=0x20000000, **memory):
     return Target(
         name=f"Cortex-{core.upper()}",
         toolchain="arm-none-eabi-",
@@ -75,11 +75,12 @@ def _cortex(core, machine, systick_hz, *flags, flash=0, ram=0x20000000):
         board="arm.c",
         emulator=_qemu("qemu-system-arm", machine),
         packages=("gcc-arm-none-eabi", "libnewlib-arm-none-eabi", "qemu-system-arm"),
+        **memory,
     )
 
 
 TARGETS = (
-    _cortex("m0", "microbit", 16000000),
+    _cortex("m0", "microbit", 16000000, data=240000),  # of 256 KB
     _cortex("m3", "mps2-an385", 25000000),
     _cortex("m4", "mps2-an386", 25000000),
     _cortex("m7", "mps2-an500", 25000000),

@@ -1,12 +1,27 @@
-/* A whole program around a model. On an AVR without REPLAY it is the one whose bytes of flash and
- * RAM are stated: it reads a port and writes the class to another. With REPLAY replay.c does. */
+/* A whole program around a model. Without REPLAY it is the one whose bytes of flash and RAM are
+ * stated: it reads a port and writes the class to another. With REPLAY replay.c does. With
+ * SMOOTHING the class is whether the detector hears its keyword. */
 #include "model.h"
+
+#ifdef SMOOTHING
+#include "detector.h"
+static detector keyword;
+#endif
 
 #ifdef REPLAY
 void read_input(int8_t* x);
 void write_output(int best, const int8_t* y);
 #else
+#ifdef __AVR__
 #include <avr/io.h>
+#else
+static volatile struct {
+  uint8_t b, c, d;
+}* const ports = (void*)0x40000000;
+#define PINB ports->b
+#define PORTC ports->c
+#define PORTD ports->d
+#endif
 
 static void read_input(int8_t* x) {
   uint8_t i;
@@ -15,7 +30,11 @@ static void read_input(int8_t* x) {
 
 static void write_output(int best, const int8_t* y) {
   PORTC = (uint8_t)best;
+#ifdef SMOOTHING
+  PORTD = (uint8_t)y[0];
+#else
   PORTD = (uint8_t)y[best];
+#endif
 }
 #endif
 
@@ -25,12 +44,18 @@ int main(void) {
   int best;
   uint16_t step;
   model_init(&state);
+#ifdef SMOOTHING
+  detector_init(&keyword);
+#endif
   for (;;) {
     for (step = 0; step < MODEL_TIMESTEPS; ++step) {
       read_input(x);
       model_step(&state, x);
     }
     best = model_predict(&state, y);
+#ifdef SMOOTHING
+    best = detect(&keyword, y[0]);
+#endif
     write_output(best, y);
     if (!MODEL_STATEFUL) model_reset(&state);
   }

@@ -8,6 +8,20 @@ import numpy as np
 from keras_fastgrnn.micro.targets import FOLDER, compiler, emulate, execute
 
 
+class Detector(NamedTuple):
+    """What examples/detector.py takes: `smoothing` is 1 to 255, `refractory` 0 to 65,535, and the
+    threshold an int8 logit."""
+
+    threshold: int
+    smoothing: int
+    refractory: int
+
+    @property
+    def flags(self):
+        """For the compiler."""
+        return tuple(f"-D{name.upper()}={value}" for name, value in self._asdict().items())
+
+
 class Figures(NamedTuple):
     """Bytes of stack, and the target's counts of a step and of a prediction."""
 
@@ -16,7 +30,7 @@ class Figures(NamedTuple):
     predict: float
 
 
-def replay(target, folder, x, y):
+def replay(target, folder, x, y, detector=None, detected=None):
     """Runs a program that checks its outputs.
 
     Args:
@@ -24,25 +38,18 @@ def replay(target, folder, x, y):
         folder: has `model.c` and `model.h`.
         x: int8 `(n, timesteps, features)`.
         y: int8 `(n, outputs)`, what the model gives.
+        detector: `Detector` that reads the model's only output, or `None`.
+        detected: bool `(n,)`, whether that hears the keyword.
 
     Returns:
-        `Figures`. On AVR the stack is the program's, else what the model takes of it. With one time
-        step a sequence, the step is in the prediction.
+        `Figures`. The stack is the program's. With one time step a sequence, the step is in the
+        prediction, and so is a detector.
 
     Raises:
         RuntimeError: with what the compiler or the program said, if a byte is wrong or one fails.
         subprocess.TimeoutExpired: if it did not end in two minutes.
     """
-    expected = np.concatenate([y.argmax(axis=1)[:, None].astype(np.int8), y], axis=1)
-    (folder / "sequences.h").write_text(
-        f"enum {{ SEQUENCES = {len(x)} }};\n"
-        "static const FLASH int8_t inputs[SEQUENCES][MODEL_TIMESTEPS][MODEL_FEATURES] = "
-        f"{_initializer(x)};\n"
-        "static const FLASH int8_t outputs[SEQUENCES][1 + MODEL_OUTPUTS] = "
-        f"{_initializer(expected)};\n"
-    )
-    sources = ("-DREPLAY", str(FOLDER / "replay.c"), str(FOLDER / target.board))
-    program = _build(target, folder, "replay.elf", *sources)
+    program = build_replay(target, folder, x, y, detector, detected)
     lines = emulate(target, program)
     found = dict(line.split() for line in lines if re.fullmatch(r"[a-z]+ \d+", line))
     steps = x.shape[0] * x.shape[1]
@@ -51,9 +58,23 @@ def replay(target, folder, x, y):
     )
 
 
-def sizes(target, folder):
-    """Bytes of flash and of static RAM of the program for an AVR that has a model alone."""
-    program = _build(target, folder, "program.elf")
+def build_replay(target, folder, x, y, detector=None, detected=None):
+    """The program of `replay()`, without running it: its path."""
+    best = y.argmax(axis=1) if detector is None else np.asarray(detected)
+    expected = np.concatenate([best[:, None].astype(np.int8), y], axis=1)
+    (folder / "sequences.h").write_text(
+        f"enum {{ SEQUENCES = {len(x)} }};\n"
+        "static const FLASH int8_t inputs[SEQUENCES][MODEL_TIMESTEPS][MODEL_FEATURES] = "
+        f"{_initializer(x)};\n"
+        "static const FLASH int8_t outputs[SEQUENCES][1 + MODEL_OUTPUTS] = "
+        f"{_initializer(expected)};\n"
+    )
+    return _build(target, folder, "replay.elf", detector, "-DREPLAY", str(FOLDER / "replay.c"))
+
+
+def sizes(target, folder, detector=None):
+    """Bytes of flash and of static RAM of the program that has a model alone, or a detector too."""
+    program = _build(target, folder, "program.elf", detector)
     text, data, bss = _size(target, program)
     return text + data, data + bss
 
@@ -72,12 +93,14 @@ def _size(target, file):
     return [int(size) for size in line.split()[:3]]
 
 
-def _build(target, folder, name, *more):
+def _build(target, folder, name, detector, *more):
     execute(
         [
             *compiler(target, "-Os", folder, FOLDER),
             *("-Wl,--gc-sections", str(FOLDER / "program.c"), str(folder / "model.c")),
-            *(*more, "-o", str(folder / name)),
+            *(str(FOLDER / target.board), *more),
+            *(detector.flags if detector else ()),
+            *("-o", str(folder / name)),
         ]
     )
     return folder / name

@@ -9,7 +9,8 @@
 #define STACK_END ((uint8_t*)RAMEND + 1)
 #else
 #define FLASH
-#define STACK_END stack_end /* as the program stood when it first asked for an input */
+#define STACK_END board_stack_top
+extern uint8_t board_stack_top[];
 #endif
 
 /* const FLASH int8_t inputs[SEQUENCES][MODEL_TIMESTEPS][MODEL_FEATURES],
@@ -23,7 +24,6 @@ void write_output(int best, const int8_t* y);
 
 static uint16_t sequence, step;
 static uint32_t count, steps, predictions;
-static uint8_t* stack_end;
 
 static void write_line(const char* name, uint32_t value) {
   char text[12], *p = text + sizeof text;
@@ -43,8 +43,8 @@ void read_input(int8_t* x) {
     steps += count;
   } else if (sequence == 0) {
     volatile uint8_t* p = board_free_memory; /* a memset() would paint its own stack */
-    stack_end = board_stack_pointer();
-    while (p < stack_end) *p++ = UNTOUCHED;
+    uint8_t* const end = board_stack_pointer();
+    while (p < end) *p++ = UNTOUCHED;
   }
   for (i = 0; i < MODEL_FEATURES; ++i) x[i] = inputs[sequence][step][i];
   ++step;

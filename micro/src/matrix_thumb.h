@@ -1,0 +1,64 @@
+/* int8 matrix times int16 vector with the 16-bit instructions of Armv6-M (Cortex-M0, M0+ and M1),
+ * of which eight registers are for anything and the others for sums. Included by matrix.h. */
+#ifndef FASTGRNN_MATRIX_THUMB_H_
+#define FASTGRNN_MATRIX_THUMB_H_
+
+/* The most rows that are computed together. */
+enum { BLOCK = 4 };
+
+/* sum[i] = the i-th row times in, for n rows. An input is read once for four rows: of fewer, some
+ * are computed twice. Not inlined, since it needs every register; the upper ones are named, since
+ * GCC finds none at -Os. With & on the pointers it would find no lower ones either; they need none,
+ * since no input has the value of a pointer. */
+static __attribute__((noinline)) void dense_rows(const int8_t* row, unsigned cols,
+                                                 const int16_t* in, unsigned n, int32_t* sum) {
+  /* The rows are 0, next, last - next and last. */
+  const unsigned next = n > 1 ? cols : 0;
+  const int8_t* row_2 = row + (n - 1) * cols - next;
+  int32_t x, v;
+  register int32_t a __asm__("r8") = 0;
+  register int32_t b __asm__("r9") = 0;
+  register int32_t c __asm__("r10") = 0;
+  register int32_t d __asm__("r11") = 0;
+  register const int16_t* const end __asm__("r12") = in + cols;
+  __asm__ volatile(
+      ".syntax unified\n"
+      "1: ldrsh %[x], [%[in], %[zero]]\n"
+      "ldrsb %[v], [%[row], %[zero]]\n muls %[v], %[x]\n add %[a], %[v]\n"
+      "ldrsb %[v], [%[row], %[next]]\n muls %[v], %[x]\n add %[b], %[v]\n"
+      "ldrsb %[v], [%[row_2], %[next]]\n muls %[v], %[x]\n add %[d], %[v]\n"
+      "ldrsb %[v], [%[row_2], %[zero]]\n muls %[v], %[x]\n add %[c], %[v]\n"
+      "adds %[in], #2\n adds %[row], #1\n adds %[row_2], #1\n"
+      "cmp %[in], %[end]\n"
+      "bne 1b"
+      : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [in] "+l"(in), [row] "+l"(row),
+        [row_2] "+l"(row_2), [x] "=&l"(x), [v] "=&l"(v)
+      : [zero] "l"(0), [next] "l"(next), [end] "r"(end)
+      : "cc", "memory");
+  sum[n - 1] = d; /* of one row, all are the same */
+  if (n == 1) return;
+  sum[n - 2] = c;
+  sum[1] = b;
+  sum[0] = a;
+}
+
+static __attribute__((noinline)) int32_t sparse_row(const fastgrnn_matrix* m, cursor* c,
+                                                    const int16_t* in) {
+  return m->encoding == FASTGRNN_BITMAP ? bitmap_row(m, c, in) : pairs_row(c, in);
+}
+
+/* p[i] += the next row times in, shifted; for n rows, BLOCK at most. */
+static void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
+                     int32_t* p) {
+  int32_t sum[BLOCK];
+  unsigned i;
+  if (m->encoding == FASTGRNN_DENSE) {
+    dense_rows(c->values, m->cols, in, n, sum);
+    c->values += n * m->cols;
+  } else {
+    for (i = 0; i < n; ++i) sum[i] = sparse_row(m, c, in);
+  }
+  for (i = 0; i < n; ++i) p[i] += round_shift(sum[i], m->shift);
+}
+
+#endif /* FASTGRNN_MATRIX_THUMB_H_ */
