@@ -28,6 +28,9 @@ class Interpreter:
         ValueError: if the bytes are damaged, or TFLite Micro refuses the model.
         ImportError: if the extra `keras-fastgrnn[micro]` is not installed, or in other versions.
         RuntimeError: if the C kernel can not be compiled.
+
+    Attributes:
+        inputs, outputs: list of a `Tensor` for each input and each output of the model.
     """
 
     def __init__(self, model_bytes):
@@ -48,10 +51,10 @@ class Interpreter:
                 raise ValueError(f"TFLite Micro refused the model: {messages()}") from error
             self._interpreter.print_allocations()
             self._arena_bytes = int(re.search(r"total (\d+) bytes", messages()).group(1))
-        self._inputs = [
+        self.inputs = [
             _tensor(self._interpreter.get_input_details(i)) for i in range(graph.InputsLength())
         ]
-        self._outputs = [
+        self.outputs = [
             _tensor(self._interpreter.get_output_details(i)) for i in range(graph.OutputsLength())
         ]
 
@@ -77,7 +80,7 @@ class Interpreter:
         """
         self._check_count(inputs)
         inputs = [np.asarray(x) for x in inputs]
-        for i, (tensor, x) in enumerate(zip(self._inputs, inputs, strict=True)):
+        for i, (tensor, x) in enumerate(zip(self.inputs, inputs, strict=True)):
             if (x.shape, x.dtype) != (tensor.shape, tensor.dtype):
                 raise ValueError(
                     f"Input {i} has shape {tensor.shape} and dtype {tensor.dtype}; got shape "
@@ -102,41 +105,42 @@ class Interpreter:
             ValueError: if the number of inputs or a shape is wrong, a value is NaN, or a value for
                 an input of integers is not one.
         """
-        inputs = x if len(self._inputs) > 1 else [x]
+        inputs = x if len(self.inputs) > 1 else [x]
         self._check_count(inputs)
         inputs = [np.asarray(x) for x in inputs]
         n = len(inputs[0]) if inputs[0].ndim else 0
-        for i, (tensor, x) in enumerate(zip(self._inputs, inputs, strict=True)):
+        for i, (tensor, x) in enumerate(zip(self.inputs, inputs, strict=True)):
             if x.shape != (n, *tensor.shape[1:]):
                 expected = ", ".join(map(str, ("n", *tensor.shape[1:])))
                 raise ValueError(
                     f"Input {i} has shape ({expected}), with one n for all inputs; got {x.shape}."
                 )
             inputs[i] = _quantize(tensor, x, i)
-        outputs = [np.empty((n, *tensor.shape[1:]), tensor.dtype) for tensor in self._outputs]
+        outputs = [np.empty((n, *tensor.shape[1:]), tensor.dtype) for tensor in self.outputs]
         for i in range(n):
             y = self._invoke([x[i : i + 1] for x in inputs])
             for output, value in zip(outputs, y, strict=True):
                 output[i : i + 1] = value
-        return _one_or_tuple(map(_dequantize, self._outputs, outputs))
+        return _one_or_tuple(map(_dequantize, self.outputs, outputs))
 
     def reset(self):
         """Sets the states of all layers to zero."""
         self._interpreter.reset()
 
     def _check_count(self, inputs):
-        if len(inputs) != len(self._inputs):
-            raise ValueError(f"The model has {len(self._inputs)} inputs; got {len(inputs)}.")
+        if len(inputs) != len(self.inputs):
+            raise ValueError(f"The model has {len(self.inputs)} inputs; got {len(inputs)}.")
 
     def _invoke(self, inputs):
         for i, x in enumerate(inputs):
             self._interpreter.set_input(x, i)
         self._interpreter.invoke()
-        return [self._interpreter.get_output(i) for i in range(len(self._outputs))]
+        return [self._interpreter.get_output(i) for i in range(len(self.outputs))]
 
 
-class _Tensor(NamedTuple):
-    """An input or output of a model; `scale` is `None` if its values are not quantised."""
+class Tensor(NamedTuple):
+    """An input or output of a model: `shape`, `dtype`, `scale` (`None` if its values are not
+    quantised) and `zero_point`."""
 
     shape: tuple
     dtype: np.dtype
@@ -147,7 +151,7 @@ class _Tensor(NamedTuple):
 def _tensor(details):
     quantization = details["quantization_parameters"]
     is_quantized = len(quantization["scales"]) > 0
-    return _Tensor(
+    return Tensor(
         tuple(details["shape"].tolist()),
         np.dtype(details["dtype"]),
         quantization["scales"][0] if is_quantized else None,

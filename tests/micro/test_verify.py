@@ -137,7 +137,7 @@ def run(file):
         return "refused by TFLite Micro"
     rng = np.random.default_rng(0)
     for scale in (0.0, 100.0, 1e30):
-        x = [random_input(tensor, scale, rng) for tensor in tflm._inputs]
+        x = [random_input(tensor, scale, rng) for tensor in tflm.inputs]
         try:
             tflm.invoke(*x)
         except RuntimeError:

@@ -1,0 +1,54 @@
+"""What a chip hears: the audio front end of TensorFlow Lite for Microcontrollers."""
+
+import numpy as np
+from pymicro_features import MicroFrontend
+
+SAMPLE_RATE = 16_000
+FRAME = 160  # samples: 10 ms
+FRAMES_PER_SECOND = SAMPLE_RATE // FRAME
+BANDS = 40  # features of a frame
+
+# pymicro-features gives the front end's integers times this.
+_FEATURE_SCALE = 0.0390625
+
+
+class FrontEnd:
+    """40 log-mel bands, 125 to 7,500 Hz, of 30 ms of sound every 10 ms.
+
+    It subtracts the noise and evens out the loudness (PCAN) by what it has heard: one front end for
+    one stream.
+    """
+
+    def __init__(self):
+        self._front_end = MicroFrontend()
+
+    def __call__(self, audio):
+        """Hears more of the stream.
+
+        Args:
+            audio: int16 `(160 * n,)`, at 16 kHz.
+
+        Returns:
+            int8 `(n, 40)`; at the stream's start there are two frames less.
+        """
+        if audio.dtype != np.int16 or audio.ndim != 1 or len(audio) % FRAME:
+            raise ValueError(
+                f"Needs int16 samples, a multiple of {FRAME} of them; got {audio.dtype} of shape "
+                f"{audio.shape}."
+            )
+        frames = []
+        for start in range(0, len(audio), FRAME):
+            chunk = audio[start : start + FRAME].tobytes()
+            frames.append(self._front_end.process_samples(chunk).features)
+        features = np.array([frame for frame in frames if frame]).reshape(-1, BANDS)
+        # The integers, 0 to about 670, as TFLite Micro's example micro_speech makes them int8.
+        features = np.round(features / _FEATURE_SCALE).astype(np.int32)
+        return np.clip((features * 256 + 333) // 666 - 128, -128, 127).astype(np.int8)
+
+
+def to_float(features):
+    """int8 of the front end -> the float input of a model, -1 to 2.98 with a mean near 0.
+
+    In int8 the model reads the front end's integers as they are: scale 1/64, zero point -64.
+    """
+    return (features.astype(np.float32) + 64) / 64
