@@ -4,7 +4,7 @@ BIN := .venv/bin
 LEGACY := TF_USE_LEGACY_KERAS=1 # the layers as tf_keras ones
 QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 
-.PHONY: setup demo test test-all figures bench-training bench-qat bench-adding \
+.PHONY: setup demo wakeword test test-all figures bench-training bench-qat bench-adding \
   bench-bounded-state toolchains mcu bench-mcu tflm-firmware docs lint clean
 
 setup: .venv/stamp
@@ -16,6 +16,10 @@ setup: .venv/stamp
 # HAPT: train, prune, convert and run in TensorFlow Lite for Microcontrollers; a table, a picture.
 demo: setup
 	$(QUIET) $(BIN)/python examples/activity_recognition.py
+
+# Google Speech Commands: a wake word and a keyword spotter, on a stream; a table, a picture.
+wakeword: setup
+	$(QUIET) $(BIN)/python examples/wake_word.py
 
 test: setup
 	$(BIN)/pytest -n 2

@@ -20,6 +20,7 @@ import matplotlib
 import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
+from epoch_bar import EpochBar
 from rich.console import Console
 from rich.table import Table
 from tensorflow.lite.tools import flatbuffer_utils
@@ -86,20 +87,6 @@ def load(data_dir=None):
     test = np.isin(users, hapt.TEST_USERS)
     validation = np.isin(users, VALIDATION_USERS)
     return [Data(x[who], y[who]) for who in (~test & ~validation, validation, test)]
-
-
-class EpochBar(keras.callbacks.Callback):
-    """One bar for the whole training; Keras's own draws one an epoch."""
-
-    def on_train_begin(self, logs=None):
-        self.bar = keras.utils.Progbar(
-            self.params["epochs"],
-            stateful_metrics=("accuracy", "loss", "val_accuracy", "val_loss"),
-            unit_name="epoch",
-        )
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.bar.update(epoch + 1, logs.items())
 
 
 def train(layer, train, validation, *, seed, epochs, sparse=False):

@@ -1,0 +1,330 @@
+"""Models that hear keywords in streams of speech: their training, their int8, their evaluation."""
+
+from typing import NamedTuple
+
+import detection
+import keras
+import numpy as np
+from epoch_bar import EpochBar
+from front_end import to_float
+from speech_commands import CLASSES, SILENCE, Clips
+from speech_streams import Spoken, after_noise, stream, streams
+from tensorflow.lite.tools import flatbuffer_utils
+
+from keras_fastgrnn import FastGRNN
+from keras_fastgrnn.export import convert
+from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.pruning import three_phases
+
+BATCH_SIZE = 64
+SMOOTHING = 5  # frames
+
+
+class Sides(NamedTuple):
+    """`Clips` of people for training, for validation and for testing."""
+
+    train: Clips
+    validation: Clips
+    test: Clips
+
+
+def sides(clips, side, fold):
+    """The test is on one side of `folds()`, the validation on the next one."""
+    validation = (fold + 1) % (side.max() + 1)
+    return Sides(
+        clips.take((side != fold) & (side != validation)),
+        clips.take(side == validation),
+        clips.take(side == fold),
+    )
+
+
+class Examples(NamedTuple):
+    """`features (n, frames, 40)` int8, and where the words are in them."""
+
+    features: np.ndarray
+    spoken: Spoken
+
+
+def examples(clips, *, seed, passes, often=(), **arguments):
+    """Streams for training, in which every clip comes `passes` times.
+
+    Args:
+        clips: `Clips`.
+        seed: integer.
+        passes: how often each clip is heard, always in another way.
+        often: words that come four times as often.
+        **arguments: of `streams()`.
+    """
+    rng = np.random.default_rng(seed)
+    noise = clips.audio[clips.word == SILENCE]
+    (more,) = np.nonzero(np.isin(clips.word, often))
+    clips = clips.take(np.concatenate([np.arange(len(clips.word)), *[more] * 3]))
+    made = [streams(clips, noise, rng, **arguments) for _ in range(passes)]
+    features, spoken = zip(*made, strict=True)
+    return Examples(
+        np.concatenate(features), Spoken(*map(np.concatenate, zip(*spoken, strict=True)))
+    )
+
+
+def detector_targets(spoken, frames, keyword):
+    """What the detector is to say at each frame.
+
+    1 for 0.2 s after the keyword's end, 0 elsewhere; from its start to there, and for 0.15 s
+    behind, it may say what it will.
+
+    Returns:
+        `(y, weight)`: float32 `(n, frames, 1)` and `(n, frames)`.
+    """
+    said = (spoken.word == keyword)[..., np.newaxis]
+    start, end = spoken.start[..., np.newaxis], spoken.end[..., np.newaxis]
+    t = np.arange(frames)
+    y = (said & (t > end) & (t < end + 20)).any(axis=1)
+    about = (said & (t >= start - 2) & (t < end + 35)).any(axis=1)
+    return y[..., np.newaxis].astype(np.float32), np.where(y, 3, ~about).astype(np.float32)
+
+
+def spotter_targets(spoken, frames):
+    """What the spotter is to say: from a word's end to that of its clip, which word it was.
+
+    Returns:
+        `(y, weight)`: float32 `(n, frames, 12)` and `(n, frames)`.
+    """
+    t = np.arange(frames)
+    y = np.zeros((len(spoken.word), frames, len(CLASSES)), np.float32)
+    for i, name in enumerate(CLASSES):
+        after = np.minimum(spoken.end + 1, spoken.last - 5)[..., np.newaxis]
+        is_it = (spoken.word == name)[..., np.newaxis]
+        y[..., i] = (is_it & (t >= after) & (t < spoken.last[..., np.newaxis])).any(axis=1)
+    return y, y.max(axis=2)
+
+
+def fast_grnn(units, kernel_rank, recurrent_rank):
+    return FastGRNN(
+        units,
+        kernel_rank=kernel_rank,
+        recurrent_rank=recurrent_rank,
+        return_sequences=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="glorot_uniform",
+        nu_initializer=-100.0,  # nu is 0: the state stays below zeta, however long the stream
+    )
+
+
+def train(layer, features, y, weight, *, seed, epochs, learning_rate, sparsity=0.0):
+    """Trains a recurrent layer and a Dense one to say `y` at each frame.
+
+    Args:
+        layer: function that makes the recurrent layer, which returns sequences.
+        features: int8 `(n, frames, 40)`.
+        y: float32 `(n, frames, 1)`, 0 or 1, or `(n, frames, classes)`, one-hot.
+        weight: float32 `(n, frames)`, how much the frame counts.
+        seed, epochs: integers.
+        learning_rate: float, the highest one.
+        sparsity: float, the fraction of the recurrent layer's weights that is taken away.
+
+    Returns:
+        The model, which gives logits.
+    """
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((None, features.shape[-1]))  # as long as a clip, or as a stream
+    model = keras.Sequential([inputs, layer(), keras.layers.Dense(y.shape[-1])])
+    batches = Batches(features, y, weight, seed)
+    steps = epochs * len(batches)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - steps // 10, warmup_target=learning_rate, warmup_steps=steps // 10
+    )
+    loss = (
+        keras.losses.BinaryCrossentropy
+        if y.shape[-1] == 1
+        else keras.losses.CategoricalCrossentropy
+    )
+    model.compile(
+        keras.optimizers.Adam(schedule, global_clipnorm=1.0),
+        loss(from_logits=True),
+        jit_compile=True,
+    )
+    model.fit(
+        batches,
+        epochs=epochs,
+        callbacks=[EpochBar(), *([three_phases(sparsity, sparsity, steps)] if sparsity else [])],
+        verbose=0,
+    )
+    return model
+
+
+class Batches(keras.utils.PyDataset):
+    """Shuffled batches of equal size: float features, a quarter of the memory in int8."""
+
+    def __init__(self, features, y, weight, seed):
+        super().__init__()
+        self._arrays = features, y, weight
+        self._rng = np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    def __len__(self):
+        return len(self._order) // BATCH_SIZE
+
+    def __getitem__(self, index):
+        i = self._order[index * BATCH_SIZE :][:BATCH_SIZE]
+        features, y, weight = (array[i] for array in self._arrays)
+        return to_float(features), y, weight
+
+    def on_epoch_end(self):
+        self._order = self._rng.permutation(len(self._arrays[0]))
+
+
+def to_int8(model, features):
+    """The streaming model as a .tflite file: features of one frame in, logits out, int8 both.
+
+    Args:
+        model: what `train()` returned.
+        features: int8 `(n, frames, 40)`, of the people for training, for the ranges.
+    """
+    features = features[:: max(len(features) // 100, 1)].copy()
+    features[0, 0], features[0, 1] = -128, 127  # so that the model reads the front end's integers
+    return convert(
+        model,
+        representative_dataset=to_float(features),
+        streaming=True,
+        input_type="int8",
+        output_type="int8",
+    )
+
+
+def constants(tflite):
+    """What the model needs of flash beside code: dict from part to bytes."""
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(tflite))
+    (graph,) = model.subgraphs
+    recurrent, dense = graph.operators
+
+    def size(index):
+        return len(model.buffers[graph.tensors[index].buffer].data)
+
+    scales = [graph.tensors[i].quantization.scale for i in (*dense.inputs[:2], dense.outputs[0])]
+    return {
+        "options": len(recurrent.customOptions),
+        "recurrent weights, indices, biases": size(recurrent.inputs[1]),
+        "dense weights": size(dense.inputs[1]),
+        "dense biases": size(dense.inputs[2]),
+        "dense scales": sum(4 * len(scale) for scale in scales),
+        "dense zero points": 2,
+    }
+
+
+def say_float(model, features):
+    """Logits of the float model at each frame: `(n, frames, 40)` int8 -> `(n, frames, outputs)`."""
+    return model.predict(to_float(features), batch_size=len(features), verbose=0)
+
+
+def say_int8(tflite, features):
+    """Logits as `say_float()`, of the streaming model in TFLite Micro, reset for each of the n."""
+    interpreter = Interpreter(tflite)
+    logits = []
+    for x in features:
+        interpreter.reset()
+        logits.append(interpreter.predict(to_float(x)[:, np.newaxis])[:, 0])
+    return np.array(logits)
+
+
+class Test(NamedTuple):
+    """What people who did not train are heard to say: each clip alone, and all as one stream."""
+
+    word: np.ndarray
+    speaker: np.ndarray
+    clips: np.ndarray
+    stream: np.ndarray
+    spoken: Spoken
+
+
+def listen_to(clips, seed=0):
+    """`Test` of `Clips`."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(clips.word))
+    features, spoken = stream(clips.take(order), clips.audio[clips.word == SILENCE], rng)
+    return Test(clips.word, clips.speaker, after_noise(clips, rng), features[np.newaxis], spoken)
+
+
+def smoothed(logits):
+    """The mean of the last `SMOOTHING` logits: `(n, frames, 1)` -> `(n, frames - 4)`."""
+    sums = np.cumsum(np.pad(logits[..., 0], ((0, 0), (1, 0))), axis=1)
+    return (sums[:, SMOOTHING:] - sums[:, :-SMOOTHING]) / SMOOTHING
+
+
+def clip_scores(logits):
+    """The largest smoothed logit of each clip: `(n, frames, 1)` -> `(n,)`."""
+    return smoothed(logits).max(axis=1)
+
+
+def f1(said, heard):
+    """F1 of two bool arrays."""
+    return 2 * np.sum(said & heard) / max(np.sum(said) + np.sum(heard), 1)
+
+
+def best_threshold(said, scores):
+    """The score from which on a clip is to count as the keyword, for the best F1."""
+    thresholds = np.unique(scores)
+    best = np.argmax([f1(said, scores >= threshold) for threshold in thresholds])
+    # Between it and the next lower one: of all that give this F1 the middle.
+    return (thresholds[best] + thresholds[max(best - 1, 0)]) / 2
+
+
+DETECTOR = {"smoothing": SMOOTHING, "refractory": 100}
+# Of a logit: probabilities of 0.002 to 0.9975.
+THRESHOLDS = np.arange(-6.0, 6.01, 0.25)
+
+
+class Result(NamedTuple):
+    """Of a detector on people for testing: thresholds are chosen on those for validation.
+
+    `heard (n,)` bool, in which clips it hears the keyword; `at` and `found`, from which logit on it
+    detects it in the stream, and the `detection.Counts` there; `curve`, those at all `THRESHOLDS`.
+    """
+
+    heard: np.ndarray
+    at: float
+    found: detection.Counts
+    curve: list
+
+
+def evaluate(say, validation, test, keyword):
+    """Result of a function from features to logits (`say_float()`, `say_int8()`)."""
+    threshold = best_threshold(validation.word == keyword, clip_scores(say(validation.clips)))
+    heard = clip_scores(say(test.clips)) >= threshold
+    curves = [
+        detection.curve(say(side.stream)[0, :, 0], side.spoken, keyword, THRESHOLDS, **DETECTOR)
+        for side in (validation, test)
+    ]
+    best = np.argmax([counts.f1 for counts in curves[0]])
+    return Result(heard, THRESHOLDS[best], curves[1][best], curves[1])
+
+
+def accuracy(say, test):
+    """Of the spotter, by what it says at the end of each clip."""
+    return np.mean(np.array(CLASSES)[say(test.clips)[:, -1].argmax(axis=-1)] == test.word)
+
+
+def train_detector(clips, keyword, *, seed, passes, epochs, layer=None, alone=False):
+    """Trains on streams of three clips, or, to show what that is good for, on clips alone."""
+    shape = {"count": 1, "frames": 100} if alone else {"count": 3, "frames": 320}
+    made = examples(clips, seed=seed, passes=passes, often=[keyword], **shape)
+    y, weight = detector_targets(made.spoken, shape["frames"], keyword)
+    layer = layer or (lambda: fast_grnn(20, 7, None))
+    model = train(layer, made.features, y, weight, seed=seed, epochs=epochs, learning_rate=1e-2)
+    return model, made.features
+
+
+def train_spotter(clips, *, seed, passes, epochs, layer=None):
+    made = examples(clips, seed=seed, passes=passes)
+    y, weight = spotter_targets(made.spoken, made.features.shape[1])
+    sparsity = 0.0 if layer else 0.6
+    model = train(
+        layer or (lambda: fast_grnn(100, 16, 25)),
+        made.features,
+        y,
+        weight,
+        seed=seed,
+        epochs=epochs,
+        learning_rate=2e-2,
+        sparsity=sparsity,
+    )
+    return model, made.features

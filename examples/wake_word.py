@@ -1,0 +1,135 @@
+"""A wake word in 1 KB: from people who say it to a stream of sound in TensorFlow Lite Micro.
+
+    python examples/wake_word.py
+
+Trains a detector of one keyword, and a spotter of ten, on Google Speech Commands; converts both to
+int8 and runs them in TensorFlow Lite for Microcontrollers on speakers they have never heard: clip
+by clip, and on one long stream. Prints a table; writes the .tflite files, and a picture of what the
+detector misses against its false alarms.
+"""
+
+import pathlib
+import sys
+
+import matplotlib
+import numpy as np
+import spotting
+import tensorflow as tf
+from absl import app, flags, logging
+from rich.console import Console
+from rich.table import Table
+from speech_commands import KEYWORDS, folds, load
+from spotting import say_float, say_int8
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402
+
+
+def picture(curves, path):
+    """Missed keywords against false alarms, of a dict from name to a list of `detection.Counts`."""
+    figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
+    hours = next(iter(curves.values()))[0].negative_hours
+    for name, counts in curves.items():
+        x = [count.false_accepts_per_hour for count in counts]
+        axes.plot(x, [100 * count.false_reject_rate for count in counts], ".-", label=name)
+    # Fewer than 3 in all the hours are not told from none (the 95 % interval of none: 0 to 3).
+    axes.axvspan(0, 3 / hours, color="0.9", lw=0)
+    axes.set(
+        xlabel=f"false alarms an hour, of {hours:.2f} hours (grey: below 3 in all)",
+        ylabel="keywords missed, %",
+        xscale="symlog",
+        ylim=(0, 60),
+        title="speakers who took no part in training, one stream",
+    )
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
+    arguments = flags.FLAGS
+    logging.set_verbosity(logging.ERROR)
+    tf.get_logger().setLevel("ERROR")
+    try:
+        clips = load(arguments.data_dir)
+    except ValueError as error:
+        sys.exit(str(error))
+    keyword = arguments.keyword
+    if keyword not in clips.word:
+        sys.exit(f"--keyword={keyword} is not among {', '.join(np.unique(clips.word))}.")
+    output_dir = pathlib.Path(arguments.output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+
+    people = spotting.sides(clips, folds(clips), fold=0)
+    validation, test = spotting.listen_to(people.validation), spotting.listen_to(people.test)
+    training = {name: arguments[name].value for name in ("seed", "passes", "epochs")}
+
+    print(f"Training a detector of {keyword!r}")
+    model, features = spotting.train_detector(people.train, keyword, **training)
+    tflite = spotting.to_int8(model, features)
+    (output_dir / "wake_word.tflite").write_bytes(tflite)
+    results = {
+        "float": spotting.evaluate(lambda x: say_float(model, x), validation, test, keyword),
+        "int8 in TFLM": spotting.evaluate(lambda x: say_int8(tflite, x), validation, test, keyword),
+    }
+    print("Training a spotter of ten keywords")
+    spotter, features = spotting.train_spotter(people.train, **training)
+    spotter_tflite = spotting.to_int8(spotter, features)
+    (output_dir / "keywords.tflite").write_bytes(spotter_tflite)
+
+    said = test.word == keyword
+    table = Table(
+        title=f"{len(said)} clips of {len(np.unique(test.speaker)) - 1} people, and a stream"
+    )
+    for name in (
+        "",
+        "clips\nF1",
+        "stream\nF1",
+        "missed",
+        "false alarms\nan hour",
+        "constants\nbytes",
+    ):
+        table.add_column(name, justify="right" if name else "left")
+    for name, result in results.items():
+        table.add_row(
+            f"{keyword!r}, {name}",
+            f"{spotting.f1(said, result.heard):.3f}",
+            f"{result.found.f1:.3f}",
+            f"{result.found.false_reject_rate:.1%}",
+            f"{result.found.false_accepts_per_hour:.0f}",
+            f"{sum(spotting.constants(tflite).values()):,}" if "int8" in name else "",
+        )
+    Console().print(table)
+    size = sum(spotting.constants(spotter_tflite).values())
+    in_float = spotting.accuracy(lambda x: say_float(spotter, x), test)
+    in_int8 = spotting.accuracy(lambda x: say_int8(spotter_tflite, x), test)
+    print(
+        f"Of 12 classes the spotter tells {in_float:.1%} of the clips right, {in_int8:.1%} in int8 "
+        f"with {size:,} bytes of constants."
+    )
+    picture({name: result.curve for name, result in results.items()}, output_dir / "wake_word.png")
+    probability = 1 / (1 + np.exp(-results["int8 in TFLM"].at))
+    print(
+        f"Written: wake_word.tflite, keywords.tflite and wake_word.png in {output_dir}/. "
+        "Now listen:\n"
+        f"python examples/listen.py --model={output_dir}/wake_word.tflite "
+        f"--threshold={probability:.3f} a.wav"
+    )
+
+
+def define_flags():
+    """Not at import: the tests import this module beside others with flags of the same names."""
+    flags.DEFINE_string("data_dir", None, "Of the clips; see speech_commands.load().")
+    flags.DEFINE_string("output_dir", "build", "Where the files are written.")
+    flags.DEFINE_enum("keyword", "yes", KEYWORDS, "The word to detect.")
+    flags.DEFINE_integer("seed", 0, "Of the initial weights and of what is heard.")
+    flags.DEFINE_integer("passes", 12, "How often each clip is heard in another way.", 1)
+    flags.DEFINE_integer("epochs", 10, "How often the model hears all that.", 1)
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)

@@ -1,0 +1,42 @@
+"""A small set of speech that the tests make: words that glide, by people of any pitch."""
+
+import wave
+
+import numpy as np
+from front_end import SAMPLE_RATE
+
+# Of the pitch, where a word starts and where it ends.
+GLIDES = {"yes": (1.0, 4.0), "no": (4.0, 1.0), "go": (1.0, 1.0), "seven": (3.0, 3.0)}
+
+
+def word(name, pitch, rng):
+    """int16 `(16000,)`: the word somewhere in its second."""
+    t = np.arange(int(0.4 * SAMPLE_RATE)) / SAMPLE_RATE
+    start, end = GLIDES[name]
+    phase = 2 * np.pi * pitch * (start * t + (end - start) * t**2 / 0.8)
+    sound = sum(np.sin(n * phase) / n for n in (1, 2, 3)) * np.hanning(len(t))
+    audio = rng.normal(0, 5, SAMPLE_RATE)
+    at = rng.integers(SAMPLE_RATE // 8, SAMPLE_RATE // 2)
+    audio[at : at + len(t)] += rng.uniform(2000, 8000) * sound
+    return audio.astype(np.int16)
+
+
+def archive(folder, people=15, seed=0):
+    """Writes a folder as the official archive has it, of each person two takes of each word."""
+    rng = np.random.default_rng(seed)
+    for person in range(people):
+        pitch = rng.uniform(200, 400)
+        for name in GLIDES:
+            for take in range(2):
+                write(folder / name / f"{person:08x}_nohash_{take}.wav", word(name, pitch, rng))
+    for i in range(3):
+        noise = np.cumsum(rng.normal(0, 30 + 30 * i, 20 * SAMPLE_RATE))
+        noise -= np.convolve(noise, np.full(400, 1 / 400), "same")  # without the lowest tones
+        write(folder / "_background_noise_" / f"{i}.wav", noise.astype(np.int16))
+
+
+def write(path, samples):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", None))
+        file.writeframes(samples.astype("<i2").tobytes())

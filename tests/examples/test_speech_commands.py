@@ -1,0 +1,135 @@
+"""The clips, their sides, and the streams that are made of them."""
+
+import numpy as np
+import pytest
+import speech_commands
+from front_end import SAMPLE_RATE
+from speech import archive, word, write
+from speech_commands import SILENCE, UNKNOWN, Clips, folds, load, near_duplicates
+from speech_streams import noise_of, stream, streams, word_limits
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("speech")
+    archive(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clips(folder):
+    return load(folder)
+
+
+def test_archive(clips):
+    names, counts = np.unique(clips.word, return_counts=True)
+    assert set(names) == {SILENCE, UNKNOWN, "go", "no", "yes"}
+    # Ten keywords would have 90 // 10 clips each: so many of other words, and of three noises.
+    assert dict(zip(names, counts, strict=True))[UNKNOWN] == 9
+    assert clips.audio.shape == (len(clips.word), SAMPLE_RATE) and clips.audio.dtype == np.int16
+    assert ((clips.speaker == "") == (clips.word == SILENCE)).all()
+
+
+def test_npz(clips, tmp_path, monkeypatch):
+    classes, label = np.unique(clips.word, return_inverse=True)
+    np.savez(
+        tmp_path / "gsc12.npz",
+        audio=clips.audio,
+        label=label.astype(np.uint8),
+        classes=classes,
+        speaker=clips.speaker,
+    )
+    monkeypatch.setenv("KERAS_FASTGRNN_DATA", str(tmp_path))
+    for array, expected in zip(load(), clips, strict=True):
+        np.testing.assert_array_equal(array, expected)
+
+
+def test_no_data(tmp_path):
+    with pytest.raises(ValueError, match=f"No speech in '{tmp_path}': unpack http"):
+        load(tmp_path)
+    (tmp_path / "_background_noise_").mkdir()
+    with pytest.raises(ValueError, match="None of the folders yes, no"):
+        load(tmp_path)
+
+
+def test_a_bad_clip_is_named(tmp_path):
+    archive(tmp_path, people=1)
+    (tmp_path / "yes" / "00000000_nohash_0.wav").write_bytes(b"RIFF")
+    with pytest.raises(ValueError, match="yes/00000000_nohash_0.wav"):
+        load(tmp_path)
+
+
+def test_folds(clips):
+    side = folds(clips)
+    for speaker in np.unique(clips.speaker[clips.speaker != ""]):
+        assert len(np.unique(side[clips.speaker == speaker])) == 1
+    assert np.ptp(np.bincount(side)) <= np.unique(clips.speaker, return_counts=True)[1].max()
+    duplicates = near_duplicates(clips.audio).tocoo()
+    assert (side[duplicates.row] == side[duplicates.col]).all()
+    order = np.random.default_rng(0).permutation(len(side))
+    assert np.bincount(folds(clips.take(order))).tolist() == np.bincount(side).tolist()
+
+
+def test_a_recording_of_two_speakers_is_on_one_side(clips):
+    audio = clips.audio.copy()
+    people = np.unique(clips.speaker)[1:3]
+    first, second = (np.flatnonzero(clips.speaker == name)[0] for name in people)
+    audio[second] = np.roll(audio[first] // 2, 1000)
+    side = folds(Clips(audio, clips.word, clips.speaker))
+    assert len(np.unique(side[np.isin(clips.speaker, people)])) == 1
+
+
+def test_near_duplicates():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 2000, 3 * SAMPLE_RATE)
+    copies = [noise[:SAMPLE_RATE], noise[8000:24000], 0.5 * noise[:SAMPLE_RATE]]
+    others = [rng.normal(0, 2000, SAMPLE_RATE), word("yes", 300, rng), word("yes", 250, rng)]
+    silent = [np.zeros(SAMPLE_RATE), np.zeros(SAMPLE_RATE)]
+    found = near_duplicates(np.array(copies + others + silent).astype(np.int16)).toarray()
+    expected = np.zeros((8, 8), bool)
+    expected[:3, :3] = True  # and of silence without a crossing nothing is known
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_archive_of_short_recordings(tmp_path):
+    archive(tmp_path, people=1)
+    write(tmp_path / "go" / "00000000_nohash_0.wav", np.ones(100, np.int16))
+    clips = speech_commands.load(tmp_path)
+    assert (clips.audio[clips.word == "go"][0][100:] == 0).all()
+
+
+def test_word_limits():
+    audio = np.zeros(SAMPLE_RATE, np.int16)
+    audio[4800:8000] = 3000 * np.sin(np.arange(3200))
+    start, end = word_limits(audio)
+    assert (start, end) == (30, 50)
+
+
+def test_stream(clips):
+    """Every word is louder where it is said to be than where nothing is."""
+    loud = clips.take(clips.word != SILENCE)
+    noise = clips.audio[clips.word == SILENCE][:0]
+    features, spoken = stream(loud, noise, np.random.default_rng(0))
+    assert features.shape == (spoken.last[-1], 40)
+    said = np.zeros(len(features), bool)
+    for first, start, end, last in zip(*spoken[1:], strict=True):
+        assert first <= start < end <= last
+        said[start:end] = True
+    assert features[said].mean() > features[~said].mean() + 20
+
+
+def test_streams(clips):
+    features, spoken = streams(clips, clips.audio[:3], np.random.default_rng(0), frames=200)
+    assert features.shape == (len(clips.word) // 3, 200, 40)
+    assert spoken.word.shape == (len(clips.word) // 3, 3)
+    again, _ = streams(clips, clips.audio[:3], np.random.default_rng(0), frames=200)
+    np.testing.assert_array_equal(features, again)
+
+
+def test_noise():
+    rng = np.random.default_rng(0)
+    recordings = np.full((2, SAMPLE_RATE), 100, np.int16)
+    made = [noise_of(recordings, 50_000, rng) for _ in range(50)]
+    assert all(len(noise) == 50_000 for noise in made)
+    white = np.array([np.std(np.diff(noise[:1000])) > 0 for noise in made])
+    assert 0.05 < white.mean() < 0.4  # one in five

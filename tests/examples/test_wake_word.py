@@ -1,0 +1,143 @@
+"""The wake word from clips to a stream, on speech that the tests make."""
+
+import pathlib
+import subprocess
+import sys
+import wave
+
+import numpy as np
+import pytest
+import spotting
+from front_end import BANDS, FrontEnd, to_float
+from speech import archive
+from speech_commands import CLASSES
+from speech_streams import Spoken
+
+from keras_fastgrnn.micro import Interpreter
+
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The folder of the example's files, and what it printed."""
+    folder = tmp_path_factory.mktemp("wake_word")
+    archive(folder / "data")
+    result = run(
+        EXAMPLES / "wake_word.py",
+        f"--data_dir={folder / 'data'}",
+        f"--output_dir={folder}",
+        "--passes=20",
+        "--epochs=4",
+    )
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
+
+
+def test_example(made):
+    folder, printed = made
+    (line,) = (line for line in printed.splitlines() if "int8 in TFLM" in line)
+    clips, stream, _, _, size = (cell.strip() for cell in line.split("│")[2:7])
+    # Nothing is like the upward glide of a "yes" in this set: it is found by any working model.
+    assert float(clips) > 0.9 and float(stream) > 0.9, printed
+    tflite = (folder / "wake_word.tflite").read_bytes()
+    assert int(size.replace(",", "")) == sum(spotting.constants(tflite).values()) <= 1024
+    spotter = (folder / "keywords.tflite").read_bytes()
+    assert sum(spotting.constants(spotter).values()) <= 5632
+    assert (folder / "wake_word.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_printed_command_listens(made):
+    folder, printed = made
+    command = printed.splitlines()[-1].split()
+    assert command[:2] == ["python", "examples/listen.py"]
+    sound = next((folder / "data" / "yes").glob("*.wav"))
+    other = next((folder / "data" / "seven").glob("*.wav"))
+    silent, both = folder / "silent.wav", folder / "both.wav"
+    for path, parts in ((silent, 4 * [other]), (both, [other, other, sound, other])):
+        with wave.open(str(path), "wb") as file:
+            for i, part in enumerate(parts):
+                with wave.open(str(part)) as one:
+                    if i == 0:
+                        file.setparams(one.getparams())
+                    file.writeframes(one.readframes(one.getnframes()))
+    result = run(EXAMPLES / "listen.py", *command[2:-1], silent, both)
+    assert result.returncode == 0, result.stderr
+    (line,) = result.stdout.splitlines()
+    assert line.startswith(str(both)) and 2.0 < float(line.split()[1]) < 3.5
+
+
+def test_stream_and_clip_say_the_same(made):
+    """Of equal features, to the byte: frame by frame in a stream, and the clip on its own."""
+    folder, _ = made
+    tflite = (folder / "wake_word.tflite").read_bytes()
+    rng = np.random.default_rng(0)
+    features = FrontEnd()(rng.normal(0, 1000, 16_000).astype(np.int16))
+    whole = spotting.say_int8(tflite, features[np.newaxis])[0, -1]
+    interpreter = Interpreter(tflite)
+    tensor = interpreter.outputs[0]
+    for _ in range(2):  # the second time after a reset
+        interpreter.reset()
+        for frame in features:
+            q = interpreter.invoke(frame.reshape(1, 1, BANDS))
+        np.testing.assert_array_equal((q.ravel() - tensor.zero_point) * tensor.scale, whole)
+
+
+def test_int8_model_reads_the_features_as_they_are(made):
+    folder, _ = made
+    (tensor,) = Interpreter((folder / "wake_word.tflite").read_bytes()).inputs
+    every = np.arange(-128, 128).astype(np.int8)
+    np.testing.assert_array_equal(
+        np.round(to_float(every) / tensor.scale) + tensor.zero_point, every
+    )
+
+
+def test_no_data(tmp_path):
+    result = run(EXAMPLES / "wake_word.py", f"--data_dir={tmp_path}")
+    assert result.returncode == 1
+    (line,) = (line for line in result.stderr.splitlines() if str(tmp_path) in line)
+    assert "http://download.tensorflow.org" in line
+
+
+SPOKEN = Spoken(
+    word=np.array([["yes", "no", "_silence_"]]),
+    first=np.array([[-5, 100, 200]]),
+    start=np.array([[10, 120, 200]]),
+    end=np.array([[50, 150, 300]]),
+    last=np.array([[95, 200, 300]]),
+)
+
+
+def test_detector_targets():
+    y, weight = spotting.detector_targets(SPOKEN, 320, "yes")
+    assert y.shape == (1, 320, 1) and weight.shape == (1, 320)
+    assert np.flatnonzero(y[0, :, 0]).tolist() == list(range(51, 70))
+    ignored = [*range(8, 51), *range(70, 85)]
+    assert np.flatnonzero(weight[0] == 0).tolist() == ignored
+    assert set(weight[0, 51:70]) == {3} and set(weight[0, 85:]) == {1}
+
+
+def test_spotter_targets():
+    y, weight = spotting.spotter_targets(SPOKEN, 320)
+    assert y.shape == (1, 320, 12)
+    for name, frames in (
+        ("yes", range(51, 95)),
+        ("no", range(151, 200)),
+        ("_silence_", range(295, 300)),
+    ):
+        assert np.flatnonzero(y[0, :, CLASSES.index(name)]).tolist() == list(frames)
+    np.testing.assert_array_equal(weight, y.sum(axis=2))
+
+
+def test_best_threshold():
+    said = np.array([True, True, False, True, False, False])
+    scores = np.array([5.0, 4.0, 3.0, 2.0, 1.0, 0.0])
+    threshold = spotting.best_threshold(said, scores)
+    assert threshold == 1.5  # three hits and one false alarm: F1 6 / 7
+    assert spotting.f1(said, scores >= threshold) == pytest.approx(6 / 7)
