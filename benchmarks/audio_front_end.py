@@ -145,9 +145,6 @@ def _header(audio):
     )
 
 
-_TFLM_DIR = flags.DEFINE_string("tflm_dir", None, "The tree of TFLite Micro.", required=True)
-
-
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown argument {argv[1]!r}.")
@@ -160,7 +157,7 @@ def main(argv):
     for chip in CHIPS:
         (target,) = (target for target in TARGETS if target.name == chip)
         try:
-            figures = measure(_TFLM_DIR.value, target, audio)
+            figures = measure(flags.FLAGS.tflm_dir, target, audio)
         except (ValueError, RuntimeError) as error:
             sys.exit(str(error))
         values = (figures[name] for name in columns)
@@ -169,4 +166,6 @@ def main(argv):
 
 
 if __name__ == "__main__":
+    # Here, since the tests import this module beside another with that flag.
+    flags.DEFINE_string("tflm_dir", None, "The tree of TFLite Micro.", required=True)
     app.run(main)

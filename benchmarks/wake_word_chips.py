@@ -193,24 +193,17 @@ def _cycles(name, operands, distance):
     return 1
 
 
-_MODEL = flags.DEFINE_string("model", None, "The .tflite file of a wake word.")
-_STREAM = flags.DEFINE_string("features", None, "A stream: .npy, int8 (frames, 40).")
-_THRESHOLD = flags.DEFINE_integer("threshold", None, "The detector's, an int8 logit.")
-_SMOOTHING = flags.DEFINE_integer("smoothing", 5, "Of how many logits the detector takes the mean.")
-_REFRACTORY = flags.DEFINE_integer("refractory", 100, "Frames without another detection.")
-
-
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown argument {argv[1]!r}.")
     try:
-        tflite = pathlib.Path(_MODEL.value).read_bytes()
-        features = np.load(_STREAM.value)
-        arguments = (_THRESHOLD.value, _SMOOTHING.value, _REFRACTORY.value)
+        tflite = pathlib.Path(flags.FLAGS.model).read_bytes()
+        features = np.load(flags.FLAGS.features)
+        arguments = (flags.FLAGS.threshold, flags.FLAGS.smoothing, flags.FLAGS.refractory)
         figures = measure(tflite, features, *arguments)
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(str(error))
-    table = Table(title=f"{_MODEL.value}: one frame, each byte as on this machine")
+    table = Table(title=f"{flags.FLAGS.model}: one frame, each byte as on this machine")
     table.add_column("figure")
     table.add_column("value", justify="right")
     for name, value in figures.items():
@@ -223,5 +216,11 @@ def main(argv):
 
 
 if __name__ == "__main__":
+    # Here, since the tests import this module beside others with a flag of that name.
+    flags.DEFINE_string("model", None, "The .tflite file of a wake word.")
+    flags.DEFINE_string("features", None, "A stream: .npy, int8 (frames, 40).")
+    flags.DEFINE_integer("threshold", None, "The detector's, an int8 logit.")
+    flags.DEFINE_integer("smoothing", 5, "Of how many logits the detector takes the mean.")
+    flags.DEFINE_integer("refractory", 100, "Frames without another detection.")
     flags.mark_flags_as_required(["model", "features", "threshold"])
     app.run(main)

@@ -5,10 +5,11 @@ import subprocess
 import sys
 import wave
 
+import keywords
 import numpy as np
 import pytest
 import spotting
-from front_end import BANDS, FrontEnd, to_float
+from front_end import FrontEnd, to_float
 from speech import archive
 from speech_commands import CLASSES
 from speech_streams import Spoken
@@ -74,19 +75,17 @@ def test_the_printed_command_listens(made):
 
 
 def test_stream_and_clip_say_the_same(made):
-    """Of equal features, to the byte: frame by frame in a stream, and the clip on its own."""
+    """Of equal features, to the byte."""
     folder, _ = made
-    tflite = (folder / "wake_word.tflite").read_bytes()
     rng = np.random.default_rng(0)
-    features = FrontEnd()(rng.normal(0, 1000, 16_000).astype(np.int16))
-    whole = spotting.say_int8(tflite, features[np.newaxis])[0, -1]
-    interpreter = Interpreter(tflite)
-    tensor = interpreter.outputs[0]
-    for _ in range(2):  # the second time after a reset
-        interpreter.reset()
-        for frame in features:
-            q = interpreter.invoke(frame.reshape(1, 1, BANDS))
-        np.testing.assert_array_equal((q.ravel() - tensor.zero_point) * tensor.scale, whole)
+    sounds = [rng.normal(0, loud, 16_000) for loud in (10, 1000, 10_000)]
+    features = np.array([FrontEnd()(sound.astype(np.int16)) for sound in sounds])
+    for name in ("wake_word", "keywords"):
+        tflite = (folder / f"{name}.tflite").read_bytes()
+        assert keywords.streaming_equal(tflite, features)
+        # It can see a difference: with another clip before it.
+        at_once = Interpreter(keywords.whole_clip(tflite, 98))
+        assert not np.array_equal(*(at_once.invoke(x[np.newaxis]) for x in features[:2]))
 
 
 def test_int8_model_reads_the_features_as_they_are(made):

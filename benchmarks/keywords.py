@@ -1,0 +1,258 @@
+"""What a wake word in 1 KB hears of people who never trained it.
+
+    make bench-wake-word
+
+Five-fold cross-validation of the detector over speakers, beside a keras GRU, and three seeds of the
+keyword spotter beside keras GRU and LSTM; the detector on emulated chips. It takes hours, and goes
+on where it was stopped: what is computed is kept in build/wake_word/. Prints the figures, writes
+benchmarks/results/wake_word.json, and the tables and the picture of docs/wake_word.md.
+"""
+
+import functools
+import json
+import operator
+import sys
+import time
+
+import detection
+import keras
+import numpy as np
+import record
+import spotting
+import tensorflow as tf
+import wake_word
+import wake_word_chips
+from absl import app, flags, logging
+from listen import Listener
+from speech_commands import folds, load
+from spotting import say_float, say_int8
+from tensorflow.lite.tools import flatbuffer_utils
+
+from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.micro.verify import seal
+
+KEYWORD = "yes"
+FOLDS, SEEDS = 5, 3
+STATEFUL = 8  # of the options block's flags (docs/format.md)
+CACHE = record.ROOT / "build" / "wake_word"
+PAGE = record.ROOT / "docs" / "wake_word.md"
+TRAINING = {"passes": 36, "epochs": 4}
+DETECTORS = {
+    "FastGRNN": {},
+    "FastGRNN, trained on clips": {"alone": True},
+    "GRU, 32 units": {"layer": lambda: keras.layers.GRU(32, return_sequences=True)},
+}
+SPOTTERS = {
+    "FastGRNN": {},
+    "GRU, 100 units": {"layer": lambda: keras.layers.GRU(100, return_sequences=True)},
+    "LSTM, 100 units": {"layer": lambda: keras.layers.LSTM(100, return_sequences=True)},
+}
+TARGETS = {
+    "wakeword_bytes": ("<=", 1024),
+    "wakeword_f1": (">=", 0.90),
+    "wakeword_f1_less_than_gru": ("<=", 0.01),
+    "kws12_bytes": ("<=", 5632),
+    "kws12_less_than_best_rnn": ("<=", 0.01),
+    "kws12_int8_loss": ("<=", 0.003),
+    "m0_instructions_per_step": ("<=", 10000),
+}
+
+
+def cell(name, compute):
+    """What `compute()` returns, a dict for JSON, or what it returned when it was last called."""
+    path = CACHE / f"{name}.json"
+    if not path.exists():
+        print(name, flush=True)
+        start = time.perf_counter()
+        values = compute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values | {"seconds": time.perf_counter() - start}))
+    return json.loads(path.read_text())
+
+
+def detect(clips, side, fold, name):
+    """A detector of one fold: its results in float, and in int8 in TFLite Micro."""
+    people = spotting.sides(clips, side, fold)
+    validation, test = map(spotting.listen_to, (people.validation, people.test))
+    model, features = spotting.train_detector(
+        people.train, KEYWORD, seed=fold, **TRAINING, **DETECTORS[name]
+    )
+    ways = {"float": lambda x: say_float(model, x)}
+    values = {"speaker": test.speaker.tolist(), "said": (test.word == KEYWORD).tolist()}
+    if name.startswith("FastGRNN"):
+        tflite = spotting.to_int8(model, features)
+        (CACHE / f"{name}, fold {fold}.tflite").write_bytes(tflite)
+        ways["int8"] = lambda x: say_int8(tflite, x)
+        values["constants"] = spotting.constants(tflite)
+        values["streaming_equal"] = streaming_equal(tflite, test.clips[:100])
+    for way, say in ways.items():
+        result = spotting.evaluate(say, validation, test, KEYWORD)
+        values[way] = {
+            "heard": result.heard.tolist(),
+            "at": result.at,
+            "found": result.found,
+            "curve": result.curve,
+        }
+    return values
+
+
+def streaming_equal(tflite, clips):
+    """Whether the stream says the same bytes at the end of each clip as the operator that reads
+    the clip at once, of `clips (n, frames, 40)`."""
+    at_once, stream = Interpreter(whole_clip(tflite, clips.shape[1])), Interpreter(tflite)
+    for clip in clips:
+        stream.reset()
+        for frame in clip:
+            last = stream.invoke(frame.reshape(stream.inputs[0].shape))
+        if not np.array_equal(at_once.invoke(clip[np.newaxis])[:, -1:], last):
+            return False
+    return True
+
+
+def whole_clip(tflite, frames):
+    """The same operators, weights and formats for sequences, each from a state of zero."""
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(tflite))
+    (graph,) = model.subgraphs
+    for tensor in graph.tensors:
+        if list(tensor.shape[:2]) == [1, 1]:
+            tensor.shape = tensor.shape.copy()
+            tensor.shape[1] = frames
+    options = bytearray(graph.operators[0].customOptions)
+    options[4] &= ~STATEFUL
+    graph.operators[0].customOptions = options
+    return seal(bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
+
+
+def spot(clips, side, seed, name):
+    """A spotter, of one seed and the fold of that number: its accuracy."""
+    people = spotting.sides(clips, side, seed)
+    test = spotting.listen_to(people.test)
+    model, features = spotting.train_spotter(people.train, seed=seed, **TRAINING, **SPOTTERS[name])
+    values = {"float": spotting.accuracy(lambda x: say_float(model, x), test)}
+    if name == "FastGRNN":
+        tflite = spotting.to_int8(model, features)
+        (CACHE / f"{name}, seed {seed}.tflite").write_bytes(tflite)
+        values["int8"] = spotting.accuracy(lambda x: say_int8(tflite, x), test)
+        values["constants"] = spotting.constants(tflite)
+    return values
+
+
+def pooled_f1(cells, way, draws=1000):
+    """F1 over the clips of all folds, with the interval of 95 % over draws of speakers."""
+    said = np.concatenate([c["said"] for c in cells])
+    heard = np.concatenate([c[way]["heard"] for c in cells])
+    _, person = np.unique(np.concatenate([c["speaker"] for c in cells]), return_inverse=True)
+    of_person = [np.flatnonzero(person == i) for i in range(person.max() + 1)]
+    rng = np.random.default_rng(0)
+    drawn = []
+    for _ in range(draws):
+        i = np.concatenate([of_person[p] for p in rng.integers(0, len(of_person), len(of_person))])
+        drawn.append(spotting.f1(said[i], heard[i]))
+    return spotting.f1(said, heard), np.percentile(drawn, [2.5, 97.5]).tolist()
+
+
+def pooled(cells, way):
+    """`(Counts at the chosen thresholds, list of Counts at each threshold)` of all folds."""
+
+    def total(counts):
+        return functools.reduce(operator.add, (detection.Counts(*c) for c in counts))
+
+    return (
+        total(c[way]["found"] for c in cells),
+        [total(counts) for counts in zip(*(c[way]["curve"] for c in cells), strict=True)],
+    )
+
+
+def chips(clips, side):
+    """Figures of fold 0's detector on emulated chips, which hear five seconds of its stream."""
+    tflite = (CACHE / "FastGRNN, fold 0.tflite").read_bytes()
+    test = spotting.listen_to(spotting.sides(clips, side, 0).test)
+    threshold = Listener(tflite).quantize(0.5)
+    return wake_word_chips.measure(tflite, test.stream[0, :500], threshold, **spotting.DETECTOR)
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
+    logging.set_verbosity(logging.ERROR)
+    tf.get_logger().setLevel("ERROR")
+    try:
+        clips = load(flags.FLAGS.data_dir)
+    except ValueError as error:
+        sys.exit(str(error))
+    side = folds(clips, FOLDS)
+    detectors = {
+        name: [
+            cell(f"{name}, fold {k}", functools.partial(detect, clips, side, k, name))
+            for k in range(FOLDS)
+        ]
+        for name in DETECTORS
+    }
+    on_chips = cell("chips", lambda: chips(clips, side))
+    spotters = {
+        name: [
+            cell(f"{name}, seed {seed}", functools.partial(spot, clips, side, seed, name))
+            for seed in range(SEEDS)
+        ]
+        for name in SPOTTERS
+    }
+
+    ours, alone, gru = detectors.values()
+    f1 = {name: pooled_f1(cells, "float") for name, cells in detectors.items()}
+    int8_f1, interval = pooled_f1(ours, "int8")
+    found, int8_curve = pooled(ours, "int8")
+    found_float, float_curve = pooled(ours, "float")
+    found_alone, _ = pooled(alone, "int8")
+    of_gru, gru_curve = pooled(gru, "float")
+    accuracy = {name: np.mean([c["float"] for c in cells]) for name, cells in spotters.items()}
+    kws12 = np.mean([c["int8"] for c in spotters["FastGRNN"]])
+    best_rnn = max(accuracy["GRU, 100 units"], accuracy["LSTM, 100 units"])
+    figures = {
+        "wakeword_bytes": max(sum(c["constants"].values()) for c in ours),
+        "wakeword_f1": int8_f1,
+        "wakeword_f1_interval": interval,
+        "wakeword_f1_float": f1["FastGRNN"][0],
+        "gru_f1": f1["GRU, 32 units"][0],
+        "wakeword_f1_less_than_gru": f1["GRU, 32 units"][0] - int8_f1,
+        "streaming_trained_f1": found.f1,
+        "clip_trained_f1": found_alone.f1,
+        "streaming_equal": all(c["streaming_equal"] for c in ours),
+        "negative_hours": found.negative_hours,
+        "kws12_bytes": max(sum(c["constants"].values()) for c in spotters["FastGRNN"]),
+        "kws12_accuracy": kws12,
+        "kws12_accuracy_float": accuracy["FastGRNN"],
+        "best_rnn_accuracy": best_rnn,
+        "kws12_less_than_best_rnn": best_rnn - kws12,
+        "kws12_int8_loss": accuracy["FastGRNN"] - kws12,
+        **on_chips,
+    }
+    for name, value in figures.items():
+        goal = " ".join(map(str, TARGETS.get(name, ())))
+        print(f"{name:<36} {value} {goal}")
+    streams = {
+        "FastGRNN in float": found_float,
+        "FastGRNN, int8 in TFLite Micro": found,
+        "the same, trained on clips alone": found_alone,
+        "GRU, 32 units, in float": of_gru,
+    }
+    rows = [
+        [
+            name,
+            f"{counts.f1:.3f}",
+            f"{counts.false_reject_rate:.1%}",
+            f"{counts.false_accepts_per_hour:.1f}",
+        ]
+        for name, counts in streams.items()
+    ]
+    table = record.table(["", "F1", "missed", "false alarms an hour"], rows)
+    wake_word.picture(
+        {"float": float_curve, "int8, streaming": int8_curve, "GRU, 32 units": gru_curve},
+        record.ROOT / "docs" / "wake_word.png",
+    )
+    record.figures("wake_word.json", figures)
+    record.page(PAGE, {"streams": table})
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("data_dir", None, "Of the clips; see speech_commands.load().")
+    app.run(main)
