@@ -14,7 +14,7 @@ def word(name, pitch, rng):
     t = np.arange(int(0.4 * SAMPLE_RATE)) / SAMPLE_RATE
     start, end = GLIDES[name]
     phase = 2 * np.pi * pitch * (start * t + (end - start) * t**2 / 0.8)
-    sound = sum(np.sin(n * phase) / n for n in (1, 2, 3)) * np.hanning(len(t))
+    sound = sum(np.sin(n * phase) / n for n in range(1, 13)) * np.hanning(len(t))
     audio = rng.normal(0, 5, SAMPLE_RATE)
     at = rng.integers(SAMPLE_RATE // 8, SAMPLE_RATE // 2)
     audio[at : at + len(t)] += rng.uniform(2000, 8000) * sound

@@ -29,13 +29,13 @@ def run(*arguments):
 def made(tmp_path_factory):
     """The folder of the example's files, and what it printed."""
     folder = tmp_path_factory.mktemp("wake_word")
-    archive(folder / "data")
+    archive(folder / "data", people=20)
     result = run(
         EXAMPLES / "wake_word.py",
         f"--data_dir={folder / 'data'}",
         f"--output_dir={folder}",
         "--passes=20",
-        "--epochs=4",
+        "--epochs=10",
     )
     assert result.returncode == 0, result.stderr
     return folder, result.stdout
