@@ -14,7 +14,6 @@ import tempfile
 import numpy as np
 from absl import app, flags
 from front_end import FRAME, SAMPLE_RATE, FrontEnd
-from pymicro_features import MicroFrontend
 from rich.console import Console
 from rich.table import Table
 
@@ -55,12 +54,7 @@ def synthetic(frames=200, seed=0):
 
 def integers(audio):
     """What the front end makes of a stream: uint16 `(frames, 40)`."""
-    front_end = MicroFrontend()
-    frames = [
-        front_end.process_samples(audio[i : i + FRAME].tobytes()).features
-        for i in range(0, len(audio), FRAME)
-    ]
-    return np.round(np.array([frame for frame in frames if frame]) * 25.6).astype(np.uint16)
+    return FrontEnd().integers(audio)
 
 
 def measure(tflm_dir, target, audio):

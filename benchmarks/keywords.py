@@ -11,18 +11,17 @@ benchmarks/results/wake_word.json, and the tables and the picture of docs/wake_w
 import functools
 import json
 import operator
-import sys
 import time
 
+import command
 import detection
 import keras
 import numpy as np
 import record
 import spotting
-import tensorflow as tf
 import wake_word
 import wake_word_chips
-from absl import app, flags, logging
+from absl import app, flags
 from listen import Listener
 from speech_commands import folds, load
 from spotting import say_float, say_int8
@@ -179,14 +178,7 @@ def chips(clips, side):
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
-    logging.set_verbosity(logging.ERROR)
-    tf.get_logger().setLevel("ERROR")
-    try:
-        clips = load(flags.FLAGS.data_dir)
-    except ValueError as error:
-        sys.exit(str(error))
+    clips = command.start(argv, load, flags.FLAGS.data_dir)
     side = folds(clips, FOLDS)
     detectors = {
         name: [

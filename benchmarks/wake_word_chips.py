@@ -19,7 +19,8 @@ import tempfile
 
 import numpy as np
 from absl import app, flags
-from detector import Detector
+from detector import detections
+from front_end import SCALE, ZERO_POINT
 from rich.console import Console
 from rich.table import Table
 
@@ -33,7 +34,7 @@ from keras_fastgrnn.micro.targets import TARGETS, execute, program
 M0_BUDGET = 480_000
 AVR_BUDGET = 160_000
 CHIPS = {"m0": "Cortex-M0", "m4": "Cortex-M4", "avr": "ATmega328P"}
-FEATURES = Affine(1 / 64, -64)  # what examples/front_end.py gives
+FEATURES = Affine(SCALE, ZERO_POINT)
 TRACED = 10  # frames, whose instructions are looked at one by one
 
 
@@ -60,8 +61,8 @@ def measure(tflite, features, threshold_q, smoothing, refractory):
     _check(tflite, features, threshold_q, smoothing, refractory)
     detector = program.Detector(threshold_q, smoothing, refractory)
     y = logits(tflite, features)
-    hears = Detector(threshold=threshold_q, smoothing=smoothing, refractory=refractory)
-    detected = np.array([hears(int(logit)) for logit in y[:, 0]])
+    at = detections(y[:, 0], **detector._asdict())
+    detected = np.isin(np.arange(len(y)), at)
     figures = {"frames": len(features), "detections": int(detected.sum())}
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)

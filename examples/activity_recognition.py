@@ -11,16 +11,16 @@ import contextlib
 import io
 import math
 import pathlib
-import sys
 from typing import NamedTuple
 
+import command
 import hapt
 import keras
 import matplotlib
 import numpy as np
 import tensorflow as tf
-from absl import app, flags, logging
-from epoch_bar import EpochBar
+from absl import app, flags
+from command import EpochBar
 from rich.console import Console
 from rich.table import Table
 from tensorflow.lite.tools import flatbuffer_utils
@@ -251,15 +251,8 @@ def picture(history, counts, path):
 
 
 def start(argv):
-    """The data, for a command that takes flags alone; ends it with one line if there is none."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
-    logging.set_verbosity(logging.ERROR)
-    tf.get_logger().setLevel("ERROR")
-    try:
-        return load(_DATA_DIR.value)
-    except ValueError as error:
-        sys.exit(str(error))
+    """`load()`, for a command that takes flags alone; ends it with one line if there is no data."""
+    return command.start(argv, load, _DATA_DIR.value)
 
 
 def main(argv):

@@ -8,6 +8,9 @@ FRAME = 160  # samples: 10 ms
 FRAMES_PER_SECOND = SAMPLE_RATE // FRAME
 BANDS = 40  # features of a frame
 
+# Of the int8 that a model reads.
+SCALE, ZERO_POINT = 1 / 64, -64
+
 # pymicro-features gives the front end's integers times this.
 _FEATURE_SCALE = 0.0390625
 
@@ -22,14 +25,14 @@ class FrontEnd:
     def __init__(self):
         self._front_end = MicroFrontend()
 
-    def __call__(self, audio):
+    def integers(self, audio):
         """Hears more of the stream.
 
         Args:
             audio: int16 `(160 * n,)`, at 16 kHz.
 
         Returns:
-            int8 `(n, 40)`; at the stream's start there are two frames less.
+            uint16 `(n, 40)`, 0 to about 670; at the stream's start there are two frames less.
         """
         if audio.dtype != np.int16 or audio.ndim != 1 or len(audio) % FRAME:
             raise ValueError(
@@ -41,14 +44,17 @@ class FrontEnd:
             chunk = audio[start : start + FRAME].tobytes()
             frames.append(self._front_end.process_samples(chunk).features)
         features = np.array([frame for frame in frames if frame]).reshape(-1, BANDS)
-        # The integers, 0 to about 670, as TFLite Micro's example micro_speech makes them int8.
-        features = np.round(features / _FEATURE_SCALE).astype(np.int32)
+        return np.round(features / _FEATURE_SCALE).astype(np.uint16)
+
+    def __call__(self, audio):
+        """The `integers()` as TFLite Micro's example micro_speech makes them int8."""
+        features = self.integers(audio).astype(np.int32)
         return np.clip((features * 256 + 333) // 666 - 128, -128, 127).astype(np.int8)
 
 
 def to_float(features):
     """int8 of the front end -> the float input of a model, -1 to 2.98 with a mean near 0.
 
-    In int8 the model reads the front end's integers as they are: scale 1/64, zero point -64.
+    In int8 the model reads the front end's integers as they are: `SCALE` and `ZERO_POINT`.
     """
-    return (features.astype(np.float32) + 64) / 64
+    return (features.astype(np.float32) - ZERO_POINT) * np.float32(SCALE)

@@ -17,7 +17,7 @@ import sys
 import numpy as np
 from absl import app, flags
 from detector import Detector
-from front_end import BANDS, FRAME, FRAMES_PER_SECOND, FrontEnd, to_float
+from front_end import BANDS, FRAME, FRAMES_PER_SECOND, SCALE, ZERO_POINT, FrontEnd
 from wav import stream_chunks, wav_chunks
 
 from keras_fastgrnn.export.chain import read_chain
@@ -45,13 +45,11 @@ class Listener:
                 "keyword's logit."
             )
         (x,), (y,) = inputs, outputs
-        step = to_float(np.arange(2, dtype=np.int8))
-        if not np.allclose((x.scale, -x.zero_point * x.scale), (step[1] - step[0], step[0])):
+        if not np.allclose((x.scale, x.zero_point), (SCALE, ZERO_POINT)):
             raise ValueError(
                 f"The model is for other features: its input has scale {x.scale:g} and zero point "
-                f"{x.zero_point}; the front end's have {step[1] - step[0]:g} and "
-                f"{-step[0] / (step[1] - step[0]):g}. The representative_dataset has to hold both "
-                "ends of int8."
+                f"{x.zero_point}; the front end's have {SCALE:g} and {ZERO_POINT:g}. The "
+                "representative_dataset has to hold both ends of int8."
             )
         try:
             cells = read_chain(tflite).cells

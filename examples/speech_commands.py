@@ -113,7 +113,8 @@ def folds(clips, count=5):
     owner = scipy.sparse.csr_matrix((np.ones(len(key)), (clip, person)))
     together = near_duplicates(clips.audio) + owner @ owner.T
     _, group = scipy.sparse.csgraph.connected_components(together, directed=False)
-    sizes, side = np.bincount(group), np.zeros(len(np.bincount(group)), np.int64)
+    sizes = np.bincount(group)
+    side = np.zeros(len(sizes), np.int64)
     filled = np.zeros(count, np.int64)
     for i in np.argsort(-sizes, kind="stable"):  # the largest first: the small ones fill up
         side[i] = filled.argmin()

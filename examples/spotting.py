@@ -5,7 +5,7 @@ from typing import NamedTuple
 import detection
 import keras
 import numpy as np
-from epoch_bar import EpochBar
+from command import EpochBar
 from front_end import to_float
 from speech_commands import CLASSES, SILENCE, Clips
 from speech_streams import Spoken, after_noise, stream, streams

@@ -11,11 +11,11 @@ detector misses against its false alarms.
 import pathlib
 import sys
 
+import command
 import matplotlib
 import numpy as np
 import spotting
-import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 from speech_commands import KEYWORDS, folds, load
@@ -48,15 +48,8 @@ def picture(curves, path):
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
     arguments = flags.FLAGS
-    logging.set_verbosity(logging.ERROR)
-    tf.get_logger().setLevel("ERROR")
-    try:
-        clips = load(arguments.data_dir)
-    except ValueError as error:
-        sys.exit(str(error))
+    clips = command.start(argv, load, arguments.data_dir)
     keyword = arguments.keyword
     if keyword not in clips.word:
         sys.exit(f"--keyword={keyword} is not among {', '.join(np.unique(clips.word))}.")

@@ -11,6 +11,17 @@ extern "C" {
 /* Writes a string. */
 void board_write(const char* text);
 
+/* Writes a name, a number in decimal digits, and the end of the line. */
+static inline void board_write_line(const char* name, uint32_t value) {
+  char text[12], *p = text + sizeof text;
+  *--p = 0;
+  *--p = '\n';
+  do *--p = (char)('0' + value % 10);
+  while ((value /= 10) != 0);
+  board_write(name);
+  board_write(p);
+}
+
 /* Ends the emulator, which exits with the status if it can. */
 void board_exit(int status);
 

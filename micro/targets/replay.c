@@ -25,16 +25,6 @@ void write_output(int best, const int8_t* y);
 static uint16_t sequence, step;
 static uint32_t count, steps, predictions;
 
-static void write_line(const char* name, uint32_t value) {
-  char text[12], *p = text + sizeof text;
-  *--p = 0;
-  *--p = '\n';
-  do *--p = (char)('0' + value % 10);
-  while ((value /= 10) != 0);
-  board_write(name);
-  board_write(p);
-}
-
 /* A step is counted from here on, so the program's loop is in it. */
 void read_input(int8_t* x) {
   uint16_t i;
@@ -59,16 +49,16 @@ void write_output(int best, const int8_t* y) {
   steps += count;
   for (i = 0; i < 1 + MODEL_OUTPUTS; ++i) {
     if ((i == 0 ? best : y[i - 1]) != outputs[sequence][i]) {
-      write_line("wrong in sequence ", sequence);
+      board_write_line("wrong in sequence ", sequence);
       board_exit(1);
     }
   }
   step = 0;
   if (++sequence < SEQUENCES) return;
   while (*p == UNTOUCHED) ++p;
-  write_line("steps ", steps);
-  write_line("predictions ", predictions);
-  write_line("stack ", (uint32_t)(STACK_END - p));
+  board_write_line("steps ", steps);
+  board_write_line("predictions ", predictions);
+  board_write_line("stack ", (uint32_t)(STACK_END - p));
   board_write("passed\n");
   board_exit(0);
 }

@@ -62,26 +62,16 @@ int fprintf(FILE* file, const char* text, ...) {
 
 /* ---- The program ---- */
 
-static void write_line(const char* name, uint32_t value) {
-  char text[12], *p = text + sizeof text;
-  *--p = 0;
-  *--p = '\n';
-  do *--p = (char)('0' + value % 10);
-  while ((value /= 10) != 0);
-  board_write(name);
-  board_write(p);
-}
-
 static void compare(int frame, const struct FrontendOutput* output) {
   int i;
   if (output->size != (frame < SILENT ? 0 : BANDS)) {
-    write_line("wrong size at frame ", (uint32_t)frame);
+    board_write_line("wrong size at frame ", (uint32_t)frame);
     board_exit(1);
   }
   for (i = 0; i < (int)output->size; ++i) {
     if (output->values[i] != integers[frame - SILENT][i] ||
         feature(output->values[i]) != features[frame - SILENT][i]) {
-      write_line("wrong integer at frame ", (uint32_t)frame);
+      board_write_line("wrong integer at frame ", (uint32_t)frame);
       board_exit(1);
     }
   }
@@ -115,11 +105,11 @@ int main(void) {
   }
   lowest = heap;
   while (*lowest == UNTOUCHED) ++lowest;
-  write_line("start ", start);
-  write_line("frame ", (uint32_t)(all / (FRAMES - SILENT)));
-  write_line("most ", most);
-  write_line("memory ", (uint32_t)(sizeof state + (size_t)(heap - board_free_memory)));
-  write_line("stack ", (uint32_t)(board_stack_top - lowest));
+  board_write_line("start ", start);
+  board_write_line("frame ", (uint32_t)(all / (FRAMES - SILENT)));
+  board_write_line("most ", most);
+  board_write_line("memory ", (uint32_t)(sizeof state + (size_t)(heap - board_free_memory)));
+  board_write_line("stack ", (uint32_t)(board_stack_top - lowest));
   board_write("passed\n");
   board_exit(0);
 }
