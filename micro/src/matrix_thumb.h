@@ -6,15 +6,14 @@
 /* The most rows that are computed together. */
 enum { BLOCK = 4 };
 
-/* sum[i] = the i-th row times in, for n rows. An input is read once for four rows: of fewer, some
- * are computed twice. Not inlined, since it needs every register; the upper ones are named, since
- * GCC finds none at -Os. With & on the pointers it would find no lower ones either; they need none,
- * since no input has the value of a pointer. */
+/* sum[i] = the i-th row times in, for n rows, 2 at least. An input is read once for four rows: of
+ * fewer, some are computed twice. Not inlined, since it needs every register; the upper ones are
+ * named, since GCC finds none at -Os. With & on the pointers it would find no lower ones either;
+ * they need none, since no input has the value of a pointer. */
 static __attribute__((noinline)) void dense_rows(const int8_t* row, unsigned cols,
                                                  const int16_t* in, unsigned n, int32_t* sum) {
-  /* The rows are 0, next, last - next and last. */
-  const unsigned next = n > 1 ? cols : 0;
-  const int8_t* row_2 = row + (n - 1) * cols - next;
+  /* The rows are the first two and the last two. */
+  const int8_t* row_2 = row + (n - 2) * cols;
   int32_t x, v;
   register int32_t a __asm__("r8") = 0;
   register int32_t b __asm__("r9") = 0;
@@ -25,21 +24,28 @@ static __attribute__((noinline)) void dense_rows(const int8_t* row, unsigned col
       ".syntax unified\n"
       "1: ldrsh %[x], [%[in], %[zero]]\n"
       "ldrsb %[v], [%[row], %[zero]]\n muls %[v], %[x]\n add %[a], %[v]\n"
-      "ldrsb %[v], [%[row], %[next]]\n muls %[v], %[x]\n add %[b], %[v]\n"
-      "ldrsb %[v], [%[row_2], %[next]]\n muls %[v], %[x]\n add %[d], %[v]\n"
+      "ldrsb %[v], [%[row], %[cols]]\n muls %[v], %[x]\n add %[b], %[v]\n"
+      "ldrsb %[v], [%[row_2], %[cols]]\n muls %[v], %[x]\n add %[d], %[v]\n"
       "ldrsb %[v], [%[row_2], %[zero]]\n muls %[v], %[x]\n add %[c], %[v]\n"
       "adds %[in], #2\n adds %[row], #1\n adds %[row_2], #1\n"
       "cmp %[in], %[end]\n"
       "bne 1b"
       : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [in] "+l"(in), [row] "+l"(row),
         [row_2] "+l"(row_2), [x] "=&l"(x), [v] "=&l"(v)
-      : [zero] "l"(0), [next] "l"(next), [end] "r"(end)
+      : [zero] "l"(0), [cols] "l"(cols), [end] "r"(end)
       : "cc", "memory");
-  sum[n - 1] = d; /* of one row, all are the same */
-  if (n == 1) return;
+  sum[n - 1] = d;
   sum[n - 2] = c;
   sum[1] = b;
   sum[0] = a;
+}
+
+/* The product of one row, such as that of a head with one output. */
+static int32_t dense_row(const int8_t* row, unsigned cols, const int16_t* in) {
+  int32_t sum = 0;
+  const int8_t* const end = row + cols;
+  while (row != end) sum += *row++ * *in++;
+  return sum;
 }
 
 static __attribute__((noinline)) int32_t sparse_row(const fastgrnn_matrix* m, cursor* c,
@@ -53,7 +59,11 @@ static void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, uns
   int32_t sum[BLOCK];
   unsigned i;
   if (m->encoding == FASTGRNN_DENSE) {
-    dense_rows(c->values, m->cols, in, n, sum);
+    if (n == 1) {
+      sum[0] = dense_row(c->values, m->cols, in);
+    } else {
+      dense_rows(c->values, m->cols, in, n, sum);
+    }
     c->values += n * m->cols;
   } else {
     for (i = 0; i < n; ++i) sum[i] = sparse_row(m, c, in);
