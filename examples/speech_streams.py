@@ -6,6 +6,10 @@ import numpy as np
 from front_end import FRAME, SAMPLE_RATE, FrontEnd
 from speech_commands import SILENCE
 
+# Frames that are heard around a clip that stands alone: a model starts from a state of zero, and
+# words are cut off or last to the clip's end.
+BEFORE, AFTER = 50, 30
+
 
 class Spoken(NamedTuple):
     """Where the clips are in a stream of features: arrays `(n,)`, in frames of 10 ms.
@@ -103,20 +107,21 @@ def word_limits(audio):
     return frame[0], frame[-1] + 1
 
 
-def after_noise(clips, rng):
-    """Each clip alone, as a front end hears it that has heard a second of noise before.
+def in_noise(clips, rng):
+    """Each clip alone, as a device hears it, in noise.
 
     Args:
         clips: `Clips`, with clips of silence among them.
         rng: `numpy.random.Generator`.
 
     Returns:
-        int8 `(n, 100, 40)`.
+        int8 `(n, BEFORE + 100 + AFTER, 40)`. The front end has heard half a second more.
     """
     (noise,) = np.nonzero(clips.word == SILENCE)
     features = []
     for audio in clips.audio:
         hear = FrontEnd()
-        hear(clips.audio[rng.choice(noise)])
-        features.append(hear(audio))
+        before, after = (clips.audio[i] for i in rng.choice(noise, 2))
+        heard = [hear(sound) for sound in (before, audio, after[: AFTER * FRAME])]
+        features.append(np.concatenate([heard[0][-BEFORE:], *heard[1:]]))
     return np.array(features)

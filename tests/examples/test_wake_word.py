@@ -11,8 +11,8 @@ import pytest
 import spotting
 from front_end import FrontEnd, to_float
 from speech import archive
-from speech_commands import CLASSES
-from speech_streams import Spoken
+from speech_commands import CLASSES, Clips
+from speech_streams import AFTER, BEFORE, Spoken, in_noise
 
 from keras_fastgrnn.micro import Interpreter
 
@@ -116,10 +116,10 @@ SPOKEN = Spoken(
 def test_detector_targets():
     y, weight = spotting.detector_targets(SPOKEN, 320, "yes")
     assert y.shape == (1, 320, 1) and weight.shape == (1, 320)
-    assert np.flatnonzero(y[0, :, 0]).tolist() == list(range(51, 70))
-    ignored = [*range(8, 51), *range(70, 85)]
+    assert np.flatnonzero(y[0, :, 0]).tolist() == list(range(39, 80))
+    ignored = [*range(8, 39), *range(80, 95)]
     assert np.flatnonzero(weight[0] == 0).tolist() == ignored
-    assert set(weight[0, 51:70]) == {3} and set(weight[0, 85:]) == {1}
+    assert set(weight[0, 39:80]) == {3} and set(weight[0, 95:]) == {1}
 
 
 def test_spotter_targets():
@@ -132,6 +132,36 @@ def test_spotter_targets():
     ):
         assert np.flatnonzero(y[0, :, CLASSES.index(name)]).tolist() == list(frames)
     np.testing.assert_array_equal(weight, y.sum(axis=2))
+
+
+def test_warp():
+    """A hump moves up in some streams, down in others, in all frames of a stream alike."""
+    hump = np.exp(-((np.arange(40) - 20.0) ** 2) / 18)
+    x = np.tile(hump.astype(np.float32), (50, 3, 1))
+    warped = spotting.warp(x, np.random.default_rng(0))
+    np.testing.assert_array_equal(warped, warped[:, :1] + 0 * warped)
+    peak = warped[:, 0].argmax(axis=-1)
+    # Band 20 is read at (20 +- 0.5) / (0.88 to 1.12).
+    assert 17 <= peak.min() < 19 and 21 < peak.max() <= 24
+    assert abs(warped.max() - 1) < 0.02  # of a hump as wide as this, interpolation keeps the top
+
+
+def test_in_noise():
+    clips = Clips(
+        np.array([np.full(16_000, i, np.int16) for i in range(3)]),
+        np.array(["yes", "_silence_", "_silence_"]),
+        np.array(["a", "", ""]),
+    )
+    features = in_noise(clips, np.random.default_rng(0))
+    assert features.shape == (3, BEFORE + 100 + AFTER, 40) and features.dtype == np.int8
+
+
+def test_clip_scores():
+    """What is said before the clip does not count."""
+    logits = np.zeros((2, BEFORE + 100 + AFTER, 1))
+    logits[0, :BEFORE] = 9
+    logits[1, BEFORE + 60 : BEFORE + 65] = 3
+    np.testing.assert_allclose(spotting.clip_scores(logits), [0, 3], atol=1e-12)
 
 
 def test_best_threshold():
