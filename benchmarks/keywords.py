@@ -9,6 +9,7 @@ benchmarks/results/wake_word.json, and the tables and the picture of docs/wake_w
 """
 
 import functools
+import itertools
 import json
 import operator
 import time
@@ -35,7 +36,7 @@ FOLDS, SEEDS = 5, 3
 STATEFUL = 8  # of the options block's flags (docs/format.md)
 CACHE = record.ROOT / "build" / "wake_word"
 PAGE = record.ROOT / "docs" / "wake_word.md"
-TRAINING = {"passes": 36, "epochs": 6}
+PASSES, EPOCHS = 24, 6
 
 
 def layer(kind, units):
@@ -43,15 +44,16 @@ def layer(kind, units):
     return lambda: kind(units, return_sequences=True, dropout=spotting.DROPOUT)
 
 
+# From name to the layer, FastGRNN by default, and what it is trained on.
 DETECTORS = {
-    "FastGRNN": {},
-    "FastGRNN, trained on clips": {"alone": True},
-    "GRU, 32 units": {"layer": layer(keras.layers.GRU, 32)},
+    "FastGRNN": (None, spotting.STREAMS),
+    "GRU, 32 units": (layer(keras.layers.GRU, 32), spotting.STREAMS),
+    "FastGRNN, trained on clips": (None, spotting.ALONE),
 }
 SPOTTERS = {
-    "FastGRNN": {},
-    "GRU, 100 units": {"layer": layer(keras.layers.GRU, 100)},
-    "LSTM, 100 units": {"layer": layer(keras.layers.LSTM, 100)},
+    "FastGRNN": None,
+    "GRU, 100 units": layer(keras.layers.GRU, 100),
+    "LSTM, 100 units": layer(keras.layers.LSTM, 100),
 }
 TARGETS = {
     "wakeword_bytes": ("<=", 1024),
@@ -71,22 +73,43 @@ def cell(name, compute):
         print(name, flush=True)
         start = time.perf_counter()
         values = compute()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values | {"seconds": time.perf_counter() - start}))
+        path.write_text(json.dumps(values))
+        print(f"    in {time.perf_counter() - start:.0f} s", flush=True)
     return json.loads(path.read_text())
 
 
-def detect(clips, side, fold, name):
+class Speech:
+    """The clips, each fold's sides, and what is trained on: kept for the next model of the fold."""
+
+    def __init__(self, clips):
+        self._clips, self._side = clips, folds(clips, FOLDS)
+
+    def sides(self, fold):
+        return spotting.sides(self._clips, self._side, fold)
+
+    @functools.lru_cache(1)  # noqa: B019, there is one object
+    def examples(self, fold, often, count, frames):
+        return spotting.examples(
+            self.sides(fold).train,
+            seed=fold,
+            passes=PASSES,
+            often=often,
+            count=count,
+            frames=frames,
+        )
+
+
+def detect(speech, fold, name):
     """A detector of one fold: its results in float, and in int8 in TFLite Micro."""
-    people = spotting.sides(clips, side, fold)
+    layer, shape = DETECTORS[name]
+    people = speech.sides(fold)
     validation, test = map(spotting.listen_to, (people.validation, people.test))
-    model, features = spotting.train_detector(
-        people.train, KEYWORD, seed=fold, **TRAINING, **DETECTORS[name]
-    )
+    made = speech.examples(fold, (KEYWORD,), **shape)
+    model = spotting.train_detector(made, KEYWORD, layer, seed=fold, epochs=EPOCHS)
     ways = {"float": lambda x: say_float(model, x)}
     values = {"speaker": test.speaker.tolist(), "said": (test.word == KEYWORD).tolist()}
     if name.startswith("FastGRNN"):
-        tflite = spotting.to_int8(model, features)
+        tflite = spotting.to_int8(model, made.features)
         (CACHE / f"{name}, fold {fold}.tflite").write_bytes(tflite)
         ways["int8"] = lambda x: say_int8(tflite, x)
         values["constants"] = spotting.constants(tflite)
@@ -129,14 +152,14 @@ def whole_clip(tflite, frames):
     return seal(bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
 
 
-def spot(clips, side, seed, name):
+def spot(speech, seed, name):
     """A spotter, of one seed and the fold of that number: its accuracy."""
-    people = spotting.sides(clips, side, seed)
-    test = spotting.listen_to(people.test)
-    model, features = spotting.train_spotter(people.train, seed=seed, **TRAINING, **SPOTTERS[name])
+    test = spotting.listen_to(speech.sides(seed).test)
+    made = speech.examples(seed, (), **spotting.STREAMS)
+    model = spotting.train_spotter(made, SPOTTERS[name], seed=seed, epochs=EPOCHS)
     values = {"float": spotting.accuracy(lambda x: say_float(model, x), test)}
     if name == "FastGRNN":
-        tflite = spotting.to_int8(model, features)
+        tflite = spotting.to_int8(model, made.features)
         (CACHE / f"{name}, seed {seed}.tflite").write_bytes(tflite)
         values["int8"] = spotting.accuracy(lambda x: say_int8(tflite, x), test)
         values["constants"] = spotting.constants(tflite)
@@ -169,34 +192,29 @@ def pooled(cells, way):
     )
 
 
-def chips(clips, side):
+def chips(speech):
     """Figures of fold 0's detector on emulated chips, which hear five seconds of its stream."""
     tflite = (CACHE / "FastGRNN, fold 0.tflite").read_bytes()
-    test = spotting.listen_to(spotting.sides(clips, side, 0).test)
+    test = spotting.listen_to(speech.sides(0).test)
     threshold = Listener(tflite).quantize(0.5)
     return wake_word_chips.measure(tflite, test.stream[0, :500], threshold, **spotting.DETECTOR)
 
 
 def main(argv):
-    clips = command.start(argv, load, flags.FLAGS.data_dir)
-    side = folds(clips, FOLDS)
-    detectors = {
-        name: [
-            cell(f"{name}, fold {k}", functools.partial(detect, clips, side, k, name))
-            for k in range(FOLDS)
-        ]
-        for name in DETECTORS
-    }
-    on_chips = cell("chips", lambda: chips(clips, side))
-    spotters = {
-        name: [
-            cell(f"{name}, seed {seed}", functools.partial(spot, clips, side, seed, name))
-            for seed in range(SEEDS)
-        ]
-        for name in SPOTTERS
-    }
+    speech = Speech(command.start(argv, load, flags.FLAGS.data_dir))
+    CACHE.mkdir(parents=True, exist_ok=True)
+    # Fold by fold, and seed by seed: what was made for one model serves the next.
+    detectors = {name: [] for name in DETECTORS}
+    for fold, name in itertools.product(range(FOLDS), DETECTORS):
+        compute = functools.partial(detect, speech, fold, name)
+        detectors[name].append(cell(f"{name}, fold {fold}", compute))
+    on_chips = cell("chips", functools.partial(chips, speech))
+    spotters = {name: [] for name in SPOTTERS}
+    for seed, name in itertools.product(range(SEEDS), SPOTTERS):
+        compute = functools.partial(spot, speech, seed, name)
+        spotters[name].append(cell(f"{name}, seed {seed}", compute))
 
-    ours, alone, gru = detectors.values()
+    ours, gru, alone = detectors.values()
     f1 = {name: pooled_f1(cells, "float") for name, cells in detectors.items()}
     int8_f1, interval = pooled_f1(ours, "int8")
     found, int8_curve = pooled(ours, "int8")

@@ -60,7 +60,7 @@ def stream(clips, noise, rng, *, frames=None, augment=False):
     return FrontEnd()(audio), Spoken(*map(np.array, zip(*spoken, strict=True)))
 
 
-def streams(clips, noise, rng, *, count=3, frames=320):
+def streams(clips, noise, rng, *, count, frames):
     """Short streams for training: `count` clips in each, at random.
 
     Args:

@@ -52,7 +52,7 @@ class Examples(NamedTuple):
     spoken: Spoken
 
 
-def examples(clips, *, seed, passes, often=(), **arguments):
+def examples(clips, *, seed, passes, often=(), count, frames):
     """Streams for training, in which every clip comes `passes` times.
 
     Args:
@@ -60,13 +60,13 @@ def examples(clips, *, seed, passes, often=(), **arguments):
         seed: integer.
         passes: how often each clip is heard, always in another way.
         often: words that come four times as often.
-        **arguments: of `streams()`.
+        count, frames: of `streams()`.
     """
     rng = np.random.default_rng(seed)
     noise = clips.audio[clips.word == SILENCE]
     (more,) = np.nonzero(np.isin(clips.word, often))
     clips = clips.take(np.concatenate([np.arange(len(clips.word)), *[more] * 3]))
-    made = [streams(clips, noise, rng, **arguments) for _ in range(passes)]
+    made = [streams(clips, noise, rng, count=count, frames=frames) for _ in range(passes)]
     features, spoken = zip(*made, strict=True)
     return Examples(
         np.concatenate(features), Spoken(*map(np.concatenate, zip(*spoken, strict=True)))
@@ -334,29 +334,25 @@ def accuracy(say, test):
     return np.mean(np.array(CLASSES)[last.argmax(axis=-1)] == test.word)
 
 
-def train_detector(clips, keyword, *, seed, passes, epochs, layer=None, alone=False):
-    """Trains on streams of three clips, or, to show what that is good for, on clips alone."""
-    shape = {"count": 1, "frames": 100} if alone else {"count": 3, "frames": 320}
-    made = examples(clips, seed=seed, passes=passes, often=[keyword], **shape)
-    frames = shape["frames"]
+# What the detector hears in training, and, to show what that is good for, clips alone.
+STREAMS = {"count": 3, "frames": 320}
+ALONE = {"count": 1, "frames": FRAMES_PER_SECOND}
+
+
+def train_detector(made, keyword, layer=None, **training):
+    """Trains a detector on `Examples`; `training` is the seed and the epochs."""
+    frames = made.features.shape[1]
     # Which of all the words it was is asked too, of a layer that is then left out.
     targets = detector_targets(made.spoken, frames, keyword), spotter_targets(made.spoken, frames)
     layer = layer or (lambda: fast_grnn(24, 7, 8))
-    model = train(layer, made.features, targets, seed=seed, epochs=epochs, learning_rate=1e-2)
-    return model, made.features
+    return train(layer, made.features, targets, learning_rate=1e-2, **training)
 
 
-def train_spotter(clips, *, seed, passes, epochs, layer=None):
-    made = examples(clips, seed=seed, passes=passes)
+def train_spotter(made, layer=None, **training):
+    """Trains a spotter on `Examples`: sparse, if it is FastGRNN."""
     targets = [spotter_targets(made.spoken, made.features.shape[1])]
-    sparsity = 0.0 if layer else 0.6
-    model = train(
-        layer or (lambda: fast_grnn(100, 16, 25)),
-        made.features,
-        targets,
-        seed=seed,
-        epochs=epochs,
-        learning_rate=2e-2,
-        sparsity=sparsity,
-    )
-    return model, made.features
+    if layer:
+        how = {"learning_rate": 1e-2}
+    else:
+        layer, how = lambda: fast_grnn(100, 16, 25), {"learning_rate": 2e-2, "sparsity": 0.6}
+    return train(layer, made.features, targets, **how, **training)

@@ -8,6 +8,7 @@ by clip, and on one long stream. Prints a table; writes the .tflite files, and a
 detector misses against its false alarms.
 """
 
+import functools
 import pathlib
 import sys
 
@@ -58,19 +59,24 @@ def main(argv):
 
     people = spotting.sides(clips, folds(clips), fold=0)
     validation, test = spotting.listen_to(people.validation), spotting.listen_to(people.test)
-    training = {name: arguments[name].value for name in ("seed", "passes", "epochs")}
+    training = {"seed": arguments.seed, "epochs": arguments.epochs}
+    hear = functools.partial(
+        spotting.examples, people.train, seed=arguments.seed, passes=arguments.passes
+    )
 
     print(f"Training a detector of {keyword!r}")
-    model, features = spotting.train_detector(people.train, keyword, **training)
-    tflite = spotting.to_int8(model, features)
+    made = hear(often=[keyword], **spotting.STREAMS)
+    model = spotting.train_detector(made, keyword, **training)
+    tflite = spotting.to_int8(model, made.features)
     (output_dir / "wake_word.tflite").write_bytes(tflite)
     results = {
         "float": spotting.evaluate(lambda x: say_float(model, x), validation, test, keyword),
         "int8 in TFLM": spotting.evaluate(lambda x: say_int8(tflite, x), validation, test, keyword),
     }
     print("Training a spotter of ten keywords")
-    spotter, features = spotting.train_spotter(people.train, **training)
-    spotter_tflite = spotting.to_int8(spotter, features)
+    made = hear(**spotting.STREAMS)
+    spotter = spotting.train_spotter(made, **training)
+    spotter_tflite = spotting.to_int8(spotter, made.features)
     (output_dir / "keywords.tflite").write_bytes(spotter_tflite)
 
     said = test.word == keyword

@@ -119,10 +119,12 @@ def test_stream(clips):
 
 
 def test_streams(clips):
-    features, spoken = streams(clips, clips.audio[:3], np.random.default_rng(0), frames=200)
+    features, spoken = streams(
+        clips, clips.audio[:3], np.random.default_rng(0), count=3, frames=200
+    )
     assert features.shape == (len(clips.word) // 3, 200, 40)
     assert spoken.word.shape == (len(clips.word) // 3, 3)
-    again, _ = streams(clips, clips.audio[:3], np.random.default_rng(0), frames=200)
+    again, _ = streams(clips, clips.audio[:3], np.random.default_rng(0), count=3, frames=200)
     np.testing.assert_array_equal(features, again)
 
 
