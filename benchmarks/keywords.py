@@ -39,7 +39,7 @@ UNSEEN = 0, 2, 4
 STATEFUL = 8  # of the options block's flags (docs/format.md)
 CACHE = record.ROOT / "build" / "wake_word"
 PAGE = record.ROOT / "docs" / "wake_word.md"
-PASSES, EPOCHS = 24, 6
+PASSES, EPOCHS = 36, 4
 
 
 def layer(kind, units):

@@ -125,8 +125,8 @@ def define_flags():
     flags.DEFINE_string("output_dir", "build", "Where the files are written.")
     flags.DEFINE_enum("keyword", "yes", KEYWORDS, "The word to detect.")
     flags.DEFINE_integer("seed", 0, "Of the initial weights and of what is heard.")
-    flags.DEFINE_integer("passes", 24, "How often each clip is heard in another way.", 1)
-    flags.DEFINE_integer("epochs", 6, "How often the model hears all that.", 1)
+    flags.DEFINE_integer("passes", 36, "How often each clip is heard in another way.", 1)
+    flags.DEFINE_integer("epochs", 4, "How often the model hears all that.", 1)
 
 
 if __name__ == "__main__":
