@@ -20,13 +20,12 @@ import tempfile
 import numpy as np
 from absl import app, flags
 from detector import detections
-from front_end import SCALE, ZERO_POINT
+from front_end import BANDS
+from listen import Listener
 from rich.console import Console
 from rich.table import Table
 
 from keras_fastgrnn.export.c_source import c_source
-from keras_fastgrnn.export.chain import read_chain
-from keras_fastgrnn.export.quantize import Affine
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.targets import TARGETS, execute, program
 
@@ -34,7 +33,6 @@ from keras_fastgrnn.micro.targets import TARGETS, execute, program
 M0_BUDGET = 480_000
 AVR_BUDGET = 160_000
 CHIPS = {"m0": "Cortex-M0", "m4": "Cortex-M4", "avr": "ATmega328P"}
-FEATURES = Affine(SCALE, ZERO_POINT)
 TRACED = 10  # frames, whose instructions are looked at one by one
 
 
@@ -102,23 +100,10 @@ def logits(tflite, features):
 
 
 def _check(tflite, features, threshold_q, smoothing, refractory):
-    chain = read_chain(tflite)
-    outputs = len(chain.dense.bias) if chain.dense else chain.cells[-1].integer_cell.units
-    if chain.input != FEATURES:
+    Listener(tflite)  # refuses other models
+    if features.dtype != np.int8 or features.shape[1:] != (BANDS,) or not len(features):
         raise ValueError(
-            f"The model is for other features: its input has scale {chain.input.scale:g} and zero "
-            f"point {chain.input.zero_point}, not 1/64 and -64. The representative_dataset has to "
-            "hold both ends of int8, as float (int8 + 64) / 64."
-        )
-    if not chain.cells[0].stateful or chain.timesteps != 1 or outputs != 1:
-        raise ValueError(
-            "The model is no stream of features to one logit: end it with Dense(1), and convert "
-            "it with streaming=True."
-        )
-    shape = (chain.cells[0].integer_cell.features,)
-    if features.dtype != np.int8 or features.shape[1:] != shape or not len(features):
-        raise ValueError(
-            f"features is int8 (frames, {shape[0]}); got {features.dtype} {features.shape}."
+            f"features is int8 (frames, {BANDS}); got {features.dtype} {features.shape}."
         )
     for name, value, low, high in (
         ("threshold_q", threshold_q, -128, 127),

@@ -115,8 +115,8 @@ def test_cycles():
     "arguments, message",
     [
         (dict(limits=False), "The model is for other features: its input has scale 0.0"),
-        (dict(streaming=False), "The model is no stream of features to one logit"),
-        (dict(units=2), "The model is no stream of features to one logit"),
+        (dict(streaming=False), r"The model reads int8 \(1, 30, 40\)"),
+        (dict(units=2), r"and says int8 \(1, 1, 2\)"),
     ],
 )
 def test_refuses_a_model(arguments, message):
