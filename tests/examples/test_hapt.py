@@ -18,15 +18,17 @@ def archive(pytestconfig):
 
 
 def write_recording(folder, experiment, user, signal, intervals):
-    path = folder / f"acc_exp{experiment:02}_user{user:02}.txt"
-    np.savetxt(path, signal, fmt="%.17g")
+    for sensor, columns in zip(hapt.SENSORS, (signal[:, :3], signal[:, 3:]), strict=True):
+        path = folder / f"{sensor}_exp{experiment:02}_user{user:02}.txt"
+        np.savetxt(path, columns, fmt="%.17g")
     with open(folder / "labels.txt", "a") as file:
         for activity, start, end in intervals:
             print(experiment, user, activity, start, end, file=file)
 
 
 def ramp(samples):
-    return np.arange(samples)[:, None] + [0, 1000, 2000]
+    """Acceleration and rotation."""
+    return np.arange(samples)[:, None] + [0, 1000, 2000, 3000, 4000, 5000]
 
 
 @pytest.fixture
@@ -43,9 +45,25 @@ def test_windows_of_a_folder(raw_data):
     x, y, users = hapt.load(raw_data)
     assert (x.dtype, x.shape) == (np.float32, (4, 128, 3))
     np.testing.assert_array_equal(x[:, 0, 0], [0, 128, 192, 227])
-    np.testing.assert_array_equal(x - x[:, :1, :1], np.broadcast_to(ramp(128), x.shape))
+    shape = np.broadcast_to(ramp(128)[:, :3], x.shape)
+    np.testing.assert_array_equal(x - x[:, :1, :1], shape)
     np.testing.assert_array_equal(y, [0, 1, 1, 5])
     np.testing.assert_array_equal(users, [3, 3, 3, 25])
+
+
+def test_the_sensors_of_a_folder(raw_data):
+    both, y, _ = hapt.load(raw_data, sensors=hapt.SENSORS)
+    x, again, _ = hapt.load(raw_data)
+    np.testing.assert_array_equal(both[..., :3], x)
+    np.testing.assert_array_equal(both[..., 3:], x + 3000)
+    np.testing.assert_array_equal(y, again)
+
+
+def test_sensors_of_other_lengths(raw_data):
+    path = raw_data / "gyro_exp05_user03.txt"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(ValueError, match="have not the same length"):
+        hapt.load(raw_data, sensors=hapt.SENSORS)
 
 
 def test_environment_variable(raw_data, monkeypatch):
@@ -67,16 +85,17 @@ def test_windows_of_the_package(archive):
 
 def test_both_sources_agree(archive, tmp_path):
     people = (1, 10, 30)  # 10 has three recordings, the others two
-    recordings = [r for r in hapt.read_recordings(archive) if r[0] in people]
+    recordings = [r for r in hapt.read_recordings(archive, hapt.SENSORS) if r[0] in people]
     assert len(recordings) == 7
     for experiment, (user, signal, label) in enumerate(recordings, 1):
         edges = [0, *(np.flatnonzero(np.diff(label)) + 1), len(label)]
         labelled = [(label[a], a, b - 1) for a, b in zip(edges[:-1], edges[1:], strict=True)]
         labelled = [row for row in labelled if row[0] != -1]
         write_recording(tmp_path, experiment, user, signal, labelled)
-    x, y, users = hapt.load(cache_dir=archive.parent)
+    x, y, users = hapt.load(cache_dir=archive.parent, sensors=hapt.SENSORS)
+    assert x.shape[1:] == (128, 6)
     these = np.isin(users, people)
-    for got, expected in zip(hapt.load(tmp_path), (x, y, users), strict=True):
+    for got, expected in zip(hapt.load(tmp_path, sensors=hapt.SENSORS), (x, y, users), strict=True):
         np.testing.assert_array_equal(got, expected[these])
 
 
