@@ -12,6 +12,7 @@ import platform
 import time
 
 import activity_recognition as example
+import classifier
 import keras
 import numpy as np
 import tensorflow as tf
@@ -41,16 +42,16 @@ def one_seed(seed, epochs, train, validation, test):
     model, _ = example.train(
         example.low_rank, train, validation, seed=seed, epochs=epochs, sparse=True
     )
-    tflite = example.to_int8(model, train)
+    tflite = classifier.to_int8(model, train)
     interpreter = Interpreter(tflite)
-    expected, logits = example.predict(model, test.x), interpreter.predict(test.x)
-    in_float, in_int8 = (example.confusion(test.y, y) for y in (expected, logits))
+    expected, logits = classifier.predict(model, test.x), interpreter.predict(test.x)
+    in_float, in_int8 = (classifier.confusion(test.y, y) for y in (expected, logits))
     return {
         "seed": seed,
-        "f1_float": example.macro_f1(in_float),
-        "f1_int8": example.macro_f1(in_int8),
-        "accuracy_float": example.accuracy(in_float),
-        "accuracy_int8": example.accuracy(in_int8),
+        "f1_float": classifier.macro_f1(in_float),
+        "f1_int8": classifier.macro_f1(in_int8),
+        "accuracy_float": classifier.accuracy(in_float),
+        "accuracy_int8": classifier.accuracy(in_int8),
         "agreement": 100 * np.mean(expected.argmax(axis=-1) == logits.argmax(axis=-1)),
         "tflite_bytes": len(tflite),
         "arena_bytes": interpreter.arena_bytes,

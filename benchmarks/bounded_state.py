@@ -8,6 +8,7 @@ benchmarks/results/training.json and docs/long_sequences.md.
 """
 
 import activity_recognition as example
+import classifier
 import keras
 import numpy as np
 import record
@@ -29,7 +30,7 @@ PAGE = record.ROOT / "docs" / "long_sequences.md"
 
 
 def f1(y, logits):
-    return example.macro_f1(example.confusion(y, logits))
+    return classifier.macro_f1(classifier.confusion(y, logits))
 
 
 def one_run(variant, seed, train, validation, test):
@@ -39,12 +40,12 @@ def one_run(variant, seed, train, validation, test):
     model, _ = example.train(
         layer, train, validation, seed=seed, epochs=flags.FLAGS.epochs, sparse=True
     )
-    interpreter = Interpreter(example.to_int8(model, train))
+    interpreter = Interpreter(classifier.to_int8(model, train))
     return {
         "seed": seed,
-        "f1_float": f1(validation.y, example.predict(model, validation.x)),
+        "f1_float": f1(validation.y, classifier.predict(model, validation.x)),
         "f1_int8": f1(validation.y, interpreter.predict(validation.x)),
-        "f1_test_float": f1(test.y, example.predict(model, test.x)),
+        "f1_test_float": f1(test.y, classifier.predict(model, test.x)),
         "f1_test_int8": f1(test.y, interpreter.predict(test.x)),
         **stream(model, train, validation),
     }
@@ -58,7 +59,10 @@ def stream(model, train, validation):
     sequences = keras.Sequential([keras.Input((None, features)), sequence])
     sequences.set_weights(recurrent.get_weights())
     x = validation.x.reshape(1, -1, features)
-    windows, states = example.predict(sequences, validation.x), example.predict(sequences, x)[0]
+    windows, states = (
+        classifier.predict(sequences, validation.x),
+        classifier.predict(sequences, x)[0],
+    )
 
     samples = train.x[:: len(train.x) // 200]
     (operator,) = conversion(model, representative_dataset=samples, streaming=True).operators

@@ -11,6 +11,7 @@ import math
 import time
 
 import activity_recognition as example
+import classifier
 import keras
 import numpy as np
 import record
@@ -59,7 +60,7 @@ def train_aware(model, train, seed):
     )
     aware.fit(
         train.x,
-        example.predict(model, train.x),
+        classifier.predict(model, train.x),
         batch_size=example.BATCH_SIZE,
         epochs=EPOCHS,
         verbose=0,
@@ -75,14 +76,14 @@ def one_seed(seed, train, validation, test):
     start = time.perf_counter()
     aware = train_aware(model, train, seed)
     seconds = time.perf_counter() - start
-    tflite = example.to_int8(aware, train)
-    in_float, in_training = example.predict(model, test.x), example.predict(aware, test.x)
-    plain = Interpreter(example.to_int8(model, train)).predict(test.x)
+    tflite = classifier.to_int8(aware, train)
+    in_float, in_training = classifier.predict(model, test.x), classifier.predict(aware, test.x)
+    plain = Interpreter(classifier.to_int8(model, train)).predict(test.x)
     int8 = Interpreter(tflite).predict(test.x)
     step = aware.layers[-1].output_format.scale
 
     def f1(logits):
-        return example.macro_f1(example.confusion(test.y, logits))
+        return classifier.macro_f1(classifier.confusion(test.y, logits))
 
     def agreement(a, b):
         return 100 * np.mean(a.argmax(axis=-1) == b.argmax(axis=-1))

@@ -7,29 +7,21 @@ for Microcontrollers, on people it has never seen. Prints a table beside keras G
 same size; writes the .tflite file and a picture.
 """
 
-import contextlib
-import io
-import math
 import pathlib
 from typing import NamedTuple
 
+import classifier
 import command
 import hapt
 import keras
 import matplotlib
 import numpy as np
-import tensorflow as tf
 from absl import app, flags
-from command import EpochBar
 from rich.console import Console
 from rich.table import Table
-from tensorflow.lite.tools import flatbuffer_utils
 
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export import convert
-from keras_fastgrnn.export.options import unpack
 from keras_fastgrnn.micro import Interpreter
-from keras_fastgrnn.pruning import three_phases
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
@@ -74,90 +66,27 @@ def low_rank():
     return fast_grnn(kernel_rank=2, recurrent_rank=8)
 
 
-class Data(NamedTuple):
-    """`x (n, 128, 3)` in g and `y (n,)` of a group of people."""
-
-    x: np.ndarray
-    y: np.ndarray
-
-
 def load(data_dir=None):
     """Returns `(train, validation, test)`: no person is in two of them."""
     x, y, users = hapt.load(data_dir)
     test = np.isin(users, hapt.TEST_USERS)
     validation = np.isin(users, VALIDATION_USERS)
-    return [Data(x[who], y[who]) for who in (~test & ~validation, validation, test)]
+    return [classifier.Data(x[who], y[who]) for who in (~test & ~validation, validation, test)]
 
 
 def train(layer, train, validation, *, seed, epochs, sparse=False):
-    """Trains a classifier around a recurrent layer.
-
-    Args:
-        layer: function that makes the layer.
-        train, validation: `Data`.
-        seed, epochs: integers.
-        sparse: whether to take half of the weights away, in the paper's three phases.
-
-    Returns:
-        `(model, history)`: the model gives logits; the dict has a list of each metric.
-    """
-    keras.utils.set_random_seed(seed)
-    model = keras.Sequential(
-        [keras.Input(train.x.shape[1:]), layer(), keras.layers.Dense(len(hapt.ACTIVITIES))]
-    )
-    steps = epochs * math.ceil(len(train.x) / BATCH_SIZE)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - steps // 10, warmup_target=LEARNING_RATE, warmup_steps=steps // 10
-    )
-    model.compile(
-        keras.optimizers.Adam(schedule, global_clipnorm=1.0),
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING),
-        metrics=["accuracy"],
-        jit_compile=True,
-    )
-    history = model.fit(
-        train.x,
-        keras.utils.to_categorical(train.y),
-        batch_size=BATCH_SIZE,
+    """`classifier.train()`; a sparse model has half of its weights."""
+    return classifier.train(
+        layer,
+        train,
+        validation,
+        seed=seed,
         epochs=epochs,
-        validation_data=(validation.x, keras.utils.to_categorical(validation.y)),
-        callbacks=[EpochBar(), *([three_phases(0.5, 0.5, steps)] if sparse else [])],
-        verbose=0,
+        batch_size=BATCH_SIZE,
+        learning_rate=LEARNING_RATE,
+        label_smoothing=LABEL_SMOOTHING,
+        sparsity=0.5 if sparse else 0.0,
     )
-    return model, history.history
-
-
-def to_int8(model, train):
-    """The model as a .tflite file. Its ranges come from 200 windows of the people for training."""
-    return convert(
-        model,
-        representative_dataset=train.x[:: len(train.x) // 200],
-        input_type="int8",
-        output_type="int8",
-    )
-
-
-def to_float(model):
-    """The model as TensorFlow's own converter makes it: float, with a loop in it."""
-    x = keras.Input(batch_shape=(1, *model.input_shape[1:]))
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints the signature
-        return tf.lite.TFLiteConverter.from_keras_model(keras.Model(x, model(x))).convert()
-
-
-def confusion(y, logits):
-    """How many windows of each activity (row) were taken for each (column)."""
-    counts = np.zeros((len(hapt.ACTIVITIES),) * 2, np.int64)
-    np.add.at(counts, (y, logits.argmax(axis=-1)), 1)
-    return counts
-
-
-def accuracy(counts):
-    return counts.trace() / counts.sum()
-
-
-def macro_f1(counts):
-    """The mean over the activities of 2 * hits / (windows of it + windows taken for it)."""
-    return np.mean(2 * counts.diagonal() / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1))
 
 
 class Row(NamedTuple):
@@ -174,38 +103,17 @@ def float_row(name, model, test):
     weights = model.get_weights()
     return Row(
         name,
-        confusion(test.y, predict(model, test.x)),
+        classifier.confusion(test.y, classifier.predict(model, test.x)),
         sum(np.count_nonzero(w) for w in weights),
         sum(w.nbytes for w in weights),
-        len(to_float(model)),
+        len(classifier.to_float(model)),
     )
 
 
-def predict(model, x):
-    return model.predict(x, batch_size=len(x), verbose=0)
-
-
 def int8_row(name, tflite, logits, test):
-    weights, weight_bytes = int8_weights(tflite)
+    weights, weight_bytes = classifier.int8_weights(tflite)
     nonzero = sum(np.count_nonzero(w) for w in weights)
-    return Row(name, confusion(test.y, logits), nonzero, weight_bytes, len(tflite))
-
-
-def int8_weights(tflite):
-    """Returns the integer weights of `to_int8()`, and the bytes of the file's constant tensors."""
-    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(tflite))
-    (graph,) = model.subgraphs
-
-    def constant(index):
-        return bytes(model.buffers[graph.tensors[index].buffer].data)
-
-    recurrent, dense = graph.operators
-    cell, _ = unpack(bytes(recurrent.customOptions), constant(recurrent.inputs[1]))
-    kernel, bias = (constant(i) for i in dense.inputs[1:])
-    weights = [matrix.values for matrix in (*cell.kernel, *cell.recurrent_kernel)]
-    weights += [cell.bias, np.array([cell.zeta, cell.nu])]
-    weights += [np.frombuffer(kernel, np.int8), np.frombuffer(bias, np.int32)]
-    return weights, len(constant(recurrent.inputs[1])) + len(kernel) + len(bias)
+    return Row(name, classifier.confusion(test.y, logits), nonzero, weight_bytes, len(tflite))
 
 
 def table(rows):
@@ -219,8 +127,8 @@ def table(rows):
     for row in rows:
         table.add_row(
             row.name,
-            f"{accuracy(row.counts):.2%}",
-            f"{macro_f1(row.counts):.4f}",
+            f"{classifier.accuracy(row.counts):.2%}",
+            f"{classifier.macro_f1(row.counts):.4f}",
             *(f"{n:,}" for n in (row.nonzero, row.weight_bytes, row.tflite_bytes)),
         )
     return table
@@ -281,7 +189,7 @@ def main(argv):
             sparse_model, sparse_history = models[name], history
 
     print("Converting to int8")
-    tflite = to_int8(sparse_model, train_data)
+    tflite = classifier.to_int8(sparse_model, train_data)
     (output_dir / "activity_recognition.tflite").write_bytes(tflite)
     print(f"Running {len(test.x):,} windows in TensorFlow Lite for Microcontrollers (TFLM)")
     interpreter = Interpreter(tflite)
@@ -291,7 +199,9 @@ def main(argv):
     rows = [float_row(name, model, test) for name, model in models.items()]
     rows.insert(3, int8)
     Console().print(table(rows))
-    agreement = np.mean(logits.argmax(axis=-1) == predict(sparse_model, test.x).argmax(axis=-1))
+    agreement = np.mean(
+        logits.argmax(axis=-1) == classifier.predict(sparse_model, test.x).argmax(axis=-1)
+    )
     print(f"The int8 model and its float model agree on {agreement:.2%} of the windows.")
     print(f"Its arena in TFLM takes {interpreter.arena_bytes:,} bytes.")
     picture(sparse_history, int8.counts, output_dir / "activity_recognition.png")

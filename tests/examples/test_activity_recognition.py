@@ -1,6 +1,7 @@
 """The parts of the example, on data made up so that a few epochs learn it."""
 
 import activity_recognition as example
+import classifier
 import hapt
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def data():
     directions = np.stack([np.cos(angles), np.sin(angles), np.zeros(6)], axis=1)
     y = rng.permutation(1200).astype(np.int32) % 6
     x = directions[y][:, None] + rng.normal(0, 0.2, (1200, 8, 3))
-    return example.Data(x.astype(np.float32), y)
+    return classifier.Data(x.astype(np.float32), y)
 
 
 @pytest.fixture(scope="module")
@@ -33,31 +34,33 @@ def test_training(data, trained):
     assert {name: len(values) for name, values in history.items()} == dict.fromkeys(
         ("accuracy", "loss", "val_accuracy", "val_loss"), EPOCHS
     )
-    assert example.accuracy(example.confusion(data.y, example.predict(model, data.x))) > 0.9
+    assert (
+        classifier.accuracy(classifier.confusion(data.y, classifier.predict(model, data.x))) > 0.9
+    )
 
 
 def test_int8(data, trained):
     model, _ = trained
-    tflite = example.to_int8(model, data)
-    expected, logits = example.predict(model, data.x), Interpreter(tflite).predict(data.x)
+    tflite = classifier.to_int8(model, data)
+    expected, logits = classifier.predict(model, data.x), Interpreter(tflite).predict(data.x)
     assert np.mean(expected.argmax(axis=-1) == logits.argmax(axis=-1)) > 0.95
-    weights, n_bytes = example.int8_weights(tflite)
+    weights, n_bytes = classifier.int8_weights(tflite)
     float_weights = model.get_weights()
     assert sum(w.size for w in weights) == sum(w.size for w in float_weights)
     nonzero = sum(np.count_nonzero(w) for w in float_weights)
     # Rounding makes some zero, and none nonzero.
     assert 0.9 * nonzero <= sum(np.count_nonzero(w) for w in weights) <= nonzero
     assert nonzero < n_bytes < len(tflite)
-    assert len(tflite) < len(example.to_float(model)) / 4
+    assert len(tflite) < len(classifier.to_float(model)) / 4
 
 
 def test_scores():
-    counts = example.confusion(np.array([0, 0, 1, 1, 2]), np.eye(6)[[0, 1, 1, 1, 0]])
+    counts = classifier.confusion(np.array([0, 0, 1, 1, 2]), np.eye(6)[[0, 1, 1, 1, 0]])
     assert counts.shape == (6, 6)
     np.testing.assert_array_equal(counts[:3, :3], [[1, 1, 0], [0, 2, 0], [1, 0, 0]])
-    assert example.accuracy(counts) == 3 / 5
+    assert classifier.accuracy(counts) == 3 / 5
     # 2 hits / (windows + taken for it): 2/4, 4/5, 0/1, and 0 for the three that never come.
-    assert example.macro_f1(counts) == pytest.approx((2 / 4 + 4 / 5 + 0) / 6)
+    assert classifier.macro_f1(counts) == pytest.approx((2 / 4 + 4 / 5 + 0) / 6)
 
 
 def test_people_are_in_one_group_each(monkeypatch):

@@ -1,0 +1,133 @@
+"""Classifiers of sequences: their training, their int8, their scores."""
+
+import contextlib
+import io
+import math
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from command import EpochBar
+from tensorflow.lite.tools import flatbuffer_utils
+
+from keras_fastgrnn.export import convert
+from keras_fastgrnn.export.options import unpack
+from keras_fastgrnn.pruning import three_phases
+
+
+class Data(NamedTuple):
+    """`x (n, timesteps, features)` float32 and `y (n,)`, the class, of a group of people."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+def train(
+    layer,
+    train,
+    validation,
+    *,
+    seed,
+    epochs,
+    batch_size,
+    learning_rate,
+    label_smoothing=0.0,
+    sparsity=0.0,
+):
+    """Trains a recurrent layer and a Dense one, with Adam.
+
+    Args:
+        layer: function that makes the recurrent layer.
+        train, validation: `Data`.
+        seed, epochs, batch_size: integers.
+        learning_rate: float, the highest one: it rises over a tenth of the steps, then falls as a
+            cosine.
+        label_smoothing: float, of the cross-entropy.
+        sparsity: float, the fraction of the recurrent layer's weights that is taken away, in the
+            paper's three phases.
+
+    Returns:
+        `(model, history)`: the model gives logits; the dict has a list of each metric.
+    """
+    keras.utils.set_random_seed(seed)
+    classes = int(train.y.max()) + 1
+    inputs = keras.Input(train.x.shape[1:])
+    model = keras.Sequential([inputs, layer(), keras.layers.Dense(classes)])
+    steps = epochs * math.ceil(len(train.x) / batch_size)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - steps // 10, warmup_target=learning_rate, warmup_steps=steps // 10
+    )
+    model.compile(
+        keras.optimizers.Adam(schedule, global_clipnorm=1.0),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing),
+        metrics=["accuracy"],
+        jit_compile=True,
+    )
+    callbacks = [EpochBar()]
+    if sparsity:
+        callbacks.append(three_phases(sparsity, sparsity, steps))
+    history = model.fit(
+        train.x,
+        keras.utils.to_categorical(train.y, classes),
+        batch_size=batch_size,
+        epochs=epochs,
+        validation_data=(validation.x, keras.utils.to_categorical(validation.y, classes)),
+        callbacks=callbacks,
+        verbose=0,
+    )
+    return model, history.history
+
+
+def to_int8(model, train):
+    """The model as a .tflite file. Its ranges come from 200 of the sequences for training."""
+    return convert(
+        model,
+        representative_dataset=train.x[:: max(len(train.x) // 200, 1)],
+        input_type="int8",
+        output_type="int8",
+    )
+
+
+def to_float(model):
+    """The model as TensorFlow's own converter makes it: float, with a loop in it."""
+    x = keras.Input(batch_shape=(1, *model.input_shape[1:]))
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints the signature
+        return tf.lite.TFLiteConverter.from_keras_model(keras.Model(x, model(x))).convert()
+
+
+def confusion(y, logits):
+    """How many sequences of each class (row) were taken for each (column)."""
+    counts = np.zeros(logits.shape[-1:] * 2, np.int64)
+    np.add.at(counts, (y, logits.argmax(axis=-1)), 1)
+    return counts
+
+
+def accuracy(counts):
+    return counts.trace() / counts.sum()
+
+
+def macro_f1(counts):
+    """The mean over the classes of 2 * hits / (sequences of it + sequences taken for it)."""
+    return np.mean(2 * counts.diagonal() / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1))
+
+
+def predict(model, x):
+    return model.predict(x, batch_size=len(x), verbose=0)
+
+
+def int8_weights(tflite):
+    """Returns the integer weights of `to_int8()`, and the bytes of the file's constant tensors."""
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(tflite))
+    (graph,) = model.subgraphs
+
+    def constant(index):
+        return bytes(model.buffers[graph.tensors[index].buffer].data)
+
+    recurrent, dense = graph.operators
+    cell, _ = unpack(bytes(recurrent.customOptions), constant(recurrent.inputs[1]))
+    kernel, bias = (constant(i) for i in dense.inputs[1:])
+    weights = [matrix.values for matrix in (*cell.kernel, *cell.recurrent_kernel)]
+    weights += [cell.bias, np.array([cell.zeta, cell.nu])]
+    weights += [np.frombuffer(kernel, np.int8), np.frombuffer(bias, np.int32)]
+    return weights, len(constant(recurrent.inputs[1])) + len(kernel) + len(bias)
