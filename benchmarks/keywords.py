@@ -10,10 +10,9 @@ benchmarks/results/wake_word.json, and the tables and the picture of docs/wake_w
 
 import functools
 import itertools
-import json
 import operator
-import time
 
+import classifier
 import command
 import detection
 import keras
@@ -69,18 +68,6 @@ TARGETS = {
 }
 
 
-def cell(name, compute):
-    """What `compute()` returns, a dict for JSON, or what it returned when it was last called."""
-    path = CACHE / f"{name}.json"
-    if not path.exists():
-        print(name, flush=True)
-        start = time.perf_counter()
-        values = compute()
-        path.write_text(json.dumps(values))
-        print(f"    in {time.perf_counter() - start:.0f} s", flush=True)
-    return json.loads(path.read_text())
-
-
 class Speech:
     """The clips, each fold's sides, and what is trained on: kept for the next model of the fold."""
 
@@ -115,7 +102,7 @@ def detect(speech, fold, name):
         tflite = spotting.to_int8(model, made.features)
         (CACHE / f"{name}, fold {fold}.tflite").write_bytes(tflite)
         ways["int8"] = lambda x: say_int8(tflite, x)
-        values["constants"] = spotting.constants(tflite)
+        values["constants"] = classifier.constants(tflite)
         values["streaming_equal"] = streaming_equal(tflite, test.clips[:100])
     for way, say in ways.items():
         result = spotting.evaluate(say, validation, test, KEYWORD)
@@ -165,7 +152,7 @@ def spot(speech, seed, name):
         tflite = spotting.to_int8(model, made.features)
         (CACHE / f"{name}, seed {seed}.tflite").write_bytes(tflite)
         values["int8"] = spotting.accuracy(lambda x: say_int8(tflite, x), test)
-        values["constants"] = spotting.constants(tflite)
+        values["constants"] = classifier.constants(tflite)
     return values
 
 
@@ -215,12 +202,12 @@ def main(argv):
     detectors = {name: [] for name in DETECTORS}
     for fold, name in itertools.product(range(FOLDS), DETECTORS):
         compute = functools.partial(detect, speech, fold, name)
-        detectors[name].append(cell(f"{name}, fold {fold}", compute))
-    on_chips = cell("chips", functools.partial(chips, speech))
+        detectors[name].append(record.cell(CACHE / f"{name}, fold {fold}.json", compute))
+    on_chips = record.cell(CACHE / "chips.json", functools.partial(chips, speech))
     spotters = {name: [] for name in SPOTTERS}
     for seed, name in itertools.product(range(SEEDS), SPOTTERS):
         compute = functools.partial(spot, speech, seed, name)
-        spotters[name].append(cell(f"{name}, seed {seed}", compute))
+        spotters[name].append(record.cell(CACHE / f"{name}, seed {seed}.json", compute))
 
     values = figures(detectors, spotters) | on_chips
     for name, value in values.items():

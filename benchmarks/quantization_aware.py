@@ -7,17 +7,14 @@ more. Prints the figures and writes them into benchmarks/results/training.json, 
 are there.
 """
 
-import math
 import time
 
 import activity_recognition as example
 import classifier
-import keras
 import numpy as np
 import record
 from absl import app, flags
 
-from keras_fastgrnn.export import quantization_aware
 from keras_fastgrnn.micro import Interpreter
 
 SEEDS = (0, 1, 2)
@@ -47,34 +44,20 @@ SEEDS = (0, 1, 2)
 EPOCHS, LEARNING_RATE = 12, 3e-3
 
 
-def train_aware(model, train, seed):
-    """The quantisation-aware copy of a trained model, trained on the logits of that model."""
-    keras.utils.set_random_seed(seed)
-    aware = quantization_aware(model, representative_dataset=train.x[:: len(train.x) // 200])
-    steps = EPOCHS * math.ceil(len(train.x) / example.BATCH_SIZE)
-    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
-    aware.compile(
-        keras.optimizers.Adam(schedule, global_clipnorm=1.0),
-        keras.losses.MeanSquaredError(),
-        jit_compile=True,
-    )
-    aware.fit(
-        train.x,
-        classifier.predict(model, train.x),
-        batch_size=example.BATCH_SIZE,
-        epochs=EPOCHS,
-        verbose=0,
-    )
-    return aware
-
-
 def one_seed(seed, train, validation, test):
     print(f"seed {seed}")
     model, _ = example.train(
         example.low_rank, train, validation, seed=seed, epochs=flags.FLAGS.epochs, sparse=True
     )
     start = time.perf_counter()
-    aware = train_aware(model, train, seed)
+    aware = classifier.train_aware(
+        model,
+        train,
+        seed=seed,
+        epochs=EPOCHS,
+        batch_size=example.BATCH_SIZE,
+        learning_rate=LEARNING_RATE,
+    )
     seconds = time.perf_counter() - start
     tflite = classifier.to_int8(aware, train)
     in_float, in_training = classifier.predict(model, test.x), classifier.predict(aware, test.x)

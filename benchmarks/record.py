@@ -1,8 +1,10 @@
 """Where the benchmarks leave what README.md and docs/ state: JSON files, and tables in pages."""
 
 import json
+import os
 import pathlib
 import re
+import time
 
 ROOT = pathlib.Path(__file__).parent.parent
 FOLDER = ROOT / "benchmarks" / "results"
@@ -15,6 +17,23 @@ def figures(name, values):
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(known | values, indent=2, default=float) + "\n")
     print(f"Written: {path}")
+
+
+def cell(path, compute):
+    """What `compute()` returns, a dict for JSON; or, if that file is there, what it once returned.
+
+    So a benchmark of hours goes on where it was stopped.
+    """
+    if not path.exists():
+        print(path.stem, flush=True)
+        start = time.perf_counter()
+        text = json.dumps(compute(), default=float)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(text)
+        os.replace(part, path)  # whole or not at all
+        print(f"    in {time.perf_counter() - start:.0f} s", flush=True)
+    return json.loads(path.read_text())
 
 
 def table(header, rows):

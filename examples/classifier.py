@@ -11,7 +11,7 @@ import tensorflow as tf
 from command import EpochBar
 from tensorflow.lite.tools import flatbuffer_utils
 
-from keras_fastgrnn.export import convert
+from keras_fastgrnn.export import convert, quantization_aware
 from keras_fastgrnn.export.options import unpack
 from keras_fastgrnn.pruning import three_phases
 
@@ -79,11 +79,33 @@ def train(
     return model, history.history
 
 
+def train_aware(model, train, *, seed, epochs, batch_size, learning_rate):
+    """The quantisation-aware copy of a trained model, trained on the logits of that model."""
+    keras.utils.set_random_seed(seed)
+    aware = quantization_aware(model, representative_dataset=representative(train))
+    steps = epochs * math.ceil(len(train.x) / batch_size)
+    aware.compile(
+        keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(learning_rate, steps), global_clipnorm=1.0
+        ),
+        keras.losses.MeanSquaredError(),
+        jit_compile=True,
+    )
+    logits = predict(model, train.x)
+    aware.fit(train.x, logits, batch_size=batch_size, epochs=epochs, verbose=0)
+    return aware
+
+
+def representative(train):
+    """200 of the sequences for training, for the ranges."""
+    return train.x[:: max(len(train.x) // 200, 1)]
+
+
 def to_int8(model, train):
-    """The model as a .tflite file. Its ranges come from 200 of the sequences for training."""
+    """The model as a .tflite file."""
     return convert(
         model,
-        representative_dataset=train.x[:: max(len(train.x) // 200, 1)],
+        representative_dataset=representative(train),
         input_type="int8",
         output_type="int8",
     )
@@ -114,6 +136,26 @@ def macro_f1(counts):
 
 def predict(model, x):
     return model.predict(x, batch_size=len(x), verbose=0)
+
+
+def constants(tflite):
+    """What the model needs of flash beside code: dict from part to bytes."""
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(tflite))
+    (graph,) = model.subgraphs
+    recurrent, dense = graph.operators
+
+    def size(index):
+        return len(model.buffers[graph.tensors[index].buffer].data)
+
+    scales = [graph.tensors[i].quantization.scale for i in (*dense.inputs[:2], dense.outputs[0])]
+    return {
+        "options": len(recurrent.customOptions),
+        "recurrent weights, indices, biases": size(recurrent.inputs[1]),
+        "dense weights": size(dense.inputs[1]),
+        "dense biases": size(dense.inputs[2]),
+        "dense scales": sum(4 * len(scale) for scale in scales),
+        "dense zero points": 2,
+    }
 
 
 def int8_weights(tflite):

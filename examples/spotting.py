@@ -9,7 +9,6 @@ from command import EpochBar
 from front_end import FRAMES_PER_SECOND, to_float
 from speech_commands import CLASSES, SILENCE, Clips
 from speech_streams import BEFORE, Spoken, in_noise, stream, streams
-from tensorflow.lite.tools import flatbuffer_utils
 
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import convert
@@ -216,26 +215,6 @@ def to_int8(model, features):
         input_type="int8",
         output_type="int8",
     )
-
-
-def constants(tflite):
-    """What the model needs of flash beside code: dict from part to bytes."""
-    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(tflite))
-    (graph,) = model.subgraphs
-    recurrent, dense = graph.operators
-
-    def size(index):
-        return len(model.buffers[graph.tensors[index].buffer].data)
-
-    scales = [graph.tensors[i].quantization.scale for i in (*dense.inputs[:2], dense.outputs[0])]
-    return {
-        "options": len(recurrent.customOptions),
-        "recurrent weights, indices, biases": size(recurrent.inputs[1]),
-        "dense weights": size(dense.inputs[1]),
-        "dense biases": size(dense.inputs[2]),
-        "dense scales": sum(4 * len(scale) for scale in scales),
-        "dense zero points": 2,
-    }
 
 
 def say_float(model, features):

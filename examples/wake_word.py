@@ -12,6 +12,7 @@ import functools
 import pathlib
 import sys
 
+import classifier
 import command
 import matplotlib
 import numpy as np
@@ -99,10 +100,10 @@ def main(argv):
             f"{result.found.f1:.3f}",
             f"{result.found.false_reject_rate:.1%}",
             f"{result.found.false_accepts_per_hour:.0f}",
-            f"{sum(spotting.constants(tflite).values()):,}" if "int8" in name else "",
+            f"{sum(classifier.constants(tflite).values()):,}" if "int8" in name else "",
         )
     Console().print(table)
-    size = sum(spotting.constants(spotter_tflite).values())
+    size = sum(classifier.constants(spotter_tflite).values())
     in_float = spotting.accuracy(lambda x: say_float(spotter, x), test)
     in_int8 = spotting.accuracy(lambda x: say_int8(spotter_tflite, x), test)
     print(

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import wave
 
+import classifier
 import keywords
 import numpy as np
 import pytest
@@ -48,9 +49,9 @@ def test_example(made):
     # Nothing is like the upward glide of a "yes" in this set: it is found by any working model.
     assert float(clips) > 0.9 and float(stream) > 0.9, printed
     tflite = (folder / "wake_word.tflite").read_bytes()
-    assert int(size.replace(",", "")) == sum(spotting.constants(tflite).values()) <= 1024
+    assert int(size.replace(",", "")) == sum(classifier.constants(tflite).values()) <= 1024
     spotter = (folder / "keywords.tflite").read_bytes()
-    assert sum(spotting.constants(spotter).values()) <= 5632
+    assert sum(classifier.constants(spotter).values()) <= 5632
     assert (folder / "wake_word.png").read_bytes().startswith(b"\x89PNG")
 
 

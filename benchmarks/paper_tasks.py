@@ -1,0 +1,202 @@
+"""The tasks of benchmarks/paper.py: their data, and what others have published on them.
+
+A task of your own is one file in the folder of the data, `<name>.npz`, with the arrays `x_train`,
+`x_validation` and `x_test`, float32 `(n, timesteps, features)`, and `y_train`, `y_validation` and
+`y_test`, integers from 0.
+"""
+
+import os
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import activity_recognition
+import hapt
+import numpy as np
+import speech_commands
+import spotting
+from classifier import Data
+from front_end import FRAMES_PER_SECOND, to_float
+from speech_commands import CLASSES
+from speech_streams import BEFORE
+
+
+class Split(NamedTuple):
+    """`Data` for training, for what is chosen, and for what is stated. No person is in two."""
+
+    train: Data
+    validation: Data
+    test: Data
+
+
+class Shape(NamedTuple):
+    """Of the FastGRNN whose stages are shown; the rank 0 is the full one."""
+
+    units: int
+    kernel_rank: int
+    recurrent_rank: int
+    sparsity: float
+
+
+class Published(NamedTuple):
+    """A figure of somebody else, in percent, and in what it differs from ours."""
+
+    who: str
+    score: float
+    size: str
+    differs: str
+
+
+class Task(NamedTuple):
+    """Attributes:
+    load: function from the data's folder to `Split`; a ValueError if the data is not there.
+    score: "macro-F1" or "accuracy".
+    shape: `Shape`.
+    training: arguments of `classifier.train()`.
+    published: list of `Published`.
+    """
+
+    load: Callable
+    score: str
+    shape: Shape
+    training: dict
+    published: list
+
+
+def load_hapt(sensors, merge=None):
+    """Of HAPT, windows of 2.56 s; `merge` are the activities that are class 0 of two."""
+
+    def load(folder):
+        # The archive's folder, if it is there; else the package from PyPI.
+        raw_data = folder / "RawData"
+        x, y, users = hapt.load(raw_data if raw_data.is_dir() else None, sensors=sensors)
+        if merge:
+            y = (~np.isin(y, [hapt.ACTIVITIES.index(name) for name in merge])).astype(y.dtype)
+        test = np.isin(users, hapt.TEST_USERS)
+        validation = np.isin(users, activity_recognition.VALIDATION_USERS)
+        return Split(*(Data(x[who], y[who]) for who in (~test & ~validation, validation, test)))
+
+    return load
+
+
+def load_usps(folder):
+    """16 rows of 16 pixels; a tenth of the training set is for validation."""
+    path = folder / "usps10.npz"
+    if not path.is_file():
+        raise ValueError(f"No usps10.npz in {str(folder)!r}: x and y of USPS, train and test.")
+    with np.load(path) as data:
+        x, y = data["x_train"], data["y_train"].astype(np.int32)
+        test = Data(data["x_test"], data["y_test"].astype(np.int32))
+    validation = np.random.default_rng(0).permutation(len(x)) < len(x) // 10
+    return Split(Data(x[~validation], y[~validation]), Data(x[validation], y[validation]), test)
+
+
+def load_keywords(folder, fold=0, passes=8):
+    """Twelve classes of Speech Commands, clips of a second through the front end of the chip."""
+    clips = speech_commands.load(folder)
+    people = spotting.sides(clips, speech_commands.folds(clips), fold)
+    made = spotting.examples(people.train, seed=0, passes=passes, **spotting.ALONE)
+    sides = [Data(to_float(made.features), classes(made.spoken.word[:, 0]))]
+    for side in people[1:]:
+        heard = spotting.listen_to(side).clips[:, BEFORE : BEFORE + FRAMES_PER_SECOND]
+        sides.append(Data(to_float(heard), classes(side.word)))
+    return Split(*sides)
+
+
+def classes(words):
+    return np.array([CLASSES.index(word) for word in words], np.int32)
+
+
+def load_file(path, _):
+    """Of a task that is not ours: see the top."""
+    arrays = [(f"x_{side}", f"y_{side}") for side in Split._fields]
+    with np.load(path) as data:
+        missing = [name for pair in arrays for name in pair if name not in data]
+        if missing:
+            raise ValueError(f"{path} has no {', '.join(missing)}.")
+        return Split(*(Data(data[x].astype(np.float32), data[y]) for x, y in arrays))
+
+
+# The paper's training takes 300 epochs at a rate of 1e-2, with Momentum or Adam.
+HAPT_TRAINING = {
+    "epochs": 45,
+    "batch_size": activity_recognition.BATCH_SIZE,
+    "learning_rate": activity_recognition.LEARNING_RATE,
+    "label_smoothing": activity_recognition.LABEL_SMOOTHING,
+}
+PEER = "emre1998/fastgrnn-har"
+UCI_HAR = (
+    "of UCI HAR: other windows, 9 features (body acceleration too), filtered, other people for test"
+)
+TASKS = {
+    "HAPT-6, accelerometer": Task(
+        load=load_hapt(("acc",)),
+        score="macro-F1",
+        shape=Shape(16, 2, 8, 0.5),
+        training=HAPT_TRAINING,
+        published=[
+            Published(f"{PEER}, mean of 5 seeds", 85.3, "566 bytes", "the same windows and people"),
+            Published(f"{PEER}, best seed", 91.8, "566 bytes", "the same; the best seed on test"),
+        ],
+    ),
+    "HAPT-6": Task(
+        load=load_hapt(hapt.SENSORS),
+        score="macro-F1",
+        shape=Shape(16, 4, 8, 0.5),
+        training=HAPT_TRAINING,
+        published=[],
+    ),
+    "HAPT-2": Task(
+        load=load_hapt(hapt.SENSORS, merge=("sitting", "laying", "upstairs")),
+        score="accuracy",
+        shape=Shape(32, 5, 16, 0.5),
+        training=HAPT_TRAINING,
+        published=[
+            Published("paper, FastGRNN", 95.59, "3 KB", UCI_HAR),
+            Published("paper, GRU", 93.62, "71 KB", UCI_HAR),
+            Published("paper, LSTM", 93.65, "74 KB", UCI_HAR),
+        ],
+    ),
+    "USPS-10": Task(
+        load=load_usps,
+        score="accuracy",
+        shape=Shape(32, 0, 0, 0.5),
+        training=HAPT_TRAINING | {"epochs": 100},
+        published=[
+            Published("EdgeML, last epoch", 93.72, "7.5 KB", "float; pixels scaled otherwise"),
+            Published("EdgeML, best epoch", 94.07, "7.5 KB", "chosen on the test set"),
+        ],
+    ),
+    "Keywords-12": Task(
+        load=load_keywords,
+        score="accuracy",
+        shape=Shape(100, 16, 25, 0.6),
+        training=HAPT_TRAINING | {"epochs": 20},
+        published=[
+            Published("paper, FastGRNN", 92.10, "5.5 KB", "22,246 clips for training, 32 bands"),
+            Published("paper, GRU", 93.15, "248 KB", "the same"),
+            Published("paper, LSTM", 92.30, "212 KB", "the same"),
+        ],
+    ),
+}
+
+
+def tasks(folder):
+    """Dict from name to `Task`: ours, and one of each further .npz file of the folder."""
+    known = {"gsc12.npz", "usps10.npz", "fsdd.npz"}
+    own = {
+        path.stem: Task(
+            lambda _, path=path: load_file(path),
+            "accuracy",
+            Shape(16, 0, 0, 0.5),
+            HAPT_TRAINING,
+            [],
+        )
+        for path in sorted(folder.glob("*.npz"))
+        if path.name not in known
+    }
+    return TASKS | own
+
+
+def folder_of(data_dir):
+    return pathlib.Path(data_dir or os.environ.get("KERAS_FASTGRNN_DATA", "../shared/data"))
