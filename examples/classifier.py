@@ -144,8 +144,8 @@ def constants(tflite):
     (graph,) = model.subgraphs
     recurrent, dense = graph.operators
 
-    def size(index):
-        return len(model.buffers[graph.tensors[index].buffer].data)
+    def size(index):  # below 0 there is none: biases of zero are left out
+        return len(model.buffers[graph.tensors[index].buffer].data) if index >= 0 else 0
 
     scales = [graph.tensors[i].quantization.scale for i in (*dense.inputs[:2], dense.outputs[0])]
     return {

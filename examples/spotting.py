@@ -13,7 +13,6 @@ from speech_streams import BEFORE, Spoken, in_noise, stream, streams
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import convert
 from keras_fastgrnn.micro import Interpreter
-from keras_fastgrnn.pruning import three_phases
 
 BATCH_SIZE = 64
 SMOOTHING = 5  # frames
@@ -116,7 +115,7 @@ def fast_grnn(units, kernel_rank, recurrent_rank):
     )
 
 
-def train(layer, features, targets, *, seed, epochs, learning_rate, sparsity=0.0):
+def train(layer, features, targets, *, seed, epochs, learning_rate):
     """Trains a recurrent layer and a Dense one to say at each frame what they are to say.
 
     Args:
@@ -127,7 +126,6 @@ def train(layer, features, targets, *, seed, epochs, learning_rate, sparsity=0.0
             the frame counts.
         seed, epochs: integers.
         learning_rate: float, the highest one.
-        sparsity: float, the fraction of the recurrent layer's weights that is taken away.
 
     Returns:
         The model, which gives the logits of the first target.
@@ -157,7 +155,7 @@ def train(layer, features, targets, *, seed, epochs, learning_rate, sparsity=0.0
     model.fit(
         batches,
         epochs=epochs,
-        callbacks=[EpochBar(), *([three_phases(sparsity, sparsity, steps)] if sparsity else [])],
+        callbacks=[EpochBar()],
         verbose=0,
     )
     return keras.Sequential([inputs, recurrent, heads[0]])
@@ -327,10 +325,9 @@ def train_detector(made, keyword, layer=None, **training):
 
 
 def train_spotter(made, layer=None, **training):
-    """Trains a spotter on `Examples`: sparse, if it is FastGRNN."""
+    """Trains a spotter on `Examples`."""
     targets = [spotter_targets(made.spoken, made.features.shape[1])]
-    if layer:
-        how = {"learning_rate": 1e-2}
-    else:
-        layer, how = lambda: fast_grnn(100, 16, 25), {"learning_rate": 2e-2, "sparsity": 0.6}
-    return train(layer, made.features, targets, **how, **training)
+    # As many bytes as the paper's 100 units with ranks 16 and 25, of whose weights 60 % are zero;
+    # on the speakers for validation of fold 0 it hears as well.
+    layer = layer or (lambda: fast_grnn(64, 16, 20))
+    return train(layer, made.features, targets, learning_rate=1e-2, **training)

@@ -14,7 +14,7 @@ from absl import app, flags
 import keras_fastgrnn  # noqa: F401  # registers the layers for keras.models.load_model
 from keras_fastgrnn.compat import keras
 from keras_fastgrnn.export.converter import conversion
-from keras_fastgrnn.export.report import report
+from keras_fastgrnn.export.report import examine, text
 
 _MODEL = flags.DEFINE_string("model", None, "The .keras file to convert.")
 _SAMPLES = flags.DEFINE_multi_string(
@@ -32,12 +32,17 @@ _OUTPUT_TYPE = flags.DEFINE_enum("output_type", "float32", _TYPES, "Type of its 
 _OPTIMIZE = flags.DEFINE_enum(
     "optimize", "size", ["size", "speed"], "What the recurrent matrices are stored for."
 )
+_REPORT = flags.DEFINE_string(
+    "report", None, "The .html file to write a report with charts to. Needs matplotlib."
+)
 flags.mark_flags_as_required(["model", "samples", "output"])
 
 
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown argument {argv[1]!r}.")
+    output = pathlib.Path(_OUTPUT.value)
+    page = None if _REPORT.value is None else _page(_REPORT.value, output)
     try:
         model = keras.models.load_model(_MODEL.value, compile=False)
         samples = [np.load(path, allow_pickle=False) for path in _SAMPLES.value]
@@ -49,10 +54,29 @@ def main(argv):
             output_type=_OUTPUT_TYPE.value,
             optimize=_OPTIMIZE.value,
         )
-        _write(pathlib.Path(_OUTPUT.value), result.model)
+        _write(output, result.model)
+        findings = examine(result)
+        print("\n".join(text(findings)))
+        if page is not None:
+            _write(pathlib.Path(_REPORT.value), page(findings, output.name).encode())
     except (ValueError, OSError) as error:
         sys.exit(f"{error}")
-    print("\n".join(report(result)))
+
+
+def _page(report, output):
+    """The function that writes the page, if it can be written: a conversion takes its time."""
+    path = pathlib.Path(report)
+    if path.is_dir() or not path.parent.is_dir():
+        sys.exit(f"--report={report} is not a file in a folder that exists: name such a file.")
+    if path.resolve() == output.resolve():
+        sys.exit(f"--report={report} is the file of --output: name another.")
+    try:
+        from keras_fastgrnn.export.html_report import page
+    except ModuleNotFoundError as error:
+        sys.exit(
+            f"--report draws with {error.name}, which is not installed: pip install matplotlib"
+        )
+    return page
 
 
 def _write(path, data):

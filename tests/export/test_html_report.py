@@ -1,0 +1,381 @@
+import base64
+import html
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import keras
+import matplotlib.image
+import numpy as np
+import pytest
+import topologies
+from absl import flags as absl_flags
+from absl.testing import flagsaver
+from keras import layers
+
+from keras_fastgrnn import FastGRNN
+from keras_fastgrnn.export import __main__, quantization_aware, report
+from keras_fastgrnn.export.converter import conversion
+from keras_fastgrnn.export.html_report import page
+from keras_fastgrnn.export.report import examine, layer_ranges, worst
+from keras_fastgrnn.micro import Interpreter
+
+SECTIONS = [
+    "m.tflite: {} bytes",
+    "Ranges and values",
+    "Bytes by part",
+    "Sparsity",
+    "Float against integer",
+    "Worst samples",
+]
+
+
+def examined(model, arrays, **kwargs):
+    return examine(
+        conversion(
+            model,
+            representative_dataset=arrays[0] if len(arrays) == 1 else [arrays],
+            **kwargs,
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def example():
+    """Of the size of the HAPT example, half of its recurrent weights 0: findings, page, model."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [layers.Input((128, 6)), FastGRNN(16, recurrent_rank=8, name="r"), layers.Dense(12)]
+    )
+    topologies.randomize(model)
+    for weight in model.layers[0].trainable_weights:
+        if weight.name.startswith("recurrent_kernel"):
+            value = weight.numpy()
+            weight.assign(np.where(np.abs(value) > np.median(np.abs(value)), value, 0))
+        elif weight.name == "kernel":
+            weight.assign(np.where(np.abs(weight) < 0.1, 0.1, weight))
+    findings = examined(model, topologies.samples(model, 40))
+    return findings, page(findings, "m.tflite"), model
+
+
+def headings(text, level):
+    return [html.unescape(h) for h in re.findall(f"<h{level}>(.*?)</h{level}>", text)]
+
+
+def table(text, head):
+    """The cells of the rows of the first table whose head starts with a cell."""
+    for found in re.findall("<table>(.*?)</table>", text, re.DOTALL):
+        rows = [re.split("<t[hd][^>]*>", row)[1:] for row in found.split("<tr>")[1:]]
+        if rows[0][0] == head:
+            return [[html.unescape(re.sub("<.*>", "", c)).strip() for c in row] for row in rows]
+    raise AssertionError(f"no table of {head}")
+
+
+def captions(text):
+    return [html.unescape(c) for c in re.findall("<figcaption>(.*?)</figcaption>", text)]
+
+
+def test_sections(example):
+    findings, text, _ = example
+    first, *others = SECTIONS
+    assert headings(text, 1) == [first.format(f"{len(findings.conversion.model):,}")]
+    assert headings(text, 2) == others
+    assert headings(text, 3)[:3] == ["Inputs and outputs", "r", "FULLY_CONNECTED"]
+    assert '<html lang="en">' in text
+    assert "<title>m.tflite: conversion</title>" in text
+    # What it writes, three matrices; the Dense; two outputs; and of 4 samples what it reads and
+    # writes. Every chart says what it is.
+    assert len(captions(text)) == 4 + 1 + 1 + 3 + 2 + 2 * 4
+    labels = re.findall(r'<svg role="img" aria-label="(.*?)"', text)
+    assert [html.unescape(label) for label in labels] == captions(text)
+
+
+def test_numbers_are_those_of_the_conversion(example):
+    findings, text, _ = example
+    result = findings.conversion
+    (operator,) = result.operators
+    cell = operator.integer_cell
+
+    _, *parts, (_, _, in_all, _) = table(text, "part")
+    assert sum(int(size) for _, _, size, _ in parts) == int(in_all) == len(result.model)
+    lines = report.text(findings)
+    for name, _, size, _ in parts:
+        assert f"{size:>5}  {name}" in lines
+
+    matrices = [cell.kernel[0], *cell.recurrent_kernel]
+    nonzero = [np.count_nonzero(matrix.values) for matrix in matrices]
+    kept = f"{sum(nonzero) / sum(m.values.size for m in matrices):.1%}"
+    assert table(text, "layer")[1] == ["r", "FastGRNN", "16", kept, "full, 8", "6"]
+    for name, matrix, n in zip(
+        ("kernel, 16 x 6", "recurrent_kernel_a, 8 x 16", "recurrent_kernel, 16 x 8"),
+        matrices,
+        nonzero,
+        strict=True,
+    ):
+        assert f"r: {name}, {n / matrix.values.size:.1%} nonzero" in captions(text)
+
+    errors = {row[0]: row for row in table(text, "error at")[1:]}
+    assert list(errors) == ["r", "output 0"]
+    for at in findings.compared:
+        name, largest, _, _, rms, float_rms = errors[at.name]
+        (line,) = (line for line in lines[-2:] if line.startswith(name))
+        assert line.split()[-3:] == [rms, largest, float_rms]
+        assert f"{name}: rms error {rms}" in captions(text)
+
+
+def test_patterns(example):
+    """The images hold each zero and each nonzero weight, also where a matrix has no zero."""
+    findings, text, _ = example
+    sparsity = text[text.index("<h2>Sparsity") : text.index("<h2>Float")]
+    images = re.findall('data:image/png;base64,([^"]*)', sparsity)
+    matrices = list(findings.layers[0].weights.values())
+    assert any((values != 0).all() for values in matrices)
+    for image, values in zip(images, matrices, strict=True):
+        pixels = matplotlib.image.imread(io.BytesIO(base64.b64decode(image)))
+        np.testing.assert_array_equal(pixels[..., 3] > 0, values != 0)
+
+
+def test_ranges_are_those_of_the_formats(example):
+    findings, text, _ = example
+    (operator,) = findings.conversion.operators
+    ranges = {r.name: r for r in layer_ranges(findings.layers[0])}
+    assert list(ranges) == ["reads", "recurrent_kernel_a", "state", "writes"]
+    for name, values, affine in (
+        ("reads", operator.x, operator.input),
+        ("writes", operator.y, operator.output),
+    ):
+        got, limits = ranges[name], affine.dequantize(np.array([-128, 127]))
+        assert (got.low, got.high) == (values.min(), values.max())
+        assert (got.least, got.most) == tuple(limits)
+        assert got.saturated == 0
+    # The output's multiplier, an integer of 15 bits, is the state's scale in the output's.
+    of_state = ranges["state"].most / 32767
+    formats = operator.formats
+    multiplier = of_state / operator.output.scale * 2.0**formats.output_shift
+    assert round(multiplier) == formats.output_multiplier
+    # What rounding adds to the float state is far below a tenth of it.
+    largest = max(-ranges["state"].low, ranges["state"].high)
+    assert largest == pytest.approx(operator.ranges.state, rel=0.1)
+    row = next(row for row in table(text[text.index("<h3>r<") :], "tensor") if row[0] == "state")
+    state = ranges["state"]
+    assert row[3:7] == [f"{v:.4g}" for v in (state.low, state.high, state.least, state.most)]
+
+
+def test_what_saturates_is_red(example):
+    """Integers of other samples than the page is told of: one value of 240 is beyond the format."""
+    findings, _, model = example
+    result = findings.conversion
+    x = np.zeros((1, 40, 6), np.float32)
+    x[0, 7, 2] = 1000
+    layer = findings.layers[0]
+    operator = vars(layer.operator) | {"x": x}
+    wide = layer._replace(operator=type(layer.operator)(**operator))
+    reads = next(layer_ranges(wide))
+    assert (reads.high, reads.saturated) == (1000, 1 / 240)
+    changed = type(findings)(result, findings.model, findings.parts, [wide], findings.outputs)
+    text = page(changed, "m.tflite")
+    row = next(row for row in table(text[text.index("<h3>r<") :], "tensor") if row[0] == "reads")
+    assert row[-1] == "0.42%"
+    assert text.count("background:#d33") == 1
+
+
+def test_worst_samples_are_those_of_the_interpreter():
+    """Without a Dense, TensorFlow Lite Micro gives the very integers of the report."""
+    model = topologies.randomize(topologies.last_state())
+    (x,) = topologies.samples(model, 60)
+    findings = examined(model, [x])
+    got = Interpreter(findings.conversion.model).predict(x)
+    errors = np.abs(got - findings.conversion.outputs[0]).max(axis=1)
+    expected = np.argsort(-errors)[:4]
+    rows = table(page(findings, "m.tflite"), "sample")[1:]
+    assert [int(sample) for sample, _ in rows] == expected.tolist()
+    # float32, that the interpreter gives, has 7 digits.
+    np.testing.assert_allclose([float(e) for _, e in rows], errors[expected], rtol=1e-3)
+
+
+def test_stream_is_shown_around_its_worst_steps():
+    model = topologies.randomize(topologies.dense_on_each_step())
+    findings = examined(model, topologies.samples(model, 50), streaming=True)
+    assert findings.stream
+    steps = worst(findings, 4, 100)
+    assert len(steps) > 1
+    assert steps[0] == findings.outputs[0].by_sample.argmax()
+    assert all(b - a > 100 for a, b in zip(sorted(steps), sorted(steps)[1:], strict=False))
+    text = page(findings, "m.tflite")
+    assert headings(text, 2)[-1] == "Worst steps"
+    assert f"step {steps[0]}: input 0, 3 channels" in captions(text)
+    assert any(c.startswith(f"step {steps[0]}: output 0, channel ") for c in captions(text))
+
+
+def aware():
+    model = topologies.randomize(topologies.low_rank())
+    return quantization_aware(model, representative_dataset=topologies.samples(model, 20)[0])
+
+
+def one_number():
+    x = layers.Input((12, 3))
+    return keras.Model(x, layers.Reshape(())(layers.Dense(1)(FastGRNN(4)(x))))
+
+
+def not_recurrent():
+    return keras.Sequential([layers.Input((5,)), layers.Dense(3)])
+
+
+@pytest.mark.parametrize(
+    "build, n, inputs, outputs",
+    [
+        (topologies.two_inputs, 20, 2, 1),
+        (topologies.two_outputs, 20, 1, 2),
+        (topologies.bidirectional_concat, 1, 1, 1),
+        (topologies.two_dimensional_front, 5, 1, 1),
+        (not_recurrent, 20, 1, 1),
+        (one_number, 20, 1, 1),
+        (aware, 20, 1, 1),
+    ],
+)
+def test_any_model(build, n, inputs, outputs):
+    model = build() if build is aware else topologies.randomize(build())
+    findings = examined(model, topologies.samples(model, n))
+    text = page(findings, "m.tflite")
+    assert headings(text, 2) == SECTIONS[1:]
+    tensors = [row[0] for row in table(text, "tensor")[1:]]
+    assert [name.split(" (")[0] for name in tensors] == [
+        *(f"input {i}" for i in range(inputs)),
+        *(f"output {i}" for i in range(outputs)),
+    ]
+    errors = [row[0] for row in table(text, "error at")[1:]]
+    names = [operator.recurrent.name for operator in findings.conversion.operators]
+    assert errors == names + [f"output {i}" for i in range(outputs)]
+    rows = table(text, "sample")
+    assert len(rows) == 1 + min(n, 4)
+    assert len(rows[0]) == 1 + outputs
+    assert "nan" not in text.lower().replace("dominant-baseline", "")
+
+
+def test_asks_nothing_of_the_network(example):
+    _, text, _ = example
+    links = re.findall(r'(?:src|href)\s*=\s*"([^"]*)"', text)
+    assert any(link.startswith("data:image/png") for link in links)
+    targets = set(re.findall(r'\bid="([^"]*)"', text))
+    for link in [*links, *re.findall(r"url\(([^)]*)\)", text)]:
+        assert link.startswith("data:") or (link[0] == "#" and link[1:] in targets), link
+    assert not re.search(r"<script|<link rel=\"(?!icon)|@import|\bon\w+=|javascript:", text)
+    assert len(re.findall(r'\bid="', text)) == len(targets)  # no id twice
+
+
+def test_size(example):
+    _, text, _ = example
+    assert len(text.encode()) < 1_000_000
+
+
+def test_names_are_escaped():
+    name = "<img src=x onerror=alert(1)>&$x$"
+    model = keras.Sequential([layers.Input((12, 3)), FastGRNN(4, name=name)])
+    text = page(examined(model, topologies.samples(model, 5)), "<i>'\".tflite")
+    assert "<img" not in text and "<i>" not in text
+    assert name in headings(text, 3)
+    assert any(caption.startswith(f"{name}: kernel, 4 x 3") for caption in captions(text))
+    assert table(text, "layer")[1][0] == name
+
+
+# ---- The flag ----
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = topologies.randomize(topologies.head())
+    model.save("model.keras")
+    np.save("x.npy", topologies.samples(model, 20)[0])
+    if not absl_flags.FLAGS.is_parsed():
+        absl_flags.FLAGS(["command", "--model=", "--samples=", "--output="])
+    flags = {"model": "model.keras", "samples": ["x.npy"], "output": "model.tflite"}
+    with flagsaver.flagsaver(**flags):
+        yield tmp_path
+
+
+def test_flag_adds_a_file_and_runs_the_integers_once(folder, monkeypatch, capsys):
+    runs = []
+    run = report.integer_run
+    monkeypatch.setattr(report, "integer_run", lambda result: runs.append(1) or run(result))
+    __main__.main(["command"])
+    text = capsys.readouterr().out
+    with flagsaver.flagsaver(report="model.html"):
+        __main__.main(["command"])
+    assert capsys.readouterr().out == text
+    assert len(runs) == 2  # once for each command
+    size = (folder / "model.tflite").stat().st_size
+    assert headings((folder / "model.html").read_text(), 1) == [f"model.tflite: {size:,} bytes"]
+
+
+@pytest.mark.parametrize("name", ["missing/model.html", ".", "", "./model.tflite"])
+def test_flag_refuses_before_it_converts(folder, name):
+    before = sorted(folder.iterdir())
+    with (
+        flagsaver.flagsaver(report=name),
+        pytest.raises(SystemExit, match=f"^--report={name} is .*: name"),
+    ):
+        __main__.main(["command"])
+    assert sorted(folder.iterdir()) == before
+
+
+def test_flag_says_what_to_install(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "keras_fastgrnn.export.html_report")
+    before = sorted(folder.iterdir())
+    with (
+        flagsaver.flagsaver(report="model.html"),
+        pytest.raises(SystemExit, match="^[^\n]*pip install matplotlib$"),
+    ):
+        __main__.main(["command"])
+    assert sorted(folder.iterdir()) == before
+
+
+# ---- In a browser ----
+
+# What sticks out of the page, or out of a chart, at the width of a phone.
+MEASURE = """
+const page = document.querySelector("iframe").contentDocument, cut = [];
+for (const text of page.querySelectorAll("svg text")) {
+  const inner = text.getBoundingClientRect();
+  const outer = text.closest("svg").getBoundingClientRect();
+  if (inner.left < outer.left - 1 || inner.right > outer.right + 1 ||
+      inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1) cut.push(text.textContent);
+}
+const result = {width: page.scrollingElement.scrollWidth, cut: cut,
+                texts: page.querySelectorAll("svg text").length};
+document.body.innerHTML = "<pre>" + JSON.stringify(result) + "</pre>";
+"""
+
+
+def test_fits_a_phone(example, tmp_path):
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    _, text, _ = example
+    # In a frame: the window of a headless Chromium is no narrower than 500 pixels.
+    (tmp_path / "page.html").write_text(
+        f'<body><iframe style="width:360px;height:800px;border:0" srcdoc="{html.escape(text)}">'
+        f"</iframe><script>onload = () => {{{MEASURE}}}</script></body>"
+    )
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    result = subprocess.run(
+        [
+            chromium,
+            *flags,
+            f"--user-data-dir={tmp_path}/user",
+            "--dump-dom",
+            f"file://{tmp_path}/page.html",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    measured = json.loads(html.unescape(re.search("<pre>(.*)</pre>", result.stdout)[1]))
+    assert measured["width"] <= 360
+    assert measured["texts"] > 100
+    assert measured["cut"] == []
+    assert "CONSOLE" not in result.stderr
