@@ -64,7 +64,7 @@ def stream(model, train, validation):
         classifier.predict(sequences, x)[0],
     )
 
-    samples = train.x[:: len(train.x) // 200]
+    samples = classifier.representative(train)
     (operator,) = conversion(model, representative_dataset=samples, streaming=True).operators
     cell, formats = operator.integer_cell, operator.formats
     integers = reference.states(cell, formats.input.quantize(x))[0]

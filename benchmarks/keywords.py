@@ -160,10 +160,14 @@ def mean(cells, key):
     return np.mean([cell[key] for cell in cells])
 
 
-def pooled_f1(cells, way, draws=1000):
-    """F1 over the clips of all folds, with the interval of 95 % over draws of speakers."""
-    said = np.concatenate([c["said"] for c in cells])
-    heard = np.concatenate([c[way]["heard"] for c in cells])
+def pooled_f1(cells, way):
+    """F1 over the clips of all folds."""
+    return spotting.f1(*_said_and_heard(cells, way))
+
+
+def interval(cells, way, draws=1000):
+    """Of the `pooled_f1()`, 95 % over draws of speakers."""
+    said, heard = _said_and_heard(cells, way)
     _, person = np.unique(np.concatenate([c["speaker"] for c in cells]), return_inverse=True)
     of_person = [np.flatnonzero(person == i) for i in range(person.max() + 1)]
     rng = np.random.default_rng(0)
@@ -171,8 +175,12 @@ def pooled_f1(cells, way, draws=1000):
     for _ in range(draws):
         i = np.concatenate([of_person[p] for p in rng.integers(0, len(of_person), len(of_person))])
         drawn.append(spotting.f1(said[i], heard[i]))
-    interval = np.percentile(drawn, [2.5, 97.5]).tolist() if drawn else None
-    return spotting.f1(said, heard), interval
+    return np.percentile(drawn, [2.5, 97.5]).tolist()
+
+
+def _said_and_heard(cells, way):
+    said, heard = [c["said"] for c in cells], [c[way]["heard"] for c in cells]
+    return np.concatenate(said), np.concatenate(heard)
 
 
 def pooled(cells, way):
@@ -227,8 +235,7 @@ def main(argv):
 def figures(detectors, spotters):
     """The figures of wake_word.json but for the chips, from the cells of each name."""
     ours, gru, alone = detectors.values()
-    f1, interval = pooled_f1(ours, "int8")
-    gru_f1, _ = pooled_f1(gru, "float")
+    f1, gru_f1 = pooled_f1(ours, "int8"), pooled_f1(gru, "float")
     found, _ = pooled(ours, "int8")
     accuracy = {name: mean(cells, "float") for name, cells in spotters.items()}
     kws12 = mean(spotters["FastGRNN"], "int8")
@@ -236,12 +243,12 @@ def figures(detectors, spotters):
     return {
         "wakeword_bytes": max(sum(c["constants"].values()) for c in ours),
         "wakeword_f1": f1,
-        "wakeword_f1_interval": interval,
-        "wakeword_f1_float": pooled_f1(ours, "float")[0],
+        "wakeword_f1_interval": interval(ours, "int8"),
+        "wakeword_f1_float": pooled_f1(ours, "float"),
         "gru_f1": gru_f1,
         "wakeword_f1_less_than_gru": gru_f1 - f1,
-        "wakeword_f1_unseen": pooled_f1([ours[fold] for fold in UNSEEN], "int8")[0],
-        "gru_f1_unseen": pooled_f1([gru[fold] for fold in UNSEEN], "float")[0],
+        "wakeword_f1_unseen": pooled_f1([ours[fold] for fold in UNSEEN], "int8"),
+        "gru_f1_unseen": pooled_f1([gru[fold] for fold in UNSEEN], "float"),
         "streaming_trained_f1": found.f1,
         "clip_trained_f1": pooled(alone, "int8")[0].f1,
         "streaming_equal": all(c["streaming_equal"] for c in ours),
@@ -266,8 +273,8 @@ WAYS = {
 def clips_table(detectors):
     rows = []
     for title, (name, way) in WAYS.items():
-        f1, (low, high) = pooled_f1(detectors[name], way)
-        folds = " ".join(f"{pooled_f1([cell], way, draws=0)[0]:.3f}" for cell in detectors[name])
+        f1, (low, high) = pooled_f1(detectors[name], way), interval(detectors[name], way)
+        folds = " ".join(f"{pooled_f1([cell], way):.3f}" for cell in detectors[name])
         rows.append([title, f"{f1:.3f}", f"{low:.3f} to {high:.3f}", folds])
     return record.table(["one clip at a time", "F1", "95 %", "of each fold"], rows)
 

@@ -1,10 +1,9 @@
 """The paper's claim done again: accuracy against bytes, model by model and stage by stage.
 
-    make paper
-    python benchmarks/paper.py --preset=small --tasks=USPS-10
+    PYTHONPATH=examples python benchmarks/paper.py --preset=small --tasks=USPS-10
 
 It takes hours, and goes on where it was stopped: what is computed is kept in build/paper/. A task
-without data is left out, in one line. Prints tables and writes benchmarks/results/paper.json.
+without data is left out, in one line. Prints tables and writes build/paper/<preset>/paper.json.
 """
 
 import functools
@@ -17,10 +16,11 @@ import numpy as np
 import paper_models
 import record
 from absl import app, flags
-from paper_tasks import Split, folder_of, tasks
+from paper_tasks import Split, tasks
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
+from speech_commands import data_folder
 
 CACHE = record.ROOT / "build" / "paper"
 INT8 = "FastGRNN, int8, QAT"
@@ -155,7 +155,7 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown argument {argv[1]!r}.")
     arguments = flags.FLAGS
-    folder = folder_of(arguments.data_dir)
+    folder = data_folder(arguments.data_dir)
     known = tasks(folder)
     unknown = set(arguments.tasks or ()) - set(known)
     if unknown:

@@ -5,8 +5,6 @@ A task of your own is one file in the folder of the data, `<name>.npz`, with the
 `y_test`, integers from 0.
 """
 
-import os
-import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -71,9 +69,7 @@ def load_hapt(sensors, merge=None):
         x, y, users = hapt.load(raw_data if raw_data.is_dir() else None, sensors=sensors)
         if merge:
             y = (~np.isin(y, [hapt.ACTIVITIES.index(name) for name in merge])).astype(y.dtype)
-        test = np.isin(users, hapt.TEST_USERS)
-        validation = np.isin(users, hapt.VALIDATION_USERS)
-        return Split(*(Data(x[who], y[who]) for who in (~test & ~validation, validation, test)))
+        return Split(*(Data(x[who], y[who]) for who in hapt.sides(users)))
 
     return load
 
@@ -190,7 +186,3 @@ def tasks(folder):
         if path.name not in known
     }
     return TASKS | own
-
-
-def folder_of(data_dir):
-    return pathlib.Path(data_dir or os.environ.get("KERAS_FASTGRNN_DATA", "../shared/data"))

@@ -68,9 +68,7 @@ def low_rank():
 def load(data_dir=None):
     """Returns `(train, validation, test)`: no person is in two of them."""
     x, y, users = hapt.load(data_dir)
-    test = np.isin(users, hapt.TEST_USERS)
-    validation = np.isin(users, hapt.VALIDATION_USERS)
-    return [classifier.Data(x[who], y[who]) for who in (~test & ~validation, validation, test)]
+    return [classifier.Data(x[who], y[who]) for who in hapt.sides(users)]
 
 
 def train(layer, train, validation, *, seed, epochs, sparse=False):

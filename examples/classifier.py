@@ -41,8 +41,7 @@ def train(
         layer: function that makes the recurrent layer.
         train, validation: `Data`.
         seed, epochs, batch_size: integers.
-        learning_rate: float, the highest one: it rises over a tenth of the steps, then falls as a
-            cosine.
+        learning_rate: float, of `adam()`.
         label_smoothing: float, of the cross-entropy.
         sparsity: float, the fraction of the recurrent layer's weights that is taken away, in the
             paper's three phases.
@@ -55,11 +54,8 @@ def train(
     inputs = keras.Input(train.x.shape[1:])
     model = keras.Sequential([inputs, layer(), keras.layers.Dense(classes)])
     steps = epochs * math.ceil(len(train.x) / batch_size)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - steps // 10, warmup_target=learning_rate, warmup_steps=steps // 10
-    )
     model.compile(
-        keras.optimizers.Adam(schedule, global_clipnorm=1.0),
+        adam(learning_rate, steps),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing),
         metrics=["accuracy"],
         jit_compile=True,
@@ -77,6 +73,14 @@ def train(
         verbose=0,
     )
     return model, history.history
+
+
+def adam(learning_rate, steps):
+    """Adam, whose rate rises to `learning_rate` in a tenth of the steps, then falls as a cosine."""
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - steps // 10, warmup_target=learning_rate, warmup_steps=steps // 10
+    )
+    return keras.optimizers.Adam(schedule, global_clipnorm=1.0)
 
 
 def train_aware(model, train, *, seed, epochs, batch_size, learning_rate):
@@ -140,19 +144,13 @@ def predict(model, x):
 
 def constants(tflite):
     """What the model needs of flash beside code: dict from part to bytes."""
-    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(tflite))
-    (graph,) = model.subgraphs
-    recurrent, dense = graph.operators
-
-    def size(index):  # below 0 there is none: biases of zero are left out
-        return len(model.buffers[graph.tensors[index].buffer].data) if index >= 0 else 0
-
-    scales = [graph.tensors[i].quantization.scale for i in (*dense.inputs[:2], dense.outputs[0])]
+    tensors, (recurrent, dense), constant = _read(tflite)
+    scales = [tensors[i].quantization.scale for i in (*dense.inputs[:2], dense.outputs[0])]
     return {
         "options": len(recurrent.customOptions),
-        "recurrent weights, indices, biases": size(recurrent.inputs[1]),
-        "dense weights": size(dense.inputs[1]),
-        "dense biases": size(dense.inputs[2]),
+        "recurrent weights, indices, biases": len(constant(recurrent.inputs[1])),
+        "dense weights": len(constant(dense.inputs[1])),
+        "dense biases": len(constant(dense.inputs[2])),
         "dense scales": sum(4 * len(scale) for scale in scales),
         "dense zero points": 2,
     }
@@ -160,16 +158,21 @@ def constants(tflite):
 
 def int8_weights(tflite):
     """Returns the integer weights of `to_int8()`, and the bytes of the file's constant tensors."""
-    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(tflite))
-    (graph,) = model.subgraphs
-
-    def constant(index):
-        return bytes(model.buffers[graph.tensors[index].buffer].data)
-
-    recurrent, dense = graph.operators
+    _, (recurrent, dense), constant = _read(tflite)
     cell, _ = unpack(bytes(recurrent.customOptions), constant(recurrent.inputs[1]))
     kernel, bias = (constant(i) for i in dense.inputs[1:])
     weights = [matrix.values for matrix in (*cell.kernel, *cell.recurrent_kernel)]
     weights += [cell.bias, np.array([cell.zeta, cell.nu])]
     weights += [np.frombuffer(kernel, np.int8), np.frombuffer(bias, np.int32)]
     return weights, len(constant(recurrent.inputs[1])) + len(kernel) + len(bias)
+
+
+def _read(tflite):
+    """A file's tensors, its two operators, and a function from a tensor's index to its bytes."""
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(tflite))
+    (graph,) = model.subgraphs
+
+    def constant(index):  # below 0 there is none: biases of zero are left out
+        return bytes(model.buffers[graph.tensors[index].buffer].data) if index >= 0 else b""
+
+    return graph.tensors, graph.operators, constant

@@ -57,6 +57,12 @@ def load(data_dir=None, cache_dir="build", sensors=SENSORS[:1]):
     return windows(intervals, 3 * len(sensors))
 
 
+def sides(users):
+    """Which windows are of people for training, for validation and for testing: bool arrays."""
+    validation, test = np.isin(users, VALIDATION_USERS), np.isin(users, TEST_USERS)
+    return ~test & ~validation, validation, test
+
+
 def windows(intervals, features):
     """`(user, activity, signal (samples, features))` intervals -> `(x, y, users)` of `load()`."""
     x, y, users = [np.empty((0, TIMESTEPS, features))], [], []

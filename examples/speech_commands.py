@@ -47,7 +47,7 @@ def load(data_dir=None):
     Raises:
         ValueError: if the data is not there or is not what it should be.
     """
-    folder = pathlib.Path(data_dir or os.environ.get("KERAS_FASTGRNN_DATA", "../shared/data"))
+    folder = data_folder(data_dir)
     if (folder / "_background_noise_").is_dir():
         return _read_archive(folder)
     if (folder / "gsc12.npz").is_file():
@@ -56,6 +56,11 @@ def load(data_dir=None):
         f"No speech in {str(folder)!r}: unpack {ARCHIVE} into a folder, and name that by "
         "--data_dir or KERAS_FASTGRNN_DATA."
     )
+
+
+def data_folder(data_dir):
+    """The folder of `load()`."""
+    return pathlib.Path(data_dir or os.environ.get("KERAS_FASTGRNN_DATA", "../shared/data"))
 
 
 def _read_npz(path):

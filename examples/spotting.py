@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import classifier
 import detection
 import keras
 import numpy as np
@@ -138,11 +139,8 @@ def train(layer, features, targets, *, seed, epochs, learning_rate):
     model = keras.Model(inputs, [head(hidden) for head in heads])
     batches = Batches(features, targets, seed)
     steps = epochs * len(batches)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - steps // 10, warmup_target=learning_rate, warmup_steps=steps // 10
-    )
     model.compile(
-        keras.optimizers.Adam(schedule, global_clipnorm=1.0),
+        classifier.adam(learning_rate, steps),
         [
             keras.losses.BinaryCrossentropy(from_logits=True)
             if head.units == 1
@@ -217,7 +215,7 @@ def to_int8(model, features):
 
 def say_float(model, features):
     """Logits of the float model at each frame: `(n, frames, 40)` int8 -> `(n, frames, outputs)`."""
-    return model.predict(to_float(features), batch_size=len(features), verbose=0)
+    return classifier.predict(model, to_float(features))
 
 
 def say_int8(tflite, features):

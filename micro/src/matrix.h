@@ -92,6 +92,15 @@ static inline int32_t pairs_row(cursor* c, const int16_t* in) {
   return sum;
 }
 
+static inline int32_t dense_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in) {
+  const int16_t* const end = in + m->cols;
+  const FASTGRNN_FLASH int8_t* values = c->values;
+  int32_t sum = 0;
+  while (in != end) sum += *values++ * (int32_t)*in++;
+  c->values = values;
+  return sum;
+}
+
 #if defined(FASTGRNN_MVE)
 #include "matrix_mve.h"
 #elif defined(FASTGRNN_DSP)
@@ -104,15 +113,6 @@ static inline int32_t pairs_row(cursor* c, const int16_t* in) {
 
 /* The most rows that are computed together. */
 enum { BLOCK = 4 };
-
-static inline int32_t dense_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in) {
-  const int16_t* const end = in + m->cols;
-  const FASTGRNN_FLASH int8_t* values = c->values;
-  int32_t sum = 0;
-  while (in != end) sum += *values++ * (int32_t)*in++;
-  c->values = values;
-  return sum;
-}
 
 /* p[i] += the next row times in, shifted; for n rows, BLOCK at most. */
 static void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,

@@ -40,14 +40,6 @@ static __attribute__((noinline)) void dense_rows(const int8_t* row, unsigned col
   sum[0] = a;
 }
 
-/* The product of one row, such as that of a head with one output. */
-static int32_t dense_row(const int8_t* row, unsigned cols, const int16_t* in) {
-  int32_t sum = 0;
-  const int8_t* const end = row + cols;
-  while (row != end) sum += *row++ * *in++;
-  return sum;
-}
-
 static __attribute__((noinline)) int32_t sparse_row(const fastgrnn_matrix* m, cursor* c,
                                                     const int16_t* in) {
   return m->encoding == FASTGRNN_BITMAP ? bitmap_row(m, c, in) : pairs_row(c, in);
@@ -58,12 +50,10 @@ static void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, uns
                      int32_t* p) {
   int32_t sum[BLOCK];
   unsigned i;
-  if (m->encoding == FASTGRNN_DENSE) {
-    if (n == 1) {
-      sum[0] = dense_row(c->values, m->cols, in);
-    } else {
-      dense_rows(c->values, m->cols, in, n, sum);
-    }
+  if (m->encoding == FASTGRNN_DENSE && n == 1) {
+    sum[0] = dense_row(m, c, in); /* such as that of a head with one output */
+  } else if (m->encoding == FASTGRNN_DENSE) {
+    dense_rows(c->values, m->cols, in, n, sum);
     c->values += n * m->cols;
   } else {
     for (i = 0; i < n; ++i) sum[i] = sparse_row(m, c, in);
