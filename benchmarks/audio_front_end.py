@@ -13,7 +13,7 @@ import tempfile
 
 import numpy as np
 from absl import app, flags
-from front_end import FRAME, SAMPLE_RATE, FrontEnd
+from front_end import HOP, SAMPLE_RATE, FrontEnd, to_int8
 from rich.console import Console
 from rich.table import Table
 
@@ -38,7 +38,7 @@ def synthetic(frames=200, seed=0):
         int16 `(frames * 160,)`.
     """
     rng = np.random.default_rng(seed)
-    t = np.arange(frames * FRAME) / SAMPLE_RATE
+    t = np.arange(frames * HOP) / SAMPLE_RATE
     audio = sum(
         amplitude * np.sin(2 * np.pi * (start + slope * t) * t) * np.sin(np.pi * rate * t) ** 2
         for amplitude, start, slope, rate in zip(
@@ -127,11 +127,11 @@ def measure(tflm_dir, target, audio):
 
 def _header(audio):
     arrays = {
-        f"int16_t audio[][{FRAME}]": audio.reshape(-1, FRAME),
+        f"int16_t audio[][{HOP}]": audio.reshape(-1, HOP),
         "uint16_t integers[][BANDS]": integers(audio),
-        "int8_t features[][BANDS]": FrontEnd()(audio),
+        "int8_t features[][BANDS]": to_int8(integers(audio)),
     }
-    return f"enum {{ FRAMES = {len(audio) // FRAME} }};\n" + "".join(
+    return f"enum {{ FRAMES = {len(audio) // HOP} }};\n" + "".join(
         f'__attribute__((section(".windows"))) static const {declaration} = {{\n'
         + ",\n".join(f"{{{','.join(map(str, row))}}}" for row in array.tolist())
         + "\n};\n"
@@ -143,7 +143,7 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown argument {argv[1]!r}.")
     audio = synthetic()
-    table = Table(title=f"{len(audio) // FRAME} frames of 10 ms, every integer equal")
+    table = Table(title=f"{len(audio) // HOP} frames of 10 ms, every integer equal")
     table.add_column("chip")
     columns = ("frame", "most", "start", "memory", "stack", "text")
     for name in columns:

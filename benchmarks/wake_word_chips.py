@@ -1,4 +1,4 @@
-"""What a wake word costs a chip, every 10 ms: the recurrent layer, its head and the detector.
+"""What a wake word costs a chip, every 20 ms: the recurrent layer, its head and the detector.
 
     export PYTHONPATH=examples
     python benchmarks/wake_word_chips.py --model=... --features=... --threshold=...
@@ -29,9 +29,9 @@ from keras_fastgrnn.export.c_source import c_source
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.targets import TARGETS, execute, program
 
-# Cycles between two frames: 10 ms at 48 MHz and at 16 MHz.
-M0_BUDGET = 480_000
-AVR_BUDGET = 160_000
+# Cycles between two frames: 20 ms at 48 MHz and at 16 MHz.
+M0_BUDGET = 960_000
+AVR_BUDGET = 320_000
 CHIPS = {"m0": "Cortex-M0", "m4": "Cortex-M4", "avr": "ATmega328P"}
 TRACED = 10  # frames, whose instructions are looked at one by one
 
@@ -48,7 +48,7 @@ def measure(tflite, features, threshold_q, smoothing, refractory):
 
     Returns:
         dict of figures. A chip's RAM has the stack in it. A fraction is of the chip's cycles in
-        10 ms: on the Cortex-M0 the first one takes an instruction for a cycle, which is the least
+        20 ms: on the Cortex-M0 the first one takes an instruction for a cycle, which is the least
         it can be.
 
     Raises:
@@ -207,6 +207,6 @@ if __name__ == "__main__":
     flags.DEFINE_string("features", None, "A stream: .npy, int8 (frames, 40).")
     flags.DEFINE_integer("threshold", None, "The detector's, an int8 logit.")
     flags.DEFINE_integer("smoothing", 5, "Of how many logits the detector takes the mean.")
-    flags.DEFINE_integer("refractory", 100, "Frames without another detection.")
+    flags.DEFINE_integer("refractory", 50, "Frames without another detection.")
     flags.mark_flags_as_required(["model", "features", "threshold"])
     app.run(main)

@@ -4,7 +4,7 @@
     arecord -t raw -f S16_LE -r 16000 | python examples/listen.py --model=build/wake_word.tflite -
 
 Prints where the keyword is heard: the file, the time and how sure the model is. The sound goes
-through front end, int8 model in TensorFlow Lite for Microcontrollers and detector 10 ms at a time,
+through front end, int8 model in TensorFlow Lite for Microcontrollers and detector 20 ms at a time,
 as on a chip, so that a stream may have no end.
 """
 
@@ -89,7 +89,7 @@ class Listener:
         """Listens from a new start.
 
         Args:
-            chunks: iterable of int16 `(160,)`; a shorter one at the end is not heard.
+            chunks: iterable of int16 `(320,)`; a shorter one at the end is not heard.
 
         Yields:
             The int8 logit of each frame, an integer, or `None` while the front end fills up.
@@ -128,7 +128,7 @@ def listen(listener, name, detect):
             seconds = (frame + 1) / FRAMES_PER_SECOND
             print(f"{name}  {seconds:.2f} s  {listener.probability(detect.mean):.2f}", flush=True)
     if frame < 0:
-        raise ValueError("has less than 10 ms of sound.")
+        raise ValueError("has less than 20 ms of sound.")
 
 
 def main(argv, arguments=flags.FLAGS):
@@ -185,14 +185,14 @@ def define_flags(values=flags.FLAGS):
         "threshold", 0.5, "From which probability on it is the keyword.", flag_values=values
     )
     flags.DEFINE_integer(
-        "smoothing", 50, "Milliseconds of which the mean counts.", 10, 2550, flag_values=values
+        "smoothing", 60, "Milliseconds of which the mean counts.", 20, 5100, flag_values=values
     )
     flags.DEFINE_integer(
         "refractory",
         1000,
         "Milliseconds without another detection.",
         0,
-        655_350,
+        1_310_700,
         flag_values=values,
     )
     flags.mark_flag_as_required("model", flag_values=values)

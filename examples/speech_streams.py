@@ -8,11 +8,11 @@ from speech_commands import SILENCE
 
 # Frames that are heard around a clip that stands alone: a model starts from a state of zero, and
 # words are cut off or last to the clip's end.
-BEFORE, AFTER = 50, 30
+BEFORE, AFTER = 25, 15
 
 
 class Spoken(NamedTuple):
-    """Where the clips are in a stream of features: arrays `(n,)`, in frames of 10 ms.
+    """Where the clips are in a stream of features: arrays `(n,)`, in frames of 20 ms.
 
     A clip takes `first` to `last`, and its word is heard from `start` to `end`.
     """
@@ -51,7 +51,7 @@ def stream(clips, noise, rng, *, frames=None, augment=False):
         spoken.append((word, *(int(first + f) for f in (0, start / rate, end / rate, length))))
         at += len(sound) + int(rng.integers(-0.1 * SAMPLE_RATE, 0.4 * SAMPLE_RATE))
     frames = frames or spoken[-1][-1]
-    mixed = noise_of(noise, (frames + 2) * FRAME, rng)  # two that start the front end
+    mixed = noise_of(noise, (frames + 1) * FRAME, rng)  # one that starts the front end
     for at, sound in sounds:
         place = mixed[max(at, 0) : max(at + len(sound), 0)]
         place += sound[max(-at, 0) :][: len(place)]
@@ -93,7 +93,7 @@ def noise_of(noise, samples, rng):
 
 
 def word_limits(audio):
-    """The first frame of 10 ms in which a clip is loud, and the one after the last.
+    """The first frame of 20 ms in which a clip is loud, and the one after the last.
 
     Loud is within 25 dB of the loudest frame, or, where the clip has less than 30 dB between quiet
     and loud, the louder half of them.
@@ -115,7 +115,7 @@ def in_noise(clips, rng):
         rng: `numpy.random.Generator`.
 
     Returns:
-        int8 `(n, BEFORE + 100 + AFTER, 40)`. The front end has heard half a second more.
+        int8 `(n, BEFORE + 50 + AFTER, 40)`. The front end has heard half a second more.
     """
     (noise,) = np.nonzero(clips.word == SILENCE)
     features = []

@@ -16,7 +16,7 @@ from keras_fastgrnn.export import convert
 from keras_fastgrnn.micro import Interpreter
 
 BATCH_SIZE = 64
-SMOOTHING = 5  # frames
+SMOOTHING = 3  # frames
 
 # Of the features, the same ones in all of a stream: a few hundred people say the words.
 DROPOUT = 0.1
@@ -83,8 +83,8 @@ def detector_targets(spoken, frames, keyword):
     said = (spoken.word == keyword)[..., np.newaxis]
     start, end = spoken.start[..., np.newaxis], spoken.end[..., np.newaxis]
     t = np.arange(frames)
-    y = (said & (t > end - 0.3 * (end - start)) & (t < end + 30)).any(axis=1)
-    about = (said & (t >= start - 2) & (t < end + 45)).any(axis=1)
+    y = (said & (t > end - 0.3 * (end - start)) & (t < end + 15)).any(axis=1)
+    about = (said & (t >= start - 1) & (t < end + 23)).any(axis=1)
     return y[..., np.newaxis].astype(np.float32), np.where(y, 3, ~about).astype(np.float32)
 
 
@@ -97,7 +97,7 @@ def spotter_targets(spoken, frames):
     t = np.arange(frames)
     y = np.zeros((len(spoken.word), frames, len(CLASSES)), np.float32)
     for i, name in enumerate(CLASSES):
-        after = np.minimum(spoken.end + 1, spoken.last - 5)[..., np.newaxis]
+        after = np.minimum(spoken.end + 1, spoken.last - 2)[..., np.newaxis]
         is_it = (spoken.word == name)[..., np.newaxis]
         y[..., i] = (is_it & (t >= after) & (t < spoken.last[..., np.newaxis])).any(axis=1)
     return y, y.max(axis=2)
@@ -247,7 +247,7 @@ def listen_to(clips, seed=0):
 
 
 def smoothed(logits):
-    """The mean of the last `SMOOTHING` logits: `(n, frames, 1)` -> `(n, frames - 4)`."""
+    """The mean of the last `SMOOTHING` logits: `(n, frames, 1)` -> `(n, frames - 2)`."""
     sums = np.cumsum(np.pad(logits[..., 0], ((0, 0), (1, 0))), axis=1)
     return (sums[:, SMOOTHING:] - sums[:, :-SMOOTHING]) / SMOOTHING
 
@@ -270,7 +270,7 @@ def best_threshold(said, scores):
     return (thresholds[best] + thresholds[max(best - 1, 0)]) / 2
 
 
-DETECTOR = {"smoothing": SMOOTHING, "refractory": 100}
+DETECTOR = {"smoothing": SMOOTHING, "refractory": 50}
 # Of a logit: probabilities of 0.002 to 0.9975.
 THRESHOLDS = np.arange(-6.0, 6.01, 0.25)
 
@@ -309,7 +309,7 @@ def accuracy(say, test):
 
 
 # What the detector hears in training, and, to show what that is good for, clips alone.
-STREAMS = {"count": 3, "frames": 320}
+STREAMS = {"count": 3, "frames": 160}
 ALONE = {"count": 1, "frames": FRAMES_PER_SECOND}
 
 

@@ -25,7 +25,7 @@ def test_count():
     negative = 1000 - 2 * (40 + LATE)
     assert counts == Counts(keywords=2, found=2, false_accepts=3, negative_frames=negative)
     assert counts.false_reject_rate == 0
-    assert counts.false_accepts_per_hour == pytest.approx(3 / (negative / 360_000))
+    assert counts.false_accepts_per_hour == pytest.approx(3 / (negative / 180_000))
     assert counts.f1 == pytest.approx(2 * 2 / (2 + 5))
 
 

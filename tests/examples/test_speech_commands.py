@@ -102,7 +102,7 @@ def test_word_limits():
     audio = np.zeros(SAMPLE_RATE, np.int16)
     audio[4800:8000] = 3000 * np.sin(np.arange(3200))
     start, end = word_limits(audio)
-    assert (start, end) == (30, 50)
+    assert (start, end) == (15, 25)
 
 
 def test_stream(clips):

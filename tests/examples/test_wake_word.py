@@ -107,29 +107,29 @@ def test_no_data(tmp_path):
 
 SPOKEN = Spoken(
     word=np.array([["yes", "no", "_silence_"]]),
-    first=np.array([[-5, 100, 200]]),
-    start=np.array([[10, 120, 200]]),
-    end=np.array([[50, 150, 300]]),
-    last=np.array([[95, 200, 300]]),
+    first=np.array([[-3, 50, 100]]),
+    start=np.array([[5, 60, 100]]),
+    end=np.array([[25, 75, 150]]),
+    last=np.array([[47, 100, 150]]),
 )
 
 
 def test_detector_targets():
-    y, weight = spotting.detector_targets(SPOKEN, 320, "yes")
-    assert y.shape == (1, 320, 1) and weight.shape == (1, 320)
-    assert np.flatnonzero(y[0, :, 0]).tolist() == list(range(39, 80))
-    ignored = [*range(8, 39), *range(80, 95)]
+    y, weight = spotting.detector_targets(SPOKEN, 160, "yes")
+    assert y.shape == (1, 160, 1) and weight.shape == (1, 160)
+    assert np.flatnonzero(y[0, :, 0]).tolist() == list(range(20, 40))
+    ignored = [*range(4, 20), *range(40, 48)]
     assert np.flatnonzero(weight[0] == 0).tolist() == ignored
-    assert set(weight[0, 39:80]) == {3} and set(weight[0, 95:]) == {1}
+    assert set(weight[0, 20:40]) == {3} and set(weight[0, 48:]) == {1}
 
 
 def test_spotter_targets():
-    y, weight = spotting.spotter_targets(SPOKEN, 320)
-    assert y.shape == (1, 320, 12)
+    y, weight = spotting.spotter_targets(SPOKEN, 160)
+    assert y.shape == (1, 160, 12)
     for name, frames in (
-        ("yes", range(51, 95)),
-        ("no", range(151, 200)),
-        ("_silence_", range(295, 300)),
+        ("yes", range(26, 47)),
+        ("no", range(76, 100)),
+        ("_silence_", range(148, 150)),
     ):
         assert np.flatnonzero(y[0, :, CLASSES.index(name)]).tolist() == list(frames)
     np.testing.assert_array_equal(weight, y.sum(axis=2))

@@ -82,7 +82,7 @@ def test_raw(size):
 
 @pytest.mark.parametrize("data", [wav(), wav()[44:]], ids=["wav", "raw"])
 def test_pipe(data):
-    """It gives each 10 ms when they are there, however they come, and does not wait for more."""
+    """It gives each 20 ms when they are there, however they come, and does not wait for more."""
     read, write = os.pipe()
     heard, in_time = threading.Event(), []
 
