@@ -74,7 +74,8 @@ def _page(report, output):
         from keras_fastgrnn.export.html_report import page
     except ModuleNotFoundError as error:
         sys.exit(
-            f"--report draws with {error.name}, which is not installed: pip install matplotlib"
+            f"--report draws with {error.name.partition('.')[0]}, which is not installed: "
+            "pip install matplotlib"
         )
     return page
 

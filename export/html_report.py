@@ -1,54 +1,18 @@
 """What a conversion did, as one HTML page: it has no script, and asks nothing of the network."""
 
 import html
-import io
-import re
 
-import matplotlib
 import numpy as np
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 
+from keras_fastgrnn.export import html_page
+from keras_fastgrnn.export.html_page import BLUE, INK, ORANGE, bar, chart, charts, table
 from keras_fastgrnn.export.report import end_ranges, layer_ranges, worst
 
 _POINTS = 3000  # of a scatter
 _WORST, _WINDOW = 4, 100  # samples, and steps of a stream on either side of one
 _LINES = 6  # channels of an input as lines; of more, an image
-_FLOAT, _INTEGER, _INK = "#2f80d0", "#e07b1a", "#010203"  # the last becomes the color of the text
-_NONZERO = ListedColormap(["none", _FLOAT])
-_STYLE = {
-    **{"svg.fonttype": "none", "font.size": 9, "lines.linewidth": 1.2, "legend.frameon": False},
-    **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor"), _INK),
-    **dict.fromkeys(("xtick.color", "ytick.color"), _INK),
-}
-_CSS = """
-:root{color-scheme:light dark;--line:#d5dae0;--soft:#dfe4ea;--dim:#5b6672}
-@media(prefers-color-scheme:dark){:root{--line:#3a424b;--soft:#3d4650;--dim:#9aa5b1}}
-*{box-sizing:border-box}
-body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:0 auto;padding:1rem}
-h1{font-size:1.5rem;line-height:1.2;margin:.5rem 0}
-h2{font-size:1.2rem;margin:2.5rem 0 .5rem;padding-top:1rem;border-top:1px solid var(--line)}
-h3{font-size:1rem;margin:1.5rem 0 .5rem}
-h1,h2,h3,p,figcaption{overflow-wrap:anywhere}
-p{margin:.25rem 0 .75rem;max-width:44rem}
-p,figcaption{color:var(--dim);font-size:.875rem}
-.wide{overflow-x:auto;margin:.5rem 0 1rem}
-table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem 1rem .3rem 0;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}
-td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:10rem}
-.n{text-align:right}
-.bar{position:relative;width:8rem;height:.8rem}
-.bar i{position:absolute;top:25%;bottom:25%;min-width:1px}
-.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));gap:1.5rem 1rem;align-items:end}
-figure{margin:0}
-svg{display:block;width:100%;max-width:24rem;height:auto}
-svg text{font-family:system-ui,sans-serif}
-"""  # noqa: E501
-
-
-class _Bar(str):
-    """HTML. All other text of a table is escaped."""
+_NONZERO = ListedColormap(["none", BLUE])
 
 
 def page(findings, name):
@@ -62,23 +26,7 @@ def page(findings, name):
         "Float against integer": _float_against_integer(findings),
         f"Worst {what}s": _worst_samples(findings, what),
     }
-    body = "".join(
-        f"<h{1 if i == 0 else 2}>{html.escape(heading)}</h{1 if i == 0 else 2}>\n{''.join(parts)}"
-        for i, (heading, parts) in enumerate(sections.items())
-    )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(name)}: conversion</title>
-<link rel="icon" href="data:,">
-<style>{_CSS}</style>
-</head>
-<body>
-{body}</body>
-</html>
-"""
+    return html_page.page(f"{name}: conversion", sections)
 
 
 def _summary(findings, what):
@@ -95,8 +43,8 @@ def _summary(findings, what):
             ranks = ", ".join(str(len(m[0].values)) if len(m) == 2 else "full" for m in pair)
         rows.append((layer.name, kind, units, _nonzero(*layer.weights.values()), ranks, features))
     head = "layer", "kind", ">units", ">nonzero", ">ranks of W, U", ">features"
-    yield _table(head, rows)
-    yield _table(
+    yield table(head, rows)
+    yield table(
         ("error at", ">largest", f">of {what}", ">in int8 steps", ">rms", ">float rms"),
         (
             (at.name, at.largest, at.by_sample.argmax(), at.largest / at.affine.scale)
@@ -112,29 +60,29 @@ def _ranges_and_values(findings):
         "wastes bits, often for one outlier. Red: what saturates.</p>\n"
     )
     yield "<h3>Inputs and outputs</h3>\n" + _ranges(end_ranges(findings))
-    yield _charts(_values(at.name, at) for at in findings.outputs)
+    yield charts(_values(at.name, at) for at in findings.outputs)
     for layer in findings.layers:
         yield f"<h3>{html.escape(layer.name)}</h3>\n"
-        charts = [_weights(f"{layer.name}: {name}", w) for name, w in layer.weights.items()]
+        drawn = [_weights(f"{layer.name}: {name}", w) for name, w in layer.weights.items()]
         if layer.operator:
             yield _ranges(layer_ranges(layer))
-            charts.insert(0, _values(f"{layer.name}: what it writes", layer.compared))
-        yield _charts(charts)
+            drawn.insert(0, _values(f"{layer.name}: what it writes", layer.compared))
+        yield charts(drawn)
 
 
 def _bytes(findings):
     total = len(findings.conversion.model)
     rows = [
-        (part, _bar(f"{size} of {total}", (_FLOAT, 0, size / total)), size, f"{size / total:.1%}")
+        (part, bar(f"{size} of {total}", (BLUE, 0, size / total)), size, f"{size / total:.1%}")
         for part, size in findings.parts.items()
     ]
-    yield _table(("part", "", ">bytes", ">share"), [*rows, ("in all", "", total, "100.0%")])
+    yield table(("part", "", ">bytes", ">share"), [*rows, ("in all", "", total, "100.0%")])
 
 
 def _sparsity(findings):
     yield "<p>The nonzero weights of the recurrent layers; a row for each output of a matrix.</p>\n"
-    yield _charts(
-        _chart(
+    yield charts(
+        chart(
             f"{layer.name}: {name}, {len(values)} x {values.shape[1]}, {_nonzero(values)} nonzero",
             lambda figure, v=values: _image(figure.subplots(), v != 0, _NONZERO, vmin=0, vmax=1),
         )
@@ -152,13 +100,13 @@ def _float_against_integer(findings):
             chosen = np.random.default_rng(0).choice(x.size, _POINTS, replace=False)
             chosen = np.append(chosen, np.abs(error).argmax())
             x, error = x[chosen], error[chosen]
-        ax.axline((x[0], x[0]), slope=1, color=_INK, linewidth=0.6)
-        ax.plot(x, x + error, ".", color=_FLOAT, markersize=3, rasterized=True)
+        ax.axline((x[0], x[0]), slope=1, color=INK, linewidth=0.6)
+        ax.plot(x, x + error, ".", color=BLUE, markersize=3, rasterized=True)
         ax.set(xlabel="float", ylabel="integer")
 
     yield "<p>A point for each value. The line is y = x.</p>\n"
-    yield _charts(
-        _chart(
+    yield charts(
+        chart(
             f"{at.name}: rms error {at.rms:.4g}", lambda figure, at=at: draw(figure, at), height=2.6
         )
         for at in findings.compared
@@ -167,7 +115,7 @@ def _float_against_integer(findings):
 
 def _worst_samples(findings, what):
     found = worst(findings, _WORST, apart=_WINDOW)
-    yield _table(
+    yield table(
         (what, *(f">error at {at.name}" for at in findings.outputs)),
         ((i, *(at.by_sample[i] for at in findings.outputs)) for i in found),
     )
@@ -178,16 +126,16 @@ def _worst_samples(findings, what):
             values = values[start : i + _WINDOW + 1] if findings.stream else values[i]
             return values.reshape(len(values), -1) if values.ndim > 1 else np.atleast_1d(values)
 
-        charts = [
+        drawn = [
             _input(f"{what} {i}: input {j}", start, show(x))
             for j, x in enumerate(findings.conversion.inputs)
             if show(x).ndim == 2
         ]
-        charts += [
+        drawn += [
             _output(f"{what} {i}: {at.name}", start, show(at.expected), show(at.error))
             for at in findings.outputs
         ]
-        yield f"<h3>{what.capitalize()} {i}</h3>\n{_charts(charts)}"
+        yield f"<h3>{what.capitalize()} {i}</h3>\n{charts(drawn)}"
 
 
 def _nonzero(*weights):
@@ -203,29 +151,29 @@ def _ranges(ranges):
         beyond = [] if r.saturated == 0 else [("#d33", r.low, low), ("#d33", high, r.high)]
         spans = [
             (color, (a - start) / width, (b - start) / width)
-            for color, a, b in (("var(--soft)", r.least, r.most), *beyond, (_FLOAT, low, high))
+            for color, a, b in (("var(--soft)", r.least, r.most), *beyond, (BLUE, low, high))
             if b > a
         ]
         label = f"{r.low:.4g} to {r.high:.4g} of {r.least:.4g} to {r.most:.4g}"
         share = None if r.saturated is None else f"{r.saturated:.2%}"
         used = f"{(high - low) / (r.most - r.least):.0%}"
-        rows.append((r.name, _bar(label, *spans), r.type, r.low, r.high, r.least, r.most))
+        rows.append((r.name, bar(label, *spans), r.type, r.low, r.high, r.least, r.most))
         rows[-1] += used, share
     head = "tensor", "", "type", ">least", ">most", ">covers from", ">to", ">used", ">saturates"
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _values(caption, at):
     def draw(figure):
         ax = figure.subplots()
-        ax.hist(at.expected.ravel(), bins=60, histtype="stepfilled", color=_FLOAT, log=True)
+        ax.hist(at.expected.ravel(), bins=60, histtype="stepfilled", color=BLUE, log=True)
         for limit in at.affine.dequantize(np.array([-128, 127])):
-            ax.axvline(limit, color=_INTEGER, linestyle=":")
+            ax.axvline(limit, color=ORANGE, linestyle=":")
         ax.set(xlabel="value (dotted: int8 limits)", ylabel="count", ylim=(0.8, None))
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter("")
 
-    return _chart(f"{caption}, {at.expected.size:,} values", draw)
+    return chart(f"{caption}, {at.expected.size:,} values", draw)
 
 
 def _weights(caption, values):
@@ -233,10 +181,10 @@ def _weights(caption, values):
 
     def draw(figure):
         ax = figure.subplots()
-        ax.hist(nonzero, bins=np.arange(-128, 133, 4) - 0.5, histtype="stepfilled", color=_FLOAT)
+        ax.hist(nonzero, bins=np.arange(-128, 133, 4) - 0.5, histtype="stepfilled", color=BLUE)
         ax.set(xlim=(-132, 132), xlabel="int8 weight", ylabel="count")
 
-    return _chart(f"{caption}, {nonzero.size:,} nonzero of {values.size:,} weights", draw)
+    return chart(f"{caption}, {nonzero.size:,} nonzero of {values.size:,} weights", draw)
 
 
 def _input(caption, start, values):
@@ -249,7 +197,7 @@ def _input(caption, start, values):
             ax.plot(np.arange(start, start + steps), values, rasterized=values.size > 2000)
         ax.set(xlabel="step", ylabel="channel" if channels > _LINES else "")
 
-    return _chart(f"{caption}, {values.shape[1]} channels", draw, height=2.8)
+    return chart(f"{caption}, {values.shape[1]} channels", draw, height=2.8)
 
 
 def _output(caption, start, expected, error):
@@ -265,69 +213,21 @@ def _output(caption, start, expected, error):
         values, errors = figure.subplots(2, sharex=True, height_ratios=(2, 1))
         x = np.arange(start, start + len(expected))
         long = expected.size > 2000
-        lines = values.plot(x, expected, float_line, color=_FLOAT, rasterized=long)[:1]
-        lines += values.plot(x, expected + error, integer_line, color=_INTEGER, rasterized=long)[:1]
+        lines = values.plot(x, expected, float_line, color=BLUE, rasterized=long)[:1]
+        lines += values.plot(x, expected + error, integer_line, color=ORANGE, rasterized=long)[:1]
         values.legend(
             lines, ("float", "integer"), ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1)
         )
-        errors.axhline(0, color=_INK, linewidth=0.6)
-        errors.plot(x, error, integer_line.replace("--", "-"), color=_INTEGER, rasterized=long)
+        errors.axhline(0, color=INK, linewidth=0.6)
+        errors.plot(x, error, integer_line.replace("--", "-"), color=ORANGE, rasterized=long)
         errors.set(xlabel=xlabel, ylabel="error")
         errors.locator_params(axis="x", integer=True)
         errors.margins(y=0.2)
 
-    return _chart(caption, draw, height=2.8)
+    return chart(caption, draw, height=2.8)
 
 
 def _image(ax, values, colors, **kwargs):
     ax.imshow(values, cmap=colors, interpolation="none", **kwargs)
     ax.locator_params(integer=True, nbins=5)
     ax.spines[:].set_visible(True)
-
-
-def _chart(caption, draw, height=2.2):
-    """A figure as wide as a phone, 3.6 inches, so that its text is as large on it as it is here."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # not the user's style
-        matplotlib.rcParams.update(_STYLE | {"svg.hashsalt": caption})  # ids are of the caption
-        figure, file = Figure(figsize=(3.6, height), layout="constrained"), io.StringIO()
-        draw(figure)
-        none = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(file, format="svg", transparent=True, dpi=150, metadata=none)
-    svg = file.getvalue().partition("<svg")[2].replace(_INK, "currentColor")
-    svg = re.sub(r"<style.*?</style>|(?<=<g) id=\"[^\"]*\"| font-family: [^;\"]*;?", "", svg)
-    text = html.escape(caption)
-    return (
-        f"<figure>\n<figcaption>{text}</figcaption>\n"
-        f'<svg role="img" aria-label="{text}"{svg}</figure>\n'
-    )
-
-
-def _charts(charts):
-    return f'<div class="charts">\n{"".join(charts)}</div>\n'
-
-
-def _table(head, rows):
-    """A table. Columns whose head starts with `>` are aligned to the right."""
-    kinds = [' class="n"' if name.startswith(">") else "" for name in head]
-    lines = [("th", [name.removeprefix(">") for name in head]), *(("td", row) for row in rows)]
-    body = "".join(
-        "<tr>" + "".join(f"<{tag}{k}>{_cell(v)}" for k, v in zip(kinds, line, strict=True)) + "\n"
-        for tag, line in lines
-    )
-    return f'<div class="wide"><table>\n{body}</table></div>\n'
-
-
-def _cell(value):
-    if isinstance(value, (float, np.floating)):
-        return f"{value:.4g}"
-    return value if isinstance(value, _Bar) else html.escape("–" if value is None else str(value))
-
-
-def _bar(label, *spans):
-    """`spans`: `(color, from, to)`, in parts of the width."""
-    parts = "".join(
-        f'<i style="left:{a:.1%};width:{b - a:.1%};background:{color}"></i>'
-        for color, a, b in spans
-    )
-    return _Bar(f'<div class="bar" role="img" aria-label="{html.escape(label)}">{parts}</div>')

@@ -323,6 +323,9 @@ def test_flag_refuses_before_it_converts(folder, name):
 
 
 def test_flag_says_what_to_install(folder, monkeypatch):
+    # As where it is not installed: no module of it is there either.
+    for name in [name for name in sys.modules if name.startswith("matplotlib.")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "keras_fastgrnn.export.html_report")
     before = sorted(folder.iterdir())
