@@ -206,16 +206,17 @@ def chips(speech):
 def main(argv):
     speech = Speech(command.start(argv, load, flags.FLAGS.data_dir))
     CACHE.mkdir(parents=True, exist_ok=True)
+    cells = record.Cells(CACHE / "cells.json")
     # Fold by fold, and seed by seed: what was made for one model serves the next.
     detectors = {name: [] for name in DETECTORS}
     for fold, name in itertools.product(range(FOLDS), DETECTORS):
         compute = functools.partial(detect, speech, fold, name)
-        detectors[name].append(record.cell(CACHE / f"{name}, fold {fold}.json", compute))
-    on_chips = record.cell(CACHE / "chips.json", functools.partial(chips, speech))
+        detectors[name].append(cells(f"{name}, fold {fold}", compute))
+    on_chips = cells("chips", functools.partial(chips, speech))
     spotters = {name: [] for name in SPOTTERS}
     for seed, name in itertools.product(range(SEEDS), SPOTTERS):
         compute = functools.partial(spot, speech, seed, name)
-        spotters[name].append(record.cell(CACHE / f"{name}, seed {seed}.json", compute))
+        spotters[name].append(cells(f"{name}, seed {seed}", compute))
 
     values = figures(detectors, spotters) | on_chips
     for name, value in values.items():

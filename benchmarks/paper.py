@@ -1,65 +1,106 @@
 """The paper's claim done again: accuracy against bytes, model by model and stage by stage.
 
-    PYTHONPATH=examples python benchmarks/paper.py --preset=small --tasks=USPS-10
+    make bench-paper
 
-It takes hours, and goes on where it was stopped: what is computed is kept in build/paper/. A task
-without data is left out, in one line. Prints tables and writes build/paper/<preset>/paper.json.
+It takes hours, and goes on where it was stopped: what was measured of each model is kept, in a file
+of its task in benchmarks/results/paper/, and is not measured again while it is there. A task
+without data is left out, in one line. Prints tables; writes benchmarks/results/paper.json, from
+which benchmarks/paper_page.py makes docs/paper.html and the table of README.md.
 """
 
 import functools
 import importlib.metadata
-import json
+import pathlib
 import platform
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import paper_models
+import paper_page
 import record
 from absl import app, flags
+from paper_models import Model
 from paper_tasks import Split, tasks
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
 from speech_commands import data_folder
 
-CACHE = record.ROOT / "build" / "paper"
-INT8 = "FastGRNN, int8, QAT"
+FORMS = ("float", "int8", "int8, QAT")
 
 
 class Preset(NamedTuple):
     """Attributes:
     seeds: number of them.
+    sweep_seeds: number of them, of what is no row of a table.
     sizes: units of the smaller GRUs, LSTMs and FastGRNNs.
+    ranks: of the recurrent kernel, in a sweep.
+    sparsities: in a sweep.
     epochs: of each training, or None for the task's own.
     sequences: of each side of the data, or None for all.
     """
 
     seeds: int
+    sweep_seeds: int
     sizes: tuple
+    ranks: tuple
+    sparsities: tuple
     epochs: int | None = None
     sequences: int | None = None
 
 
 PRESETS = {
-    "full": Preset(seeds=5, sizes=(3, 4, 6, 8, 12, 16, 24)),
-    "small": Preset(seeds=2, sizes=(4,), epochs=3, sequences=400),
+    "full": Preset(5, 2, (4, 6, 8, 12, 24), (1, 2, 4, 8, 12), (0.25, 0.5, 0.75, 0.9)),
+    "small": Preset(2, 1, (4,), (2,), (0.5,), epochs=3, sequences=400),
 }
 
 
-def cells(task, preset):
-    """Dict from name to a function of a `Split`, all that is computed of a task."""
-    computed = {}
-    for seed in range(preset.seeds):
-        shapes = [(kind, task.shape.units) for kind in paper_models.KINDS]
-        shapes += [(kind, n) for kind in ("FastGRNN", "GRU", "LSTM") for n in preset.sizes]
-        for kind, units in dict.fromkeys(shapes):
-            computed[f"{kind}, {units} units, seed {seed}"] = functools.partial(
-                paper_models.float_cell, task, kind=kind, units=units, seed=seed
-            )
-        computed[f"stages, seed {seed}"] = functools.partial(
-            paper_models.stages_cell, task, seed=seed
-        )
-    return computed
+class Plan(NamedTuple):
+    """What is trained for a task: lists of `Model`, some of them in several.
+
+    Attributes:
+        equal: a model of each kind, with as many units.
+        stages: of FastGRNN, dense to sparse.
+        candidates: of FastGRNN, for the fewest bytes.
+        smaller: GRU and LSTM of fewer units.
+        sweeps: dict from what is varied to the models.
+    """
+
+    equal: list
+    stages: list
+    candidates: list
+    smaller: list
+    sweeps: dict
+
+    def seeds(self, preset):
+        """Dict from model to the number of its seeds."""
+        rows = [*self.equal, *self.stages, *self.candidates, *self.smaller]
+        swept = [model for models in self.sweeps.values() for model in models]
+        return dict.fromkeys(swept, preset.sweep_seeds) | dict.fromkeys(rows, preset.seeds)
+
+    def aware(self, model):
+        """Whether it is trained with quantisation too."""
+        return model in self.candidates or model == self.stages[-1]
+
+
+def plan(task, preset):
+    dense = Model("FastGRNN", task.units)
+    low_rank = dense._replace(kernel_rank=task.ranks[0], recurrent_rank=task.ranks[1])
+    sizes = [n for n in preset.sizes if n < task.units]
+    ranks = [n for n in (*preset.ranks, task.ranks[1]) if n < task.units]
+    sparsities = {*preset.sparsities, task.sparsity, 0.0}
+    return Plan(
+        equal=[Model(kind, task.units) for kind in paper_models.KINDS],
+        stages=list(dict.fromkeys([dense, low_rank, low_rank._replace(sparsity=task.sparsity)])),
+        candidates=[Model("FastGRNN", *shape) for shape in task.candidates],
+        smaller=[Model(kind, n) for kind in ("GRU", "LSTM") for n in sizes],
+        sweeps={
+            "units": [dense._replace(units=n) for n in (*sizes, task.units)],
+            "recurrent_rank": [low_rank._replace(recurrent_rank=n) for n in sorted({*ranks})],
+            "sparsity": [low_rank._replace(sparsity=s) for s in sorted(sparsities)],
+        },
+    )
 
 
 def first(split, sequences):
@@ -72,64 +113,70 @@ def first(split, sequences):
     )
 
 
-def compute(chosen, folder, preset_name):
-    """Dict from task to dict from cell to its values."""
-    preset = PRESETS[preset_name]
-    values = {}
-    planned = {}
-    for name, task in chosen.items():
-        if preset.epochs:
-            task = task._replace(training=task.training | {"epochs": preset.epochs})
-        planned[name] = task, cells(task, preset)
-    with Progress(*Progress.get_default_columns()[:-1], TimeRemainingColumn()) as progress:
-        total = sum(len(computed) for _, computed in planned.values())
-        bar = progress.add_task("models", total=total)
-        for name, (task, computed) in planned.items():
+def compute(task, preset, folder, cells, advance):
+    """Trains what was not yet trained: dict from `Model` to what was measured, of each seed.
 
-            @functools.cache
-            def data(task=task):
-                split = task.load(folder)
-                return first(split, preset.sequences) if preset.sequences else split
+    `advance(text)` is called before each, with what comes.
+    """
 
-            try:
-                values[name] = {}
-                for cell, function in computed.items():
-                    path = CACHE / preset_name / name / f"{cell}.json"
-                    values[name][cell] = record.cell(path, lambda f=function: f(split=data()))
-                    progress.advance(bar)
-            except ValueError as error:
-                del values[name]
-                progress.console.print(f"{name} is left out: {error}")
-                progress.advance(bar, len(computed))
-    return values
+    @functools.cache
+    def data():
+        split = task.load(folder)
+        return first(split, preset.sequences) if preset.sequences else split
 
-
-def models(values):
-    """Dict from model or stage to its list of measures, one of each seed."""
+    planned = plan(task, preset)
     found = {}
-    for cell, measured in values.items():
-        name, _, _ = cell.rpartition(", seed ")
-        if name == "stages":
-            for stage, measures in measured.items():
-                found.setdefault(f"FastGRNN, {stage}", []).append(measures)
-        else:
-            found.setdefault(name, []).append(measured)
+    for model, seeds in planned.seeds(preset).items():
+        found[model] = []
+        for seed in range(seeds):
+            cell = f"{model}, seed {seed}"
+            advance(cell)
+            train = functools.partial(
+                paper_models.cell, task, model=model, seed=seed, aware=planned.aware(model)
+            )
+            found[model].append(cells(cell, lambda train=train: train(split=data())))
     return found
 
 
 def summary(measures):
-    """Mean and spread over the seeds, and the most bytes of any."""
-    test = [m["test"] for m in measures]
+    """Means over the seeds, the spread (n - 1), each seed's test, and the most bytes of any."""
+    sides = {side: [m[side] for m in measures] for side in ("validation", "test")}
     return {
-        "mean": np.mean(test),
-        "std": np.std(test, ddof=1) if len(test) > 1 else 0.0,
-        "seeds": test,
+        "validation": np.mean(sides["validation"]),
+        "mean": np.mean(sides["test"]),
+        "std": np.std(sides["test"], ddof=1) if len(measures) > 1 else 0.0,
+        "test": sides["test"],
         "bytes": {way: max(m["bytes"][way] for m in measures) for way in measures[0]["bytes"]},
         "nonzero": max(m["nonzero"] for m in measures),
     }
 
 
-def size_ratios(models):
+def summaries(found):
+    """Dict from model's text to its kind, its form to `summary()`, and what was seen of it."""
+    return {
+        str(model): model._asdict()
+        | {"forms": {form: summary([c[form] for c in cells]) for form in FORMS if form in cells[0]}}
+        | ({"seen": [c["seen"] for c in cells]} if "seen" in cells[0] else {})
+        for model, cells in found.items()
+    }
+
+
+def choose(models, limit, seeds):
+    """The FastGRNN of at most so many bytes, everything counted, with the best mean on the people
+    for validation: `(model's text, form)`; `None` if there is none."""
+    fits = [
+        (form["validation"], name, form_name)
+        for name, model in models.items()
+        for form_name, form in model["forms"].items()
+        if model["kind"] == "FastGRNN"
+        and form_name != "float"
+        and form["bytes"]["constants"] <= limit
+        and len(form["test"]) == seeds
+    ]
+    return max(fits)[1:] if fits else None
+
+
+def size_ratios(models, chosen):
     """How many times smaller ours is than the smallest that is no worse by more than half a point.
 
     Returns:
@@ -137,18 +184,41 @@ def size_ratios(models):
         lost nothing; and against the GRU that TensorFlow's own converter makes, whole files. None
         where no size of it is as good.
     """
-    ours = models[INT8]
-    against = {"float32": [], "int8 LSTM": [], "GRU file": []}
-    for name, model in models.items():
-        kind = name.partition(",")[0]
-        if kind not in ("GRU", "LSTM") or model["mean"] < ours["mean"] - 0.005:
+    name, form = chosen
+    ours = models[name]["forms"][form]
+    ratios = {"float32": [], "int8 LSTM": [], "GRU file": []}
+    for model in models.values():
+        theirs = model["forms"]["float"]
+        if model["kind"] not in ("GRU", "LSTM") or theirs["mean"] < ours["mean"] - 0.005:
             continue
-        against["float32"].append(model["bytes"]["constants"] / ours["bytes"]["constants"])
-        if kind == "LSTM":
-            against["int8 LSTM"].append(model["bytes"]["int8"] / ours["bytes"]["constants"])
+        ratios["float32"].append(theirs["bytes"]["constants"] / ours["bytes"]["constants"])
+        if model["kind"] == "LSTM":
+            ratios["int8 LSTM"].append(theirs["bytes"]["int8"] / ours["bytes"]["constants"])
         else:
-            against["GRU file"].append(model["bytes"]["tflite"] / ours["bytes"]["tflite"])
-    return {name: min(ratios) if ratios else None for name, ratios in against.items()}
+            ratios["GRU file"].append(theirs["bytes"]["tflite"] / ours["bytes"]["tflite"])
+    return {against: min(known) if known else None for against, known in ratios.items()}
+
+
+def results(task, preset, found):
+    """What paper.json has of a task."""
+    planned, models = plan(task, preset), summaries(found)
+    chosen = {key: choose(models, limit, preset.seeds) for key, limit in task.budgets.items()}
+    best = next(iter(chosen.values()))
+    return {
+        "score": task.score,
+        "differs": task.differs,
+        "published": [published._asdict() for published in task.published],
+        "training": task.training,
+        "models": models,
+        "equal": [str(model) for model in planned.equal],
+        "stages": [str(model) for model in planned.stages],
+        "sweeps": {of: [str(model) for model in swept] for of, swept in planned.sweeps.items()},
+        "budgets": {
+            key: {"limit": task.budgets[key], "model": pair and pair[0], "form": pair and pair[1]}
+            for key, pair in chosen.items()
+        },
+        "size_ratios": size_ratios(models, best) if best else None,
+    }
 
 
 def main(argv):
@@ -160,41 +230,77 @@ def main(argv):
     unknown = set(arguments.tasks or ()) - set(known)
     if unknown:
         raise app.UsageError(f"--tasks: {', '.join(unknown)}; there are {', '.join(known)}.")
+    preset, output = PRESETS[arguments.preset], pathlib.Path(arguments.output_dir)
     chosen = {name: known[name] for name in arguments.tasks or known}
-    values = compute(chosen, folder, arguments.preset)
-    results = {}
-    for name, computed in values.items():
-        task = known[name]
-        table = {model: summary(measures) for model, measures in models(computed).items()}
-        results[name] = {
-            "score": task.score,
-            "published": [published._asdict() for published in task.published],
-            "models": table,
-            "size_ratios": size_ratios(table),
-        }
-        show(name, task, table)
-    packages = ("tensorflow", "keras", "tensorflow-model-optimization", "tflite_micro", "numpy")
-    versions = {package: importlib.metadata.version(package) for package in packages}
-    report = {
-        "command": f"python benchmarks/paper.py --preset={arguments.preset}",
-        "versions": versions | {"python": platform.python_version()},
-        "tasks": results,
+    written = output / "paper.json"
+    report = {"tasks": {}} | record.read(written)
+    keras.config.disable_interactive_logging()  # a bar of each training
+    with Progress(*Progress.get_default_columns()[:-1], TimeRemainingColumn()) as progress:
+        sizes = {name: sum(plan(t, preset).seeds(preset).values()) for name, t in chosen.items()}
+        bar = progress.add_task("", total=sum(sizes.values()))
+        done = 0
+        for name, task in chosen.items():
+
+            def advance(cell, name=name):
+                progress.update(bar, description=f"{name}: {cell}", advance=1)
+
+            try:
+                if preset.epochs:
+                    task = task._replace(training=task.training | {"epochs": preset.epochs})
+                cells = record.Cells(output / "paper" / f"{name}.json")
+                report["tasks"][name] = results(
+                    task, preset, compute(task, preset, folder, cells, advance)
+                )
+            except ValueError as error:
+                progress.console.print(f"{name} is left out: {error}")
+            done += sizes[name]
+            progress.update(bar, completed=done)
+    for name in chosen:
+        if name in report["tasks"]:
+            show(name, report["tasks"][name])
+    report |= headlines(report["tasks"]) | {
+        "command": "make bench-paper",
+        "preset": arguments.preset,
+        "seeds": preset.seeds,
+        "versions": versions(),
     }
-    path = CACHE / arguments.preset / "paper.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=2, default=float) + "\n")
-    print(f"Written: {path}")
+    record.write(written, report)
+    paper_page.main(output)
 
 
-def show(name, task, table):
-    shown = Table(title=f"{name}: {task.score} on the test set")
+def headlines(results):
+    """The figures of the budgets by their keys, and the size ratios by task."""
+    figures = {"size_ratio_per_task": {n: task["size_ratios"] for n, task in results.items()}}
+    for task in results.values():
+        for key, budget in task["budgets"].items():
+            if budget["model"]:
+                form = task["models"][budget["model"]]["forms"][budget["form"]]
+                score = "f1" if task["score"] == "macro-F1" else "accuracy"
+                figures |= {
+                    f"{key}_{score}_mean": form["mean"],
+                    f"{key}_{score}_std": form["std"],
+                    f"{key}_bytes": form["bytes"]["constants"],
+                }
+    return figures
+
+
+def versions():
+    packages = ("tensorflow", "keras", "tensorflow-model-optimization", "tflite_micro", "numpy")
+    found = {package: importlib.metadata.version(package) for package in packages}
+    return found | {"python": platform.python_version()}
+
+
+def show(name, task):
+    shown = Table(title=f"{name}: {task['score']} on the test set")
     for column in ("model", "mean", "std", "paper's bytes", "constants", ".tflite"):
         shown.add_column(column, justify="left" if column == "model" else "right")
-    for published in task.published:
-        shown.add_row(published.who, f"{published.score:.2f}", "", published.size, "", "")
-    for model, row in table.items():
-        sizes = (f"{row['bytes'][way]:,}" for way in ("paper", "constants", "tflite"))
-        shown.add_row(model, f"{100 * row['mean']:.2f}", f"{100 * row['std']:.2f}", *sizes)
+    for published in task["published"]:
+        shown.add_row(published["who"], f"{published['score']:.2f}", "", published["size"], "", "")
+    for model, row in task["models"].items():
+        for form, values in row["forms"].items():
+            sizes = (f"{values['bytes'][way]:,}" for way in ("paper", "constants", "tflite"))
+            mean, std = (f"{100 * values[key]:.2f}" for key in ("mean", "std"))
+            shown.add_row(f"{model}, {form}", mean, std, *sizes)
     Console().print(shown)
 
 
@@ -203,6 +309,7 @@ def define_flags():
     flags.DEFINE_string("data_dir", None, "The folder of the tasks' data; see paper_tasks.py.")
     flags.DEFINE_enum("preset", "full", list(PRESETS), "How much is computed.")
     flags.DEFINE_list("tasks", None, "Names of tasks; all by default.")
+    flags.DEFINE_string("output_dir", str(record.FOLDER), "Where the files are written.")
 
 
 if __name__ == "__main__":

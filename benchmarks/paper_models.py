@@ -1,11 +1,15 @@
 """The models of benchmarks/paper.py: one training each, and what is measured of it."""
 
+from typing import NamedTuple
+
 import classifier
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_fastgrnn import FastGRNN, FastRNN
+from keras_fastgrnn.export.converter import conversion
+from keras_fastgrnn.export.report import examine, layer_ranges
 from keras_fastgrnn.micro import Interpreter
 
 # Of quantisation-aware training, as in benchmarks/quantization_aware.py.
@@ -19,19 +23,70 @@ KINDS = OURS | {
 }
 
 
-def layer(kind, units, kernel_rank=0, recurrent_rank=0):
-    """Function that makes the layer; a rank of 0 is the full one."""
-    arguments = {}
-    if kind in OURS:
-        arguments = {
-            "kernel_rank": kernel_rank or None,
-            "recurrent_rank": recurrent_rank or None,
-            "kernel_initializer": "glorot_uniform",
-            "recurrent_initializer": "glorot_uniform",
-        }
-    if kind == "FastGRNN":
-        arguments["nu_initializer"] = -2.0
-    return lambda: KINDS[kind](units, **arguments)
+class Model(NamedTuple):
+    """A recurrent layer and a Dense one; a rank of 0 is the full one, `sparsity` what is zero."""
+
+    kind: str
+    units: int
+    kernel_rank: int = 0
+    recurrent_rank: int = 0
+    sparsity: float = 0.0
+
+    def __str__(self):
+        text = f"{self.kind} {self.units}"
+        if self.kernel_rank or self.recurrent_rank:
+            text += f", ranks {self.kernel_rank or 'full'}/{self.recurrent_rank or 'full'}"
+        return text + (f", {self.sparsity:.0%} zero" if self.sparsity else "")
+
+    def layer(self):
+        if self.kind not in OURS:
+            return KINDS[self.kind](self.units)
+        arguments = {"nu_initializer": -2.0} if self.kind == "FastGRNN" else {}
+        return KINDS[self.kind](
+            self.units,
+            kernel_rank=self.kernel_rank or None,
+            recurrent_rank=self.recurrent_rank or None,
+            kernel_initializer="glorot_uniform",
+            recurrent_initializer="glorot_uniform",
+            **arguments,
+        )
+
+
+def cell(task, split, model, seed, aware=False):
+    """Trains a model, and measures all forms of it.
+
+    Args:
+        task: `paper_tasks.Task`.
+        split: `paper_tasks.Split`.
+        model: `Model`.
+        seed: integer.
+        aware: boolean. Whether it is trained further with quantisation.
+
+    Returns:
+        dict for JSON. From form to its measures, of "float", and of "int8" and "int8, QAT" where
+        there is one; what the int8 model has of "scalars", "state" and "error".
+    """
+    trained, _ = classifier.train(
+        model.layer,
+        split.train,
+        split.validation,
+        seed=seed,
+        sparsity=model.sparsity,
+        **task.training,
+    )
+    values = {"float": measure_float(task, split, trained)}
+    if model.kind == "LSTM":
+        values["float"]["bytes"]["int8"] = lstm_int8_bytes(
+            model.units, split.train.x.shape[-1], trained.output_shape[-1]
+        )
+    if model.kind in OURS:
+        values["int8"], values["seen"] = measure_int8(task, split, trained)
+    if aware:
+        copy = classifier.train_aware(
+            trained, split.train, seed=seed, batch_size=task.training["batch_size"], **QAT
+        )
+        values["int8, QAT"], values["seen"] = measure_int8(task, split, copy)
+    return values
 
 
 def score(task, y, logits):
@@ -39,25 +94,13 @@ def score(task, y, logits):
     return (classifier.macro_f1 if task.score == "macro-F1" else classifier.accuracy)(counts)
 
 
-def float_cell(task, split, kind, units, seed):
-    """A float model of a kind, in the form that TensorFlow's own converter exports."""
-    model, _ = classifier.train(
-        layer(kind, units), split.train, split.validation, seed=seed, **task.training
-    )
-    values = measured(task, split, model)
-    if kind == "LSTM":
-        classes, features = model.output_shape[-1], split.train.x.shape[-1]
-        values["bytes"]["int8"] = lstm_int8_bytes(units, features, classes)
-    return values
-
-
 def lstm_int8_bytes(units, features, classes):
     """Weights of a byte, biases of four, of a fused int8 LSTM and the Dense behind it."""
     return 4 * units * (features + units) + 16 * units + classes * units + 4 * classes
 
 
-def measured(task, split, model):
-    """Of a float model."""
+def measure_float(task, split, model):
+    """Of a float model, in the form that TensorFlow's own converter exports."""
     weights = model.get_weights()
     tflite = classifier.to_float(model)
     return {
@@ -93,35 +136,21 @@ def run_float(tflite, x):
     return np.array(logits)
 
 
-def stages_cell(task, split, seed):
-    """FastGRNN of the task's shape, stage by stage: dict from stage to its measures. The dense one
-    is the `float_cell()` of as many units."""
-    units, *ranks, sparsity = task.shape
-    stages = {}
-    for name, removed in (("low-rank", 0.0), ("sparse", sparsity)):
-        model, _ = classifier.train(
-            layer("FastGRNN", units, *ranks),
-            split.train,
-            split.validation,
-            seed=seed,
-            sparsity=removed,
-            **task.training,
-        )
-        stages[name] = measured(task, split, model)
-    stages["int8"] = int8(task, split, model)
-    aware = classifier.train_aware(
-        model, split.train, seed=seed, batch_size=task.training["batch_size"], **QAT
+def measure_int8(task, split, model):
+    """Of the int8 model, in TensorFlow Lite for Microcontrollers.
+
+    Returns:
+        `(measures, seen)`; what is seen are the gate's scalars, the range of the state and the rms
+        error by layer, on the sequences for the ranges.
+    """
+    converted = conversion(
+        model, representative_dataset=classifier.representative(split.train), **classifier.INT8
     )
-    stages["int8, QAT"] = int8(task, split, aware)
-    return stages
-
-
-def int8(task, split, model):
-    """Of the int8 model, in TensorFlow Lite for Microcontrollers."""
-    tflite = classifier.to_int8(model, split.train)
+    findings = examine(converted)
+    tflite = converted.model
     interpreter = Interpreter(tflite)
     weights, _ = classifier.int8_weights(tflite)
-    return {
+    measures = {
         side: score(task, data.y, interpreter.predict(data.x))
         for side, data in (("validation", split.validation), ("test", split.test))
     } | {
@@ -131,4 +160,15 @@ def int8(task, split, model):
             "tflite": len(tflite),
         },
         "nonzero": sum(int(np.count_nonzero(w)) for w in weights),
+    }
+    recurrent = findings.layers[0]
+    (state,) = (r for r in layer_ranges(recurrent) if r.name == "state")
+    cell = recurrent.operator.cell
+    gated = cell.recurrent_activation is not None
+    return measures, {
+        "scalars": {"zeta": cell.zeta, "nu": cell.nu}
+        if gated
+        else {"alpha": cell.nu, "beta": cell.beta},
+        "state": [float(state.low), float(state.high)],
+        "error": {at.name: float(at.rms / at.float_rms) for at in findings.compared},
     }

@@ -10,30 +10,44 @@ ROOT = pathlib.Path(__file__).parent.parent
 FOLDER = ROOT / "benchmarks" / "results"
 
 
+def read(path):
+    """The dict of a JSON file, empty if there is none."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def write(path, values):
+    """A JSON file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(values, indent=2, default=float) + "\n")
+    os.replace(part, path)
+
+
 def figures(name, values):
     """Writes figures into a JSON file of benchmarks/results/, beside those of other commands."""
     path = FOLDER / name
-    known = json.loads(path.read_text()) if path.exists() else {}
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(known | values, indent=2, default=float) + "\n")
+    write(path, read(path) | values)
     print(f"Written: {path}")
 
 
-def cell(path, compute):
-    """What `compute()` returns, a dict for JSON; or, if that file is there, what it once returned.
+class Cells:
+    """What is computed once: a benchmark of hours goes on where it was stopped.
 
-    So a benchmark of hours goes on where it was stopped.
+    Args:
+        path: of a JSON file that keeps it.
     """
-    if not path.exists():
-        print(path.stem, flush=True)
-        start = time.perf_counter()
-        text = json.dumps(compute(), default=float)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(text)
-        os.replace(part, path)  # whole or not at all
-        print(f"    in {time.perf_counter() - start:.0f} s", flush=True)
-    return json.loads(path.read_text())
+
+    def __init__(self, path):
+        self._path, self._known = path, read(path)
+
+    def __call__(self, name, compute):
+        """What `compute()` returns, a dict for JSON; or what it once returned under that name."""
+        if name not in self._known:
+            start = time.perf_counter()
+            values = json.loads(json.dumps(compute(), default=float))
+            self._known[name] = values | {"seconds": round(time.perf_counter() - start)}
+            write(self._path, self._known)
+        return self._known[name]
 
 
 def table(header, rows):

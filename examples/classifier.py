@@ -15,6 +15,8 @@ from keras_fastgrnn.export import convert, quantization_aware
 from keras_fastgrnn.export.options import unpack
 from keras_fastgrnn.pruning import three_phases
 
+INT8 = {"input_type": "int8", "output_type": "int8"}
+
 
 class Data(NamedTuple):
     """`x (n, timesteps, features)` float32 and `y (n,)`, the class, of a group of people."""
@@ -107,12 +109,7 @@ def representative(train):
 
 def to_int8(model, train):
     """The model as a .tflite file."""
-    return convert(
-        model,
-        representative_dataset=representative(train),
-        input_type="int8",
-        output_type="int8",
-    )
+    return convert(model, representative_dataset=representative(train), **INT8)
 
 
 def to_float(model):

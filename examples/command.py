@@ -21,11 +21,13 @@ def start(argv, load, data_dir):
 
 
 class EpochBar(keras.callbacks.Callback):
-    """One bar for the whole training; Keras's own draws one an epoch."""
+    """One bar for the whole training; Keras's own draws one an epoch. None where
+    `keras.config.disable_interactive_logging()` was called."""
 
     def on_train_begin(self, logs=None):
         self.bar = keras.utils.Progbar(
             self.params["epochs"],
+            verbose=int(keras.config.is_interactive_logging_enabled()),
             stateful_metrics=("accuracy", "loss", "val_accuracy", "val_loss"),
             unit_name="epoch",
         )

@@ -208,8 +208,7 @@ def to_int8(model, features):
         model,
         representative_dataset=to_float(features),
         streaming=True,
-        input_type="int8",
-        output_type="int8",
+        **classifier.INT8,
     )
 
 
