@@ -5,7 +5,7 @@ LEGACY := TF_USE_LEGACY_KERAS=1 # the layers as tf_keras ones
 QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 
 .PHONY: setup demo wakeword test test-all figures bench-training bench-qat bench-adding \
-  bench-bounded-state bench-wake-word toolchains mcu bench-mcu tflm-firmware docs lint clean
+  bench-bounded-state bench-wake-word bench-paper toolchains mcu bench-mcu tflm-firmware docs lint clean
 
 setup: .venv/stamp
 .venv/stamp: pyproject.toml constraints.txt
@@ -53,6 +53,10 @@ bench-bounded-state: setup
 # Those of docs/wake_word.md, in hours: it goes on where it was stopped.
 bench-wake-word: setup toolchains
 	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/keywords.py
+
+# The paper's table done again, docs/paper.md: the same, and a page of it.
+bench-paper: setup
+	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/paper.py
 
 # The cross compilers and emulators, from Debian's packages.
 toolchains:

@@ -5,7 +5,8 @@
 It takes hours, and goes on where it was stopped: what was measured of each model is kept, in a file
 of its task in benchmarks/results/paper/, and is not measured again while it is there. A task
 without data is left out, in one line. Prints tables; writes benchmarks/results/paper.json, from
-which benchmarks/paper_page.py makes docs/paper.html and the table of README.md.
+which benchmarks/paper_page.py makes the page paper.html beside it, and the tables of README.md and
+docs/paper.md.
 """
 
 import functools
@@ -20,6 +21,7 @@ import paper_models
 import paper_page
 import record
 from absl import app, flags
+from classifier import Data
 from paper_models import Model
 from paper_tasks import Split, tasks
 from rich.console import Console
@@ -34,7 +36,7 @@ class Preset(NamedTuple):
     """Attributes:
     seeds: number of them.
     sweep_seeds: number of them, of what is no row of a table.
-    sizes: units of the smaller GRUs, LSTMs and FastGRNNs.
+    sizes: number of them, of a task's.
     ranks: of the recurrent kernel, in a sweep.
     sparsities: in a sweep.
     epochs: of each training, or None for the task's own.
@@ -43,7 +45,7 @@ class Preset(NamedTuple):
 
     seeds: int
     sweep_seeds: int
-    sizes: tuple
+    sizes: int
     ranks: tuple
     sparsities: tuple
     epochs: int | None = None
@@ -51,8 +53,8 @@ class Preset(NamedTuple):
 
 
 PRESETS = {
-    "full": Preset(5, 2, (4, 6, 8, 12, 24), (1, 2, 4, 8, 12), (0.25, 0.5, 0.75, 0.9)),
-    "small": Preset(2, 1, (4,), (2,), (0.5,), epochs=3, sequences=400),
+    "full": Preset(5, 2, 3, (1, 2, 4, 8, 12), (0.25, 0.5, 0.75, 0.9)),
+    "small": Preset(2, 1, 1, (), (), epochs=1, sequences=200),
 }
 
 
@@ -87,7 +89,7 @@ class Plan(NamedTuple):
 def plan(task, preset):
     dense = Model("FastGRNN", task.units)
     low_rank = dense._replace(kernel_rank=task.ranks[0], recurrent_rank=task.ranks[1])
-    sizes = [n for n in preset.sizes if n < task.units]
+    sizes = task.sizes[: preset.sizes]
     ranks = [n for n in (*preset.ranks, task.ranks[1]) if n < task.units]
     sparsities = {*preset.sparsities, task.sparsity, 0.0}
     return Plan(
@@ -113,10 +115,10 @@ def first(split, sequences):
     )
 
 
-def compute(task, preset, folder, cells, advance):
-    """Trains what was not yet trained: dict from `Model` to what was measured, of each seed.
+def train(task, preset, folder, cells, advance):
+    """Trains what was not yet trained; returns what paper.json has of the task.
 
-    `advance(text)` is called before each, with what comes.
+    `advance(text)` is called before each model, with what comes.
     """
 
     @functools.cache
@@ -124,40 +126,73 @@ def compute(task, preset, folder, cells, advance):
         split = task.load(folder)
         return first(split, preset.sequences) if preset.sequences else split
 
+    @functools.cache
+    def data_of_all():
+        train, validation, _ = split = data()
+        both = Data(*map(np.concatenate, zip(train, validation, strict=True)))
+        return split._replace(train=both)
+
     planned = plan(task, preset)
-    found = {}
-    for model, seeds in planned.seeds(preset).items():
-        found[model] = []
+
+    def seeds_of(model, seeds, people=""):
+        split = data_of_all if people else data
         for seed in range(seeds):
-            cell = f"{model}, seed {seed}"
-            advance(cell)
-            train = functools.partial(
-                paper_models.cell, task, model=model, seed=seed, aware=planned.aware(model)
+            advance(name := f"{model}{people}, seed {seed}")
+            yield cells(
+                name,
+                lambda seed=seed: paper_models.cell(
+                    task, split(), model, seed, aware=planned.aware(model)
+                ),
             )
-            found[model].append(cells(cell, lambda train=train: train(split=data())))
-    return found
 
-
-def summary(measures):
-    """Means over the seeds, the spread (n - 1), each seed's test, and the most bytes of any."""
-    sides = {side: [m[side] for m in measures] for side in ("validation", "test")}
+    models = {
+        str(model): summary(model, list(seeds_of(model, seeds)))
+        for model, seeds in planned.seeds(preset).items()
+    }
+    budgets = {}
+    for key, limit in task.budgets.items():
+        budgets[key] = {"limit": limit}
+        if chosen := choose(models, limit, preset.seeds):
+            name, form = chosen
+            # As the paper does: when all is chosen, those who validated are trained on too.
+            final = summary(
+                model := next(m for m in planned.seeds(preset) if str(m) == name),
+                list(seeds_of(model, preset.seeds, people=", all people")),
+            )
+            budgets[key] |= {"model": name, "form": form, "final": final["forms"][form]}
+    best = next(iter(budgets.values()))
     return {
-        "validation": np.mean(sides["validation"]),
-        "mean": np.mean(sides["test"]),
-        "std": np.std(sides["test"], ddof=1) if len(measures) > 1 else 0.0,
-        "test": sides["test"],
-        "bytes": {way: max(m["bytes"][way] for m in measures) for way in measures[0]["bytes"]},
-        "nonzero": max(m["nonzero"] for m in measures),
+        "score": task.score,
+        "differs": task.differs,
+        "published": [published._asdict() for published in task.published],
+        "training": task.training,
+        "models": models,
+        "equal": [str(model) for model in planned.equal],
+        "stages": [str(model) for model in planned.stages],
+        "sweeps": {of: [str(model) for model in swept] for of, swept in planned.sweeps.items()},
+        "budgets": budgets,
+        "size_ratios": size_ratios(models, best) if "model" in best else None,
     }
 
 
-def summaries(found):
-    """Dict from model's text to its kind, its form to `summary()`, and what was seen of it."""
+def summary(model, cells):
+    """Of the cells of a model's seeds: what paper.json has of it."""
+    values = model._asdict() | {
+        "forms": {form: spread([c[form] for c in cells]) for form in FORMS if form in cells[0]}
+    }
+    return values | ({"seen": [c["seen"] for c in cells]} if "seen" in cells[0] else {})
+
+
+def spread(measures):
+    """Means over the seeds, the deviation (n - 1), each seed's test, and the most bytes of any."""
+    test = [m["test"] for m in measures]
     return {
-        str(model): model._asdict()
-        | {"forms": {form: summary([c[form] for c in cells]) for form in FORMS if form in cells[0]}}
-        | ({"seen": [c["seen"] for c in cells]} if "seen" in cells[0] else {})
-        for model, cells in found.items()
+        "validation": np.mean([m["validation"] for m in measures]),
+        "mean": np.mean(test),
+        "std": np.std(test, ddof=1) if len(test) > 1 else 0.0,
+        "test": test,
+        "bytes": {way: max(m["bytes"][way] for m in measures) for way in measures[0]["bytes"]},
+        "nonzero": max(m["nonzero"] for m in measures),
     }
 
 
@@ -176,7 +211,7 @@ def choose(models, limit, seeds):
     return max(fits)[1:] if fits else None
 
 
-def size_ratios(models, chosen):
+def size_ratios(models, budget):
     """How many times smaller ours is than the smallest that is no worse by more than half a point.
 
     Returns:
@@ -184,12 +219,13 @@ def size_ratios(models, chosen):
         lost nothing; and against the GRU that TensorFlow's own converter makes, whole files. None
         where no size of it is as good.
     """
-    name, form = chosen
-    ours = models[name]["forms"][form]
+    ours = models[budget["model"]]["forms"][budget["form"]]
     ratios = {"float32": [], "int8 LSTM": [], "GRU file": []}
     for model in models.values():
+        if model["kind"] not in ("GRU", "LSTM"):
+            continue
         theirs = model["forms"]["float"]
-        if model["kind"] not in ("GRU", "LSTM") or theirs["mean"] < ours["mean"] - 0.005:
+        if theirs["mean"] < ours["mean"] - 0.005:
             continue
         ratios["float32"].append(theirs["bytes"]["constants"] / ours["bytes"]["constants"])
         if model["kind"] == "LSTM":
@@ -197,28 +233,6 @@ def size_ratios(models, chosen):
         else:
             ratios["GRU file"].append(theirs["bytes"]["tflite"] / ours["bytes"]["tflite"])
     return {against: min(known) if known else None for against, known in ratios.items()}
-
-
-def results(task, preset, found):
-    """What paper.json has of a task."""
-    planned, models = plan(task, preset), summaries(found)
-    chosen = {key: choose(models, limit, preset.seeds) for key, limit in task.budgets.items()}
-    best = next(iter(chosen.values()))
-    return {
-        "score": task.score,
-        "differs": task.differs,
-        "published": [published._asdict() for published in task.published],
-        "training": task.training,
-        "models": models,
-        "equal": [str(model) for model in planned.equal],
-        "stages": [str(model) for model in planned.stages],
-        "sweeps": {of: [str(model) for model in swept] for of, swept in planned.sweeps.items()},
-        "budgets": {
-            key: {"limit": task.budgets[key], "model": pair and pair[0], "form": pair and pair[1]}
-            for key, pair in chosen.items()
-        },
-        "size_ratios": size_ratios(models, best) if best else None,
-    }
 
 
 def main(argv):
@@ -236,7 +250,10 @@ def main(argv):
     report = {"tasks": {}} | record.read(written)
     keras.config.disable_interactive_logging()  # a bar of each training
     with Progress(*Progress.get_default_columns()[:-1], TimeRemainingColumn()) as progress:
-        sizes = {name: sum(plan(t, preset).seeds(preset).values()) for name, t in chosen.items()}
+        sizes = {
+            name: sum(plan(t, preset).seeds(preset).values()) + preset.seeds * len(t.budgets)
+            for name, t in chosen.items()
+        }
         bar = progress.add_task("", total=sum(sizes.values()))
         done = 0
         for name, task in chosen.items():
@@ -248,9 +265,7 @@ def main(argv):
                 if preset.epochs:
                     task = task._replace(training=task.training | {"epochs": preset.epochs})
                 cells = record.Cells(output / "paper" / f"{name}.json")
-                report["tasks"][name] = results(
-                    task, preset, compute(task, preset, folder, cells, advance)
-                )
+                report["tasks"][name] = train(task, preset, folder, cells, advance)
             except ValueError as error:
                 progress.console.print(f"{name} is left out: {error}")
             done += sizes[name]
@@ -273,8 +288,8 @@ def headlines(results):
     figures = {"size_ratio_per_task": {n: task["size_ratios"] for n, task in results.items()}}
     for task in results.values():
         for key, budget in task["budgets"].items():
-            if budget["model"]:
-                form = task["models"][budget["model"]]["forms"][budget["form"]]
+            if "final" in budget:
+                form = budget["final"]
                 score = "f1" if task["score"] == "macro-F1" else "accuracy"
                 figures |= {
                     f"{key}_{score}_mean": form["mean"],

@@ -1,0 +1,181 @@
+"""The benchmark of the paper's table, on a task that the tests make."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import paper
+import paper_models
+import paper_tasks
+import pytest
+import record
+from classifier import Data
+from paper_models import Model
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def own_task(folder):
+    """Sequences that rise, fall or stay: a task of the kind that a user adds."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for side in ("train", "validation", "test"):
+        y = rng.integers(0, 3, 120)
+        slope = (y - 1)[:, np.newaxis, np.newaxis] * np.linspace(-1, 1, 8)[:, np.newaxis]
+        arrays |= {f"x_{side}": slope + rng.normal(0, 0.2, (120, 8, 2)), f"y_{side}": y}
+    np.savez(folder / "slopes.npz", **arrays)
+
+
+def run(data_dir, output_dir, *arguments):
+    return subprocess.run(
+        [
+            *(sys.executable, str(ROOT / "benchmarks" / "paper.py"), "--preset=small"),
+            *(f"--data_dir={data_dir}", f"--output_dir={output_dir}", *arguments),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "examples")},
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The folders of data and of results, and what the command printed."""
+    data, output = (tmp_path_factory.mktemp(name) for name in ("data", "results"))
+    own_task(data)
+    result = run(data, output, "--tasks=slopes,USPS-10,Keywords-12")
+    assert result.returncode == 0, result.stderr
+    return data, output, result.stdout
+
+
+def test_small_preset(made):
+    _, output, printed = made
+    report = json.loads((output / "paper.json").read_text())
+    assert list(report["tasks"]) == ["slopes"] and report["preset"] == "small"
+    task = report["tasks"]["slopes"]
+    for name in task["equal"] + task["stages"]:
+        assert len(task["models"][name]["forms"]["float"]["test"]) == 2
+    last = task["models"][task["stages"][-1]]
+    assert list(last["forms"]) == ["float", "int8", "int8, QAT"]
+    assert (
+        last["forms"]["int8"]["bytes"]["constants"] < last["forms"]["float"]["bytes"]["constants"]
+    )
+    low, high = last["seen"][0]["state"]
+    assert low < high and 0 < last["seen"][0]["scalars"]["zeta"] < 1
+    final = task["budgets"]["slopes"]["final"]
+    assert report["slopes_accuracy_mean"] == final["mean"] == np.mean(final["test"])
+    assert (output / "paper.html").exists()
+    # What has no data is left out, in one line.
+    left_out = [line for line in printed.splitlines() if "is left out" in line]
+    assert [line.split()[0] for line in left_out] == ["USPS-10", "Keywords-12"]
+
+
+def test_goes_on_where_it_was_stopped(made):
+    """Of a finished model nothing is computed, of a missing one all."""
+    data, output, _ = made
+    path = output / "paper" / "slopes.json"
+    before = record.read(path)
+    name, lost = next(iter(before.items()))
+    record.write(path, {cell: values for cell, values in before.items() if cell != name})
+    assert run(data, output, "--tasks=slopes").returncode == 0
+    after = record.read(path)
+    assert list(after)[-1] == name and after.keys() == before.keys()
+    del after[name]["seconds"], lost["seconds"]
+    assert after[name] == lost  # one seed, one result
+    assert all(after[cell] == before[cell] for cell in after if cell != name)
+
+
+def test_unknown_task(tmp_path):
+    result = run(tmp_path, tmp_path, "--tasks=HAPT-7")
+    assert result.returncode == 1 and "HAPT-7; there are HAPT-6" in result.stderr
+
+
+def test_a_cell_that_fails_leaves_the_others(tmp_path):
+    cells = record.Cells(tmp_path / "cells.json")
+    cells("first", lambda: {"x": np.float32(1)})
+    with pytest.raises(ZeroDivisionError):
+        cells("second", lambda: {"x": 1 / 0})
+    again = record.Cells(tmp_path / "cells.json")
+    assert again("first", lambda: pytest.fail("computed again"))["x"] == 1
+    assert again("second", lambda: {"x": 2})["x"] == 2
+
+
+def models(**forms):
+    """As in paper.json: from name to `(validation, test, bytes)` of an int8 FastGRNN."""
+    return {
+        name: {
+            "kind": "FastGRNN",
+            "forms": {
+                "int8": {
+                    "validation": validation,
+                    "mean": test,
+                    "test": [test] * 5,
+                    "bytes": {"constants": constants, "tflite": 2000},
+                }
+            },
+        }
+        for name, (validation, test, constants) in forms.items()
+    }
+
+
+def test_chosen_on_validation_and_within_the_budget():
+    known = models(good=(0.9, 0.8, 500), lucky=(0.8, 0.99, 500), large=(0.99, 0.99, 601))
+    assert paper.choose(known, 600, 5) == ("good", "int8")
+    assert paper.choose(known, 499, 5) is None
+    assert paper.choose(known, 600, 6) is None  # of too few seeds
+
+
+def test_size_ratios():
+    known = models(ours=(0.9, 0.9, 500))
+    sizes = {"constants": 5000, "tflite": 8000}
+    for name, kind, mean, size in (
+        ("GRU 8", "GRU", 0.8951, sizes),
+        ("GRU 4", "GRU", 0.8949, {"constants": 9, "tflite": 9}),  # more than half a point worse
+        ("LSTM 8", "LSTM", 0.95, {"constants": 4000, "tflite": 9000, "int8": 1000}),
+    ):
+        known[name] = {"kind": kind, "forms": {"float": {"mean": mean, "bytes": size}}}
+    budget = {"model": "ours", "form": "int8"}
+    assert paper.size_ratios(known, budget) == {"float32": 8, "int8 LSTM": 2, "GRU file": 4}
+    del known["GRU 8"], known["LSTM 8"]
+    assert set(paper.size_ratios(known, budget).values()) == {None}
+
+
+def test_no_model_twice():
+    for task in paper_tasks.TASKS.values():
+        for preset in paper.PRESETS.values():
+            planned = paper.plan(task, preset)
+            seeds = planned.seeds(preset)
+            assert len({str(model) for model in seeds}) == len(seeds)
+            assert all(seeds[model] == preset.seeds for model in planned.candidates)
+
+
+def test_bytes_as_the_paper_counts():
+    dense, sparse = np.ones((4, 4)), np.eye(4)
+    assert paper_models.paper_bytes(dense, value=1, index=1) == 16
+    assert paper_models.paper_bytes(sparse, value=4, index=4) == 4 * 8
+
+
+def test_shifted():
+    """Each copy is the image moved by a pixel at most, its edge repeated."""
+    image = np.arange(16.0, dtype=np.float32).reshape(1, 4, 4)
+    moved = paper_tasks.shifted(Data(image, np.array([7])), seed=0, copies=50)
+    assert moved.x.shape == (50, 4, 4) and set(moved.y) == {7}
+    np.testing.assert_array_equal(moved.x[0], image[0])
+    middles = {tuple(x[1:3, 1:3].ravel()) for x in moved.x}
+    assert len(middles) == 9 and (0, 1, 4, 5) in middles and (10, 11, 14, 15) in middles
+
+
+def test_own_file_that_lacks_an_array(tmp_path):
+    np.savez(tmp_path / "mine.npz", x_train=np.zeros((1, 2, 3)), y_train=np.zeros(1))
+    task = paper_tasks.tasks(tmp_path)["mine"]
+    with pytest.raises(ValueError, match="mine.npz has no x_validation, y_validation, x_test"):
+        task.load(tmp_path)
+
+
+def test_model_text():
+    assert str(Model("GRU", 8)) == "GRU 8"
+    assert str(Model("FastGRNN", 16, 2, 0, 0.5)) == "FastGRNN 16, ranks 2/full, 50% zero"
