@@ -312,19 +312,21 @@ STREAMS = {"count": 3, "frames": 160}
 ALONE = {"count": 1, "frames": FRAMES_PER_SECOND}
 
 
-def train_detector(made, keyword, layer=None, **training):
-    """Trains a detector on `Examples`; `training` is the seed and the epochs."""
+def train_detector(made, keyword, layer=None, *, seed, epochs=8, learning_rate=1e-2):
+    """Trains a detector on `Examples`."""
     frames = made.features.shape[1]
     # Which of all the words it was is asked too, of a layer that is then left out.
     targets = detector_targets(made.spoken, frames, keyword), spotter_targets(made.spoken, frames)
     layer = layer or (lambda: fast_grnn(24, 7, 8))
-    return train(layer, made.features, targets, learning_rate=1e-2, **training)
+    training = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
+    return train(layer, made.features, targets, **training)
 
 
-def train_spotter(made, layer=None, **training):
+def train_spotter(made, layer=None, *, seed, epochs=16, learning_rate=1e-2):
     """Trains a spotter on `Examples`."""
     targets = [spotter_targets(made.spoken, made.features.shape[1])]
     # As many bytes as the paper's 100 units with ranks 16 and 25, of whose weights 60 % are zero;
     # on the speakers for validation of fold 0 it hears as well.
     layer = layer or (lambda: fast_grnn(64, 16, 20))
-    return train(layer, made.features, targets, learning_rate=1e-2, **training)
+    training = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
+    return train(layer, made.features, targets, **training)

@@ -60,7 +60,9 @@ def main(argv):
 
     people = spotting.sides(clips, folds(clips), fold=0)
     validation, test = spotting.listen_to(people.validation), spotting.listen_to(people.test)
-    training = {"seed": arguments.seed, "epochs": arguments.epochs}
+    training = {"seed": arguments.seed}
+    if arguments.epochs:
+        training["epochs"] = arguments.epochs
     hear = functools.partial(
         spotting.examples, people.train, seed=arguments.seed, passes=arguments.passes
     )
@@ -127,7 +129,9 @@ def define_flags():
     flags.DEFINE_enum("keyword", "yes", KEYWORDS, "The word to detect.")
     flags.DEFINE_integer("seed", 0, "Of the initial weights and of what is heard.")
     flags.DEFINE_integer("passes", 36, "How often each clip is heard in another way.", 1)
-    flags.DEFINE_integer("epochs", 4, "How often the model hears all that.", 1)
+    flags.DEFINE_integer(
+        "epochs", None, "How often the model hears all that; the detector by default 8, else 16.", 1
+    )
 
 
 if __name__ == "__main__":
