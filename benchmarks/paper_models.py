@@ -67,6 +67,7 @@ def cell(task, split, model, seed, aware=False):
         dict for JSON. From form to its measures, of "float", and of "int8" and "int8, QAT" where
         there is one; what the int8 model has of "scalars", "state" and "error".
     """
+    keras.backend.clear_session()  # of the model before: hundreds of them fill the memory
     examples = task.augment(split.train, seed) if task.augment else split.train
     trained, _ = classifier.train(
         model.layer,
