@@ -23,6 +23,7 @@ import wake_word
 import wake_word_chips
 from absl import app, flags
 from listen import Listener
+from rich.progress import Progress
 from speech_commands import folds, load
 from spotting import say_float, say_int8
 from tensorflow.lite.tools import flatbuffer_utils
@@ -217,16 +218,26 @@ def main(argv):
     speech = Speech(command.start(argv, load, flags.FLAGS.data_dir))
     CACHE.mkdir(parents=True, exist_ok=True)
     cells = record.Cells(CACHE / "cells.json")
+    keras.config.disable_interactive_logging()  # a bar of each training
+    detectors, spotters = {name: [] for name in DETECTORS}, {name: [] for name in SPOTTERS}
     # Fold by fold, and seed by seed: what was made for one model serves the next.
-    detectors = {name: [] for name in DETECTORS}
-    for fold, name in itertools.product(range(FOLDS), DETECTORS):
-        compute = functools.partial(detect, speech, fold, name)
-        detectors[name].append(cells(f"{name}, fold {fold}", compute))
+    todo = [
+        *(
+            (detectors, name, f"{name}, fold {i}", functools.partial(detect, speech, i, name))
+            for i, name in itertools.product(range(FOLDS), DETECTORS)
+        ),
+        *(
+            (spotters, name, f"{name}, seed {i}", functools.partial(spot, speech, i, name))
+            for i, name in itertools.product(range(SEEDS), SPOTTERS)
+        ),
+    ]
+    with Progress() as progress:
+        bar = progress.add_task("", total=len(todo))
+        for found, name, cell, compute in todo:
+            progress.update(bar, description=cell)
+            found[name].append(cells(cell, compute))
+            progress.advance(bar)
     on_chips = cells("chips", functools.partial(chips, speech))
-    spotters = {name: [] for name in SPOTTERS}
-    for seed, name in itertools.product(range(SEEDS), SPOTTERS):
-        compute = functools.partial(spot, speech, seed, name)
-        spotters[name].append(cells(f"{name}, seed {seed}", compute))
 
     values = figures(detectors, spotters) | on_chips
     for name, value in values.items():

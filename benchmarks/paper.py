@@ -25,7 +25,7 @@ from classifier import Data
 from paper_models import Model
 from paper_tasks import Split, tasks
 from rich.console import Console
-from rich.progress import Progress, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 from speech_commands import data_folder
 
@@ -105,6 +105,10 @@ def plan(task, preset):
     )
 
 
+class NoDataError(Exception):
+    """What the folder of the data lacks."""
+
+
 def first(split, sequences):
     """Not the first ones: those may be of one class."""
     return Split(
@@ -118,12 +122,15 @@ def first(split, sequences):
 def train(task, preset, folder, cells, advance):
     """Trains what was not yet trained; returns what paper.json has of the task.
 
-    `advance(text)` is called before each model, with what comes.
+    `advance(text)` is called before each model, with what comes. Raises `NoDataError`.
     """
 
     @functools.cache
     def data():
-        split = task.load(folder)
+        try:
+            split = task.load(folder)
+        except ValueError as error:
+            raise NoDataError(error) from error
         return first(split, preset.sequences) if preset.sequences else split
 
     @functools.cache
@@ -249,7 +256,7 @@ def main(argv):
     written = output / "paper.json"
     report = {"tasks": {}} | record.read(written)
     keras.config.disable_interactive_logging()  # a bar of each training
-    with Progress(*Progress.get_default_columns()[:-1], TimeRemainingColumn()) as progress:
+    with Progress() as progress:
         sizes = {
             name: sum(plan(t, preset).seeds(preset).values()) + preset.seeds * len(t.budgets)
             for name, t in chosen.items()
@@ -266,7 +273,7 @@ def main(argv):
                     task = task._replace(training=task.training | {"epochs": preset.epochs})
                 cells = record.Cells(output / "paper" / f"{name}.json")
                 report["tasks"][name] = train(task, preset, folder, cells, advance)
-            except ValueError as error:
+            except NoDataError as error:
                 progress.console.print(f"{name} is left out: {error}")
             done += sizes[name]
             progress.update(bar, completed=done)

@@ -5,8 +5,8 @@ from pymicro_features import MicroFrontend
 
 SAMPLE_RATE = 16_000
 HOP = 160  # samples: 10 ms, from one frame of the front end to the next
-# The models hear every second frame: 20 ms. With half the steps to remember a word for, FastGRNN of
-# the sizes here hears 2 to 4 points more, for half the instructions (docs/wake_word.md).
+# The models hear every second frame: 20 ms. A state of few units has half the steps to remember a
+# word for, and the chip half the instructions (docs/wake_word.md).
 FRAME = 2 * HOP
 FRAMES_PER_SECOND = SAMPLE_RATE // FRAME
 BANDS = 40  # features of a frame

@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import paper
 import paper_page
+import paper_tables
 import pytest
 import record
 from pages import assert_self_contained, on_a_phone, table
@@ -101,7 +102,7 @@ def test_ratios_are_told_apart(text):
     assert table(text, "times smaller than") == [
         ["times smaller than", "(a) float32", "(b) int8 LSTM", "(c) GRU's file"],
         [HAPT, "✓ 6.0, asked 6", "✗ 1.9, asked 2", "11.3"],
-        [USPS, paper_page.AS_GOOD, paper_page.AS_GOOD, "8.0"],
+        [USPS, paper_tables.AS_GOOD, paper_tables.AS_GOOD, "8.0"],
         [OWN, "–", "–", "–"],
     ]
     assert table(section(text, HAPT), "times smaller than")[1][1:3] == [
@@ -142,7 +143,7 @@ def test_published_beside_ours(report, text):
     assert rows[0][:3] == ["emre1998/fastgrnn-har, mean of 5 seeds", "85.30", "566 bytes"]
     assert rows[2][:2] == [
         f"ours: {budget['model']}, {budget['form']}",
-        paper_page.percent(budget["final"]),
+        paper_tables.percent(budget["final"]),
     ]
     assert len(rows[2][-1].split()) == 5
     assert rows[4][0] == "ours: none fits"
@@ -206,8 +207,8 @@ def test_main(report, text, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "page, mark, make",
     [
-        ("README.md", "paper", paper_page.readme_table),
-        ("docs/paper.md", "tables", paper_page.task_tables),
+        ("README.md", "paper", paper_tables.readme_table),
+        ("docs/paper.md", "tables", paper_tables.task_tables),
     ],
 )
 def test_pages_state_the_record(page, mark, make):

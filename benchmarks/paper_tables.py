@@ -1,0 +1,96 @@
+"""The tables of benchmarks/paper.py in Markdown, and the rows that its page shows too."""
+
+import record
+
+RATIOS = {"float32": "(a) float32", "int8 LSTM": "(b) int8 LSTM", "GRU file": "(c) GRU's file"}
+AS_GOOD = "no size of it is as good"
+
+
+def percent(values):
+    """Mean and deviation over the seeds."""
+    return f"{100 * values['mean']:.2f} ± {100 * values['std']:.2f}"
+
+
+def with_bytes(values):
+    return f"{percent(values)}; {values['bytes']['constants']:,} bytes"
+
+
+def beside_published(task):
+    """Rows of what others have published, and of ours: of each limit what was chosen."""
+    for published in task["published"]:
+        yield [published["who"], f"{published['score']:.2f}", published["size"], "", ""]
+    for budget in task["budgets"].values():
+        ours = ["ours: none fits", "–", "–"]
+        if values := budget.get("final"):
+            size = f"{values['bytes']['constants']:,} bytes"
+            ours = [f"ours: {budget['model']}, {budget['form']}", percent(values), size]
+        seeds = " ".join(f"{100 * score:.1f}" for score in values["test"]) if values else ""
+        yield [*ours, f"{budget['limit']:,} bytes", seeds]
+
+
+def rows(task, names):
+    """Rows of models: each form, its score, the seeds, the bytes, and what it was chosen for."""
+    budgets = [budget for budget in task["budgets"].values() if "model" in budget]
+    for name in names:
+        for form, values in task["models"][name]["forms"].items():
+            sizes = values["bytes"]
+            limits = [b["limit"] for b in budgets if (b["model"], b["form"]) == (name, form)]
+            yield [
+                *(name, form, percent(values), len(values["test"])),
+                *(f"{sizes[way]:,}" for way in ("paper", "constants", "tflite")),
+                *(f"{values['nonzero']:,}", ", ".join(f"<= {limit:,}" for limit in limits)),
+            ]
+            if "int8" in sizes:
+                yield [name, "int8, counted", "–", 0, "–", f"{sizes['int8']:,}", "–", "–", ""]
+
+
+def head_published(task):
+    return "who", f"{task['score']}, %", "size", "at most", "of each seed"
+
+
+def head(task):
+    sizes = "paper's bytes", "constants", ".tflite", "nonzero"
+    return "model", "form", f"{task['score']}, %", "seeds", *sizes, "chosen for"
+
+
+def ratio_texts(task):
+    ratios = task["size_ratios"] or {}
+    return [f"{ratios[r]:.1f}" if ratios.get(r) else AS_GOOD if ratios else "–" for r in RATIOS]
+
+
+def readme_table(report):
+    """A row for each task, of its first budget."""
+    lines = []
+    for name, task in report["tasks"].items():
+        published = (f"{p['who']}: {p['score']:.2f}; {p['size']}" for p in task["published"])
+        budget, equal = next(iter(task["budgets"].values())), {}
+        ours = "none fits", "–"
+        if "model" in budget:
+            beside = task["models"][budget["model"]]["forms"][budget["form"]]
+            ours = with_bytes(budget["final"]), with_bytes(beside)
+        for model in map(task["models"].get, task["equal"]):
+            text = with_bytes(model["forms"]["float"])
+            equal[model["kind"]] = f"{model['units']} units: {text}"
+        lines.append(
+            [
+                f"{name}, {task['score']}",
+                *(next(published, "–"), *ours, equal["GRU"], equal["LSTM"], *ratio_texts(task)),
+            ]
+        )
+    trained = "ours, int8, trained on all but the test", "ours, int8, trained as those beside it"
+    columns = "%", "published", *trained, "GRU, float", "LSTM, float", "(a)", "(b)", "(c)"
+    return record.table(list(columns), lines)
+
+
+def task_tables(report):
+    """Of each task what is published beside ours; models of equal size, stages, and the chosen."""
+    parts = []
+    for name, task in report["tasks"].items():
+        chosen = [b["model"] for b in task["budgets"].values() if "model" in b]
+        names = dict.fromkeys([*task["equal"], *task["stages"], *chosen])
+        parts += [
+            f"### {name}",
+            record.table(head_published(task), beside_published(task)),
+            record.table(head(task), rows(task, names)),
+        ]
+    return "\n\n".join(parts)
