@@ -53,6 +53,20 @@ class Model(NamedTuple):
         )
 
 
+def train(task, split, model, seed):
+    """A trained Keras model of `Model`."""
+    keras.backend.clear_session()  # of the model before: hundreds of them fill the memory
+    trained, _ = classifier.train(
+        model.layer,
+        task.examples(split, seed),
+        split.validation,
+        seed=seed,
+        sparsity=model.sparsity,
+        **task.training,
+    )
+    return trained
+
+
 def cell(task, split, model, seed, aware=False):
     """Trains a model, and measures all forms of it.
 
@@ -67,16 +81,7 @@ def cell(task, split, model, seed, aware=False):
         dict for JSON. From form to its measures, of "float", and of "int8" and "int8, QAT" where
         there is one; what the int8 model has of "scalars", "state" and "error".
     """
-    keras.backend.clear_session()  # of the model before: hundreds of them fill the memory
-    examples = task.augment(split.train, seed) if task.augment else split.train
-    trained, _ = classifier.train(
-        model.layer,
-        examples,
-        split.validation,
-        seed=seed,
-        sparsity=model.sparsity,
-        **task.training,
-    )
+    trained = train(task, split, model, seed)
     values = {"float": measure_float(task, split, trained)}
     if model.kind == "LSTM":
         values["float"]["bytes"]["int8"] = lstm_int8_bytes(
@@ -87,7 +92,7 @@ def cell(task, split, model, seed, aware=False):
     if aware:
         copy = classifier.train_aware(
             trained,
-            examples,
+            task.examples(split, seed),
             seed=seed,
             epochs=math.ceil(QAT_EPOCHS * task.training["epochs"]),
             batch_size=task.training["batch_size"],

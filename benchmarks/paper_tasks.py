@@ -62,16 +62,20 @@ class Task(NamedTuple):
     published: tuple = ()
     augment: Callable | None = None
 
+    def examples(self, split, seed):
+        """`Data` to train on."""
+        return self.augment(split.train, seed) if self.augment else split.train
 
-def load_hapt(sensors, merge=None):
-    """Of HAPT, windows of 2.56 s in 64 steps, each of two samples; `merge` are the activities that
-    are class 0 of two."""
+
+def load_hapt(sensors, merge=None, together=2):
+    """Of HAPT, windows of 2.56 s, in steps of so many samples `together`; `merge` are the
+    activities that are class 0 of two."""
 
     def load(folder):
         # The archive's folder, if it is there; else the package from PyPI.
         raw_data = folder / "RawData"
         x, y, users = hapt.load(raw_data if raw_data.is_dir() else None, sensors=sensors)
-        x = x.reshape(len(x), hapt.TIMESTEPS // 2, -1)
+        x = x.reshape(len(x), hapt.TIMESTEPS // together, -1)
         if merge:
             y = (~np.isin(y, [hapt.ACTIVITIES.index(name) for name in merge])).astype(y.dtype)
         return Split(*(Data(x[who], y[who]) for who in hapt.sides(users)))

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import paper
 import paper_models
+import paper_search
 import paper_tasks
 import pytest
 import record
@@ -151,6 +152,17 @@ def test_no_model_twice():
             seeds = planned.seeds(preset)
             assert len({str(model) for model in seeds}) == len(seeds)
             assert all(seeds[model] == preset.seeds for model in planned.candidates)
+
+
+def test_a_variant_differs_in_what_it_names_alone():
+    for name, variants in paper_search.VARIANTS.items():
+        task = paper_tasks.TASKS[name]
+        for changes in variants.values():
+            varied = paper_search.varied(task, changes)
+            assert varied != task and varied.training.keys() == task.training.keys()
+            assert varied._replace(load=task.load, augment=task.augment, training={}) == (
+                task._replace(training={})
+            )
 
 
 def test_bytes_as_the_paper_counts():

@@ -1,0 +1,94 @@
+"""The search behind the tasks of benchmarks/paper.py: on the people for validation alone.
+
+    PYTHONPATH=examples python benchmarks/paper_search.py
+
+Trains the last stage of each task as it is, and as it might be, over some seeds. Goes on where it
+was stopped. Prints a table, which is in docs/paper.md too. The shapes are searched by
+benchmarks/paper.py itself: `paper.choose()`.
+"""
+
+import functools
+
+import classifier
+import hapt
+import keras
+import numpy as np
+import paper
+import paper_models
+import record
+from absl import app, flags
+from paper_tasks import load_hapt, tasks
+from rich.progress import Progress
+from speech_commands import data_folder
+
+SEEDS = 3
+
+
+def of_hapt(sensors, merge=None):
+    """Variants of a task on HAPT."""
+    return {
+        "each sample a step": {"load": load_hapt(sensors, merge, together=1)},
+        "four samples a step": {"load": load_hapt(sensors, merge, together=4)},
+        "a rate of 1e-2": {"learning_rate": 1e-2},
+        "90 epochs": {"epochs": 90},
+        "no label smoothing": {"label_smoothing": 0.0},
+    }
+
+
+# From task to what is tried, by name: fields of `Task`, or arguments of the training.
+VARIANTS = {
+    "HAPT-6 accelerometer": of_hapt(("acc",)),
+    "HAPT-2": of_hapt(hapt.SENSORS, ("sitting", "laying", "upstairs")),
+    "USPS-10": {
+        "not shifted": {"augment": None, "epochs": 150},
+        "a rate of 1e-2": {"learning_rate": 1e-2},
+        "30 epochs": {"epochs": 30},
+        "no label smoothing": {"label_smoothing": 0.0},
+    },
+}
+
+
+def varied(task, changes):
+    fields = {key: value for key, value in changes.items() if key in task._fields}
+    training = {key: value for key, value in changes.items() if key not in fields}
+    return task._replace(training=task.training | training, **fields)
+
+
+def score(task, data, seed):
+    """dict of the float model's score on validation; `data` is a function that gives `Split`."""
+    split, model = data(), paper.plan(task, paper.PRESETS["full"]).stages[-1]
+    logits = classifier.predict(paper_models.train(task, split, model, seed), split.validation.x)
+    return {"validation": paper_models.score(task, split.validation.y, logits)}
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
+    folder = data_folder(flags.FLAGS.data_dir)
+    keras.config.disable_interactive_logging()  # a bar of each training
+    cells = record.Cells(record.FOLDER / "paper_search.json")
+    known, lines = tasks(folder), []
+    todo = [(n, {"as it is": {}} | VARIANTS[n]) for n in VARIANTS]
+    with Progress() as progress:
+        bar = progress.add_task("", total=SEEDS * sum(len(variants) for _, variants in todo))
+        for name, variants in todo:
+            for variant, changes in variants.items():
+                task = varied(known[name], changes)
+                data = functools.cache(functools.partial(task.load, folder))
+                found = []
+                for seed in range(SEEDS):
+                    cell = f"{name}: {variant}, seed {seed}"
+                    progress.update(bar, description=cell)
+                    compute = functools.partial(score, task, data, seed)
+                    found.append(cells(cell, compute)["validation"])
+                    progress.advance(bar)
+                mean, worst = (f"{100 * f(found):.2f}" for f in (np.mean, np.min))
+                lines.append([f"{name}: {variant}", mean, worst])
+    table = record.table(["on the people for validation, %", "mean", "worst"], lines)
+    print(table)
+    record.page(record.ROOT / "docs" / "paper.md", {"search": table})
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("data_dir", None, "The folder of the tasks' data; see paper_tasks.py.")
+    app.run(main)
