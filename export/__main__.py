@@ -81,14 +81,11 @@ def _page(report, output):
 
 
 def _write(path, data):
-    """Writes a file whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            file.write(data)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.replace(file.name, path)
+    """Writes a file whole or not at all, with the rights that any new file gets."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        part = pathlib.Path(folder, path.name)
+        part.write_bytes(data)
+        os.replace(part, path)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ def test_writes_what_convert_gives(folder):
     data = (folder / "model.tflite").read_bytes()
     assert data == expected
     Interpreter(data)
+    modes = [(folder / name).stat().st_mode for name in ("model.tflite", "x.npy")]
+    assert modes[0] == modes[1]  # the rights of any new file
     for part in ("written by", "FASTGRNN r", "r: matrices", f"{len(data):>5}  in all", "rms"):
         assert part in result.stdout
 
