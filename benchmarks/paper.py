@@ -15,7 +15,6 @@ import pathlib
 import platform
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import paper_models
 import paper_page
@@ -255,7 +254,6 @@ def main(argv):
     chosen = {name: known[name] for name in arguments.tasks or known}
     written = output / "paper.json"
     report = {"tasks": {}} | record.read(written)
-    keras.config.disable_interactive_logging()  # a bar of each training
     with Progress() as progress:
         sizes = {
             name: sum(plan(t, preset).seeds(preset).values()) + preset.seeds * len(t.budgets)

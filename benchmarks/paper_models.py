@@ -56,6 +56,7 @@ class Model(NamedTuple):
 def train(task, split, model, seed):
     """A trained Keras model of `Model`."""
     keras.backend.clear_session()  # of the model before: hundreds of them fill the memory
+    keras.config.disable_interactive_logging()  # a bar of each training
     trained, _ = classifier.train(
         model.layer,
         task.examples(split, seed),

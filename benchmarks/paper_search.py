@@ -11,7 +11,6 @@ import functools
 
 import classifier
 import hapt
-import keras
 import numpy as np
 import paper
 import paper_models
@@ -65,7 +64,6 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown argument {argv[1]!r}.")
     folder = data_folder(flags.FLAGS.data_dir)
-    keras.config.disable_interactive_logging()  # a bar of each training
     cells = record.Cells(record.FOLDER / "paper_search.json")
     known, lines = tasks(folder), []
     todo = [(n, {"as it is": {}} | VARIANTS[n]) for n in VARIANTS]
