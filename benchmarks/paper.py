@@ -161,11 +161,10 @@ def train(task, preset, folder, cells, advance):
         if chosen := choose(models, limit, preset.seeds):
             name, form = chosen
             # As the paper does: when all is chosen, those who validated are trained on too.
-            final = summary(
-                model := next(m for m in planned.seeds(preset) if str(m) == name),
-                list(seeds_of(model, preset.seeds, people=", all people")),
-            )
-            budgets[key] |= {"model": name, "form": form, "final": final["forms"][form]}
+            model = next(model for model in planned.seeds(preset) if str(model) == name)
+            final = spread([c[form] for c in seeds_of(model, preset.seeds, ", all people")])
+            del final["validation"]  # of people who were trained on
+            budgets[key] |= {"model": name, "form": form, "final": final}
     best = next(iter(budgets.values()))
     return {
         "score": task.score,
