@@ -165,7 +165,7 @@ def train(task, preset, folder, cells, advance):
             final = spread([c[form] for c in seeds_of(model, preset.seeds, ", all people")])
             del final["validation"]  # of people who were trained on
             budgets[key] |= {"model": name, "form": form, "final": final}
-    best = next(iter(budgets.values()))
+            budgets[key]["size_ratios"] = size_ratios(models, models[name]["forms"][form])
     return {
         "score": task.score,
         "differs": task.differs,
@@ -176,7 +176,6 @@ def train(task, preset, folder, cells, advance):
         "stages": [str(model) for model in planned.stages],
         "sweeps": {of: [str(model) for model in swept] for of, swept in planned.sweeps.items()},
         "budgets": budgets,
-        "size_ratios": size_ratios(models, best) if "model" in best else None,
     }
 
 
@@ -216,15 +215,14 @@ def choose(models, limit, seeds):
     return max(fits)[1:] if fits else None
 
 
-def size_ratios(models, budget):
-    """How many times smaller ours is than the smallest that is no worse by more than half a point.
+def size_ratios(models, ours):
+    """How many times smaller a form of ours is than what is no worse by more than half a point.
 
     Returns:
-        dict: against float32 GRU or LSTM, constants; against an int8 LSTM, constants, if its int8
-        lost nothing; and against the GRU that TensorFlow's own converter makes, whole files. None
-        where no size of it is as good.
+        dict, each against the smallest: a GRU or LSTM in float32, by constants; an int8 LSTM, by
+        constants, if its int8 lost nothing; and the GRU that TensorFlow's own converter makes, by
+        whole files. None where no size of it is as good.
     """
-    ours = models[budget["model"]]["forms"][budget["form"]]
     ratios = {"float32": [], "int8 LSTM": [], "GRU file": []}
     for model in models.values():
         if model["kind"] not in ("GRU", "LSTM"):
@@ -289,7 +287,12 @@ def main(argv):
 
 def headlines(results):
     """The figures of the budgets by their keys, and the size ratios by task."""
-    figures = {"size_ratio_per_task": {n: task["size_ratios"] for n, task in results.items()}}
+    figures = {
+        "size_ratio_per_task": {
+            name: {key: b["size_ratios"] for key, b in task["budgets"].items() if "model" in b}
+            for name, task in results.items()
+        }
+    }
     for task in results.values():
         for key, budget in task["budgets"].items():
             if "final" in budget:

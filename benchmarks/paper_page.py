@@ -115,16 +115,20 @@ def _headlines(report):
 def _ratios(tasks):
     """Each of the three in a column of its own: they are not to be compared with each other."""
 
-    def cell(name, against, text):
-        ratio = (tasks[name]["size_ratios"] or {}).get(against)
+    def cell(name, budget, against, text):
+        ratio = budget.get("size_ratios", {}).get(against)
         asked = (RATIO_TARGETS | RATIO_TARGETS_OF.get(name, {})).get(against)
         if ratio is None or asked is None:
             return text
         return Html(f"{_judged(text, ratio >= asked)}, asked {asked}")
 
     lines = (
-        (name, *(cell(name, *of) for of in zip(RATIOS, ratio_texts(task), strict=True)))
+        (
+            f"{name}, {budget['limit']:,} bytes",
+            *(cell(name, budget, *of) for of in zip(RATIOS, ratio_texts(budget), strict=True)),
+        )
         for name, task in tasks.items()
+        for budget in task["budgets"].values()
     )
     return table(("times smaller than", *RATIOS.values()), lines)
 

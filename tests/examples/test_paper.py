@@ -139,10 +139,10 @@ def test_size_ratios():
         ("LSTM 8", "LSTM", 0.95, {"constants": 4000, "tflite": 9000, "int8": 1000}),
     ):
         known[name] = {"kind": kind, "forms": {"float": {"mean": mean, "bytes": size}}}
-    budget = {"model": "ours", "form": "int8"}
-    assert paper.size_ratios(known, budget) == {"float32": 8, "int8 LSTM": 2, "GRU file": 4}
+    ours = known["ours"]["forms"]["int8"]
+    assert paper.size_ratios(known, ours) == {"float32": 8, "int8 LSTM": 2, "GRU file": 4}
     del known["GRU 8"], known["LSTM 8"]
-    assert set(paper.size_ratios(known, budget).values()) == {None}
+    assert set(paper.size_ratios(known, ours).values()) == {None}
 
 
 def test_no_model_twice():

@@ -73,8 +73,9 @@ def report():
         OWN: usps._replace(budgets={"own": 10}, published=(), differs=""),
     }
     made = report_of(tasks) | {"hapt6_f1_mean": 0.93, "hapt6_f1_std": 0.016}
-    made["tasks"][HAPT]["size_ratios"] = {"float32": 6.04, "int8 LSTM": 1.9, "GRU file": 11.26}
-    made["tasks"][USPS]["size_ratios"] = {"float32": None, "int8 LSTM": None, "GRU file": 8.0}
+    for task, key, *ratios in ((HAPT, "hapt6", 6.04, 1.9, 11.26), (USPS, "usps", None, None, 8.0)):
+        budget = made["tasks"][task]["budgets"][key]
+        budget["size_ratios"] = dict(zip(paper_tables.RATIOS, ratios, strict=True))
     return json.loads(json.dumps(made))
 
 
@@ -99,12 +100,12 @@ def test_headlines(text):
 
 
 def test_ratios_are_told_apart(text):
-    assert table(text, "times smaller than") == [
-        ["times smaller than", "(a) float32", "(b) int8 LSTM", "(c) GRU's file"],
-        [HAPT, "✓ 6.0, asked 6", "✗ 1.9, asked 2", "11.3"],
-        [USPS, paper_tables.AS_GOOD, paper_tables.AS_GOOD, "8.0"],
-        [OWN, "–", "–", "–"],
-    ]
+    head, first, _, none_fits, second, third = table(text, "times smaller than")
+    assert head == ["times smaller than", "(a) float32", "(b) int8 LSTM", "(c) GRU's file"]
+    assert first == [f"{HAPT}, 600 bytes", "✓ 6.0, asked 6", "✗ 1.9, asked 2", "11.3"]
+    assert none_fits == [f"{HAPT}, 10 bytes", "–", "–", "–"]
+    assert second == [f"{USPS}, 2,048 bytes", paper_tables.AS_GOOD, paper_tables.AS_GOOD, "8.0"]
+    assert third == [f"{OWN}, 10 bytes", "–", "–", "–"]
     assert table(section(text, HAPT), "times smaller than")[1][1:3] == [
         "✓ 6.0, asked 6",
         "✗ 1.9, asked 2",
@@ -112,7 +113,8 @@ def test_ratios_are_told_apart(text):
 
 
 def test_more_is_asked_of_keywords(report):
-    keywords = {"size_ratios": {"float32": 19.0, "int8 LSTM": 2.0, "GRU file": 1.0}}
+    ratios = {"float32": 19.0, "int8 LSTM": 2.0, "GRU file": 1.0}
+    keywords = {"budgets": {"keywords": {"limit": 5632, "size_ratios": ratios}}}
     _, row = table(paper_page._ratios({"Keywords-12": keywords}), "times smaller than")
     assert row[1:] == ["✗ 19.0, asked 20", "✓ 2.0, asked 2", "1.0"]
 
@@ -191,10 +193,11 @@ def test_main(report, text, tmp_path, monkeypatch):
         paper_page.main(tmp_path / folder)
         assert (tmp_path / folder / "paper.html").read_text() == text
     readme, docs = (page.read_text().splitlines() for page in pages)
-    assert len(readme) == 2 + 2 + 3
-    assert readme[3].startswith("| HAPT-6 accelerometer, macro-F1 | emre1998/fastgrnn-har, mean")
+    assert len(readme) == 2 + 2 + 5
+    title = "HAPT-6 accelerometer, macro-F1, 600 bytes"
+    assert readme[3].startswith(f"| {title} | emre1998/fastgrnn-har, mean")
     assert readme[3].endswith(" | 6.0 | 1.9 | 11.3 |")
-    assert readme[5].count("| – ") == 5 and "| none fits |" in readme[5]
+    assert readme[7].count("| – ") == 5 and "| none fits |" in readme[7]
     assert [line for line in docs if line.startswith("#")] == [
         f"### {n}" for n in (HAPT, USPS, OWN)
     ]
