@@ -64,7 +64,7 @@ class Plan(NamedTuple):
         equal: a model of each kind, with as many units.
         stages: of FastGRNN, dense to sparse.
         candidates: of FastGRNN, for the fewest bytes.
-        smaller: GRU and LSTM of fewer units.
+        smaller: dense FastGRNN, GRU and LSTM of fewer units.
         sweeps: dict from what is varied to the models.
     """
 
@@ -95,7 +95,7 @@ def plan(task, preset):
         equal=[Model(kind, task.units) for kind in paper_models.KINDS],
         stages=list(dict.fromkeys([dense, low_rank, low_rank._replace(sparsity=task.sparsity)])),
         candidates=[Model("FastGRNN", *shape) for shape in task.candidates],
-        smaller=[Model(kind, n) for kind in ("GRU", "LSTM") for n in sizes],
+        smaller=[Model(kind, n) for kind in ("FastGRNN", "GRU", "LSTM") for n in sizes],
         sweeps={
             "units": [dense._replace(units=n) for n in (*sizes, task.units)],
             "recurrent_rank": [low_rank._replace(recurrent_rank=n) for n in sorted({*ranks})],

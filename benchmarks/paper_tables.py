@@ -85,11 +85,12 @@ def readme_table(report):
 
 
 def task_tables(report):
-    """Of each task what is published beside ours; models of equal size, stages, and the chosen."""
+    """Of each task what is published beside ours; models of equal size, stages, the chosen, and
+    dense ones of fewer units."""
     parts = []
     for name, task in report["tasks"].items():
         chosen = [b["model"] for b in task["budgets"].values() if "model" in b]
-        names = dict.fromkeys([*task["equal"], *task["stages"], *chosen])
+        names = dict.fromkeys([*task["equal"], *task["stages"], *chosen, *task["sweeps"]["units"]])
         parts += [
             f"### {name}",
             record.table(head_published(task), beside_published(task)),
