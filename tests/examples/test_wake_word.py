@@ -85,7 +85,7 @@ def test_stream_and_clip_say_the_same(made):
         tflite = (folder / f"{name}.tflite").read_bytes()
         assert keywords.streaming_equal(tflite, features)
         # It can see a difference: with another clip before it.
-        at_once = Interpreter(keywords.whole_clip(tflite, 98))
+        at_once = Interpreter(keywords.whole_clip(tflite, 49))
         assert not np.array_equal(*(at_once.invoke(x[np.newaxis]) for x in features[:2]))
 
 
@@ -154,14 +154,14 @@ def test_in_noise():
         np.array(["a", "", ""]),
     )
     features = in_noise(clips, np.random.default_rng(0))
-    assert features.shape == (3, BEFORE + 100 + AFTER, 40) and features.dtype == np.int8
+    assert features.shape == (3, BEFORE + 50 + AFTER, 40) and features.dtype == np.int8
 
 
 def test_clip_scores():
     """What is said before the clip does not count."""
-    logits = np.zeros((2, BEFORE + 100 + AFTER, 1))
+    logits = np.zeros((2, BEFORE + 50 + AFTER, 1))
     logits[0, :BEFORE] = 9
-    logits[1, BEFORE + 60 : BEFORE + 65] = 3
+    logits[1, BEFORE + 30 : BEFORE + 33] = 3
     np.testing.assert_allclose(spotting.clip_scores(logits), [0, 3], atol=1e-12)
 
 
