@@ -85,7 +85,6 @@ def test_goes_on_where_it_was_stopped(made):
     assert run(data, output, "--tasks=slopes").returncode == 0
     after = record.read(path)
     assert list(after)[-1] == name and after.keys() == before.keys()
-    del after[name]["seconds"], lost["seconds"]
     assert after[name] == lost  # one seed, one result
     assert all(after[cell] == before[cell] for cell in after if cell != name)
 
