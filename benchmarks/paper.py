@@ -15,6 +15,7 @@ import pathlib
 import platform
 from typing import NamedTuple
 
+import command
 import numpy as np
 import paper_models
 import paper_page
@@ -239,10 +240,8 @@ def size_ratios(models, ours):
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
     arguments = flags.FLAGS
-    folder = data_folder(arguments.data_dir)
+    folder = command.start(argv, data_folder, arguments.data_dir)
     known = tasks(folder)
     unknown = set(arguments.tasks or ()) - set(known)
     if unknown:

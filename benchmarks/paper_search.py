@@ -10,6 +10,7 @@ benchmarks/paper.py itself: `paper.choose()`.
 import functools
 
 import classifier
+import command
 import hapt
 import numpy as np
 import paper
@@ -61,9 +62,7 @@ def score(task, data, seed):
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
-    folder = data_folder(flags.FLAGS.data_dir)
+    folder = command.start(argv, data_folder, flags.FLAGS.data_dir)
     cells = record.Cells(record.FOLDER / "paper_search.json")
     known, lines = tasks(folder), []
     todo = [(n, {"as it is": {}} | VARIANTS[n]) for n in VARIANTS]
