@@ -272,6 +272,7 @@ def figures(detectors, spotters):
         "wakeword_f1_unseen": pooled_f1([ours[fold] for fold in UNSEEN], "int8"),
         "gru_f1_unseen": pooled_f1([gru[fold] for fold in UNSEEN], "float"),
         "streaming_trained_f1": found.f1,
+        "gru_streaming_f1": pooled(gru, "float")[0].f1,
         "clip_trained_f1": pooled(alone, "int8")[0].f1,
         "streaming_equal": all(c["streaming_equal"] for c in ours),
         "negative_hours": found.negative_hours,
