@@ -54,7 +54,7 @@ bench-bounded-state: setup
 bench-wake-word: setup toolchains
 	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/keywords.py
 
-# The paper's table done again, docs/paper.md: the same, and a page of it.
+# Those of docs/paper.md, and a page, in hours too: it goes on where it was stopped.
 bench-paper: setup
 	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/paper.py
 

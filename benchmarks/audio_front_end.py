@@ -126,10 +126,11 @@ def measure(tflm_dir, target, audio):
 
 
 def _header(audio):
+    heard = integers(audio)
     arrays = {
         f"int16_t audio[][{HOP}]": audio.reshape(-1, HOP),
-        "uint16_t integers[][BANDS]": integers(audio),
-        "int8_t features[][BANDS]": to_int8(integers(audio)),
+        "uint16_t integers[][BANDS]": heard,
+        "int8_t features[][BANDS]": to_int8(heard),
     }
     return f"enum {{ FRAMES = {len(audio) // HOP} }};\n" + "".join(
         f'__attribute__((section(".windows"))) static const {declaration} = {{\n'

@@ -5,9 +5,6 @@
 Prints them and writes benchmarks/results/backbone.json.
 """
 
-import importlib.metadata
-import json
-import pathlib
 import platform
 import time
 
@@ -15,6 +12,7 @@ import activity_recognition as example
 import classifier
 import keras
 import numpy as np
+import record
 import tensorflow as tf
 from absl import app, flags
 from rich.console import Console
@@ -33,7 +31,6 @@ TARGETS = {
     "arena_bytes": ("<=", 2560),
     "step_ratio_gru": ("<=", 0.6),
 }
-RESULTS = pathlib.Path(__file__).parent / "results" / "backbone.json"
 
 
 def one_seed(seed, epochs, train, validation, test):
@@ -95,7 +92,6 @@ def main(argv):
         "arena_bytes": max(s["arena_bytes"] for s in seeds),
         "step_ratio_gru": ratios[0],
     }
-    packages = ("tensorflow", "keras", "tensorflow-model-optimization", "tflite_micro", "numpy")
     details = {
         "command": "make figures",
         "epochs": flags.FLAGS.epochs,
@@ -105,16 +101,12 @@ def main(argv):
             | {f"{name}_ms": ms for name, ms in step.items()}
             for shape, step in steps.items()
         ],
-        "versions": {name: importlib.metadata.version(name) for name in packages}
-        | {"python": platform.python_version()},
+        "versions": record.versions(),
         "machine": platform.machine(),
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    text = json.dumps(figures | details, indent=2, default=float)
-    RESULTS.write_text(text + "\n")
     print_figures(figures, seeds)
     print(f"FastGRNN's training step takes {ratios[1]:.2f} of GRU's at the example's 16 units.")
-    print(f"Written: {RESULTS}")
+    record.figures("backbone.json", figures | details)
 
 
 def print_figures(figures, seeds):
@@ -132,7 +124,7 @@ def print_figures(figures, seeds):
     table = Table("figure", "value", "to reach", "reached")
     for name, (relation, target) in TARGETS.items():
         value = figures[name]
-        reached = value >= target if relation == ">=" else value <= target
+        reached = record.reached(value, relation, target)
         table.add_row(name, f"{value:.5g}", f"{relation} {target}", "yes" if reached else "no")
     Console().print(table)
 

@@ -10,9 +10,7 @@ docs/paper.md.
 """
 
 import functools
-import importlib.metadata
 import pathlib
-import platform
 from typing import NamedTuple
 
 import command
@@ -278,7 +276,7 @@ def main(argv):
         "command": "make bench-paper",
         "preset": arguments.preset,
         "seeds": preset.seeds,
-        "versions": versions(),
+        "versions": record.versions(),
     }
     record.write(written, report)
     paper_page.main(output)
@@ -303,12 +301,6 @@ def headlines(results):
                     f"{key}_bytes": form["bytes"]["constants"],
                 }
     return figures
-
-
-def versions():
-    packages = ("tensorflow", "keras", "tensorflow-model-optimization", "tflite_micro", "numpy")
-    found = {package: importlib.metadata.version(package) for package in packages}
-    return found | {"python": platform.python_version()}
 
 
 def show(name, task):

@@ -7,7 +7,6 @@ benchmarks/results/ it also writes the tables of README.md and docs/paper.md.
 """
 
 import html
-import operator
 import pathlib
 
 import paper_charts
@@ -41,7 +40,6 @@ TARGETS = {
 }
 RATIO_TARGETS = {"float32": 6, "int8 LSTM": 2}
 RATIO_TARGETS_OF = {"Keywords-12": {"float32": 20}}
-HOLDS = {">=": operator.ge, "<=": operator.le}
 
 COUNTED = {
     "paper's": "those of the values, as the paper and EdgeML count, and those of the indices, but "
@@ -97,7 +95,7 @@ def _headlines(report):
     for key, (sign, limit) in TARGETS.items():
         value, verdict = report.get(key), "not measured"
         if value is not None:
-            holds = HOLDS[sign](value, limit)
+            holds = record.reached(value, sign, limit)
             verdict = "reached" if holds else "not reached"
             value = _judged(f"{value:.4g}", holds)
         figures.append((Html(key.replace("_", "_<wbr>")), value, f"{sign} {limit}", verdict))

@@ -62,8 +62,8 @@ def readme_table(report):
     """A row for each limit of bytes of each task."""
     lines = []
     for name, task in report["tasks"].items():
-        published = [f"{p['who']}: {p['score']:.2f}; {p['size']}" for p in task["published"]]
-        equal = {}
+        published = (f"{p['who']}: {p['score']:.2f}; {p['size']}" for p in task["published"])
+        first, equal = next(published, "–"), {}
         for model in map(task["models"].get, task["equal"]):
             text = with_bytes(model["forms"]["float"])
             equal[model["kind"]] = f"{model['units']} units: {text}"
@@ -75,8 +75,7 @@ def readme_table(report):
             lines.append(
                 [
                     f"{name}, {task['score']}, {budget['limit']:,} bytes",
-                    *(*published[:1], "–")[:1],
-                    *(*ours, equal["GRU"], equal["LSTM"], *ratio_texts(budget)),
+                    *(first, *ours, equal["GRU"], equal["LSTM"], *ratio_texts(budget)),
                 ]
             )
     trained = "ours, int8, trained on all but the test", "ours, int8, trained as those beside it"

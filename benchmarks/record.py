@@ -1,8 +1,11 @@
 """Where the benchmarks leave what README.md and docs/ state: JSON files, and tables in pages."""
 
+import importlib.metadata
 import json
+import operator
 import os
 import pathlib
+import platform
 import re
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -27,6 +30,18 @@ def figures(name, values):
     path = FOLDER / name
     write(path, read(path) | values)
     print(f"Written: {path}")
+
+
+def reached(value, relation, target):
+    """Whether a figure is what was asked of it; the relation is ">=" or "<="."""
+    return {">=": operator.ge, "<=": operator.le}[relation](value, target)
+
+
+def versions():
+    """Dict from what a figure depends on to its version."""
+    packages = ("tensorflow", "keras", "tensorflow-model-optimization", "tflite_micro", "numpy")
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return found | {"python": platform.python_version()}
 
 
 class Cells:

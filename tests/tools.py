@@ -1,7 +1,9 @@
-"""What to do where the machine lacks a tool."""
+"""What to do where the machine lacks a tool; and Python in a process of its own."""
 
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -21,3 +23,14 @@ def require(packages, *tools):
         if "KERAS_FASTGRNN_REQUIRE_TARGETS" in os.environ:
             pytest.fail(message)
         pytest.skip(message)
+
+
+def run_python(*arguments, **environment):
+    """Runs a script with its arguments, and more variables of the environment."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )

@@ -1,10 +1,7 @@
 """The benchmark of the paper's table, on a task that the tests make."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import paper
@@ -15,6 +12,7 @@ import pytest
 import record
 from classifier import Data
 from paper_models import Model
+from tools import run_python
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -31,15 +29,10 @@ def own_task(folder):
 
 
 def run(data_dir, output_dir, *arguments):
-    return subprocess.run(
-        [
-            *(sys.executable, str(ROOT / "benchmarks" / "paper.py"), "--preset=small"),
-            *(f"--data_dir={data_dir}", f"--output_dir={output_dir}", *arguments),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "examples")},
+    return run_python(
+        *(ROOT / "benchmarks" / "paper.py", "--preset=small", f"--data_dir={data_dir}"),
+        *(f"--output_dir={output_dir}", *arguments),
+        PYTHONPATH=str(ROOT / "examples"),
     )
 
 

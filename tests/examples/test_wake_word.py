@@ -1,8 +1,6 @@
 """The wake word from clips to a stream, on speech that the tests make."""
 
 import pathlib
-import subprocess
-import sys
 import wave
 
 import classifier
@@ -14,16 +12,11 @@ from front_end import FrontEnd, to_float
 from speech import archive
 from speech_commands import CLASSES, Clips
 from speech_streams import AFTER, BEFORE, Spoken, in_noise
+from tools import run_python
 
 from keras_fastgrnn.micro import Interpreter
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-
-
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +24,7 @@ def made(tmp_path_factory):
     """The folder of the example's files, and what it printed."""
     folder = tmp_path_factory.mktemp("wake_word")
     archive(folder / "data", people=20)
-    result = run(
+    result = run_python(
         EXAMPLES / "wake_word.py",
         f"--data_dir={folder / 'data'}",
         f"--output_dir={folder}",
@@ -69,7 +62,7 @@ def test_the_printed_command_listens(made):
                     if i == 0:
                         file.setparams(one.getparams())
                     file.writeframes(one.readframes(one.getnframes()))
-    result = run(EXAMPLES / "listen.py", *command[2:-1], silent, both)
+    result = run_python(EXAMPLES / "listen.py", *command[2:-1], silent, both)
     assert result.returncode == 0, result.stderr
     (line,) = result.stdout.splitlines()
     assert line.startswith(str(both)) and 2.0 < float(line.split()[1]) < 3.5
@@ -99,7 +92,7 @@ def test_int8_model_reads_the_features_as_they_are(made):
 
 
 def test_no_data(tmp_path):
-    result = run(EXAMPLES / "wake_word.py", f"--data_dir={tmp_path}")
+    result = run_python(EXAMPLES / "wake_word.py", f"--data_dir={tmp_path}")
     assert result.returncode == 1
     (line,) = (line for line in result.stderr.splitlines() if str(tmp_path) in line)
     assert "http://download.tensorflow.org" in line
