@@ -8,7 +8,6 @@ does.
 """
 
 import contextlib
-import json
 import pathlib
 import tempfile
 
@@ -34,7 +33,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "microcontrollers.json"
+RESULTS = record.FOLDER / "microcontrollers.json"
 PAGE = ROOT / "docs" / "microcontrollers.md"
 PLOT = ROOT / "docs" / "microcontrollers.png"
 
@@ -316,12 +315,11 @@ def main(argv):
         grids.append(measure(target, list(grid(target))))
         sweeps.append(measure(target, list(sweep(target))))
     figures = headline()
-    old = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     # Those of make tflm-firmware stay, which needs more than this.
-    kept = {name: value for name, value in old.items() if name.startswith("tflm_")}
+    kept = {name: value for name, value in record.read(RESULTS).items() if name.startswith("tflm_")}
     details = {"command": "make bench-mcu", "grid": sum(grids, [])}
     results = figures | kept | details | {"sweep": sum(sweeps, [])}
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    record.write(RESULTS, results)
     write_page(figures | kept, grids, sweeps)
     plot(sweeps)
     console = Console()

@@ -60,10 +60,9 @@ def train(task, split, model, seed):
     trained, _ = classifier.train(
         model.layer,
         task.examples(split, seed),
-        split.validation,
         seed=seed,
         sparsity=model.sparsity,
-        **task.training,
+        **task.training_of(model.kind),
     )
     return trained
 

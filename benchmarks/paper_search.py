@@ -2,9 +2,9 @@
 
     PYTHONPATH=examples python benchmarks/paper_search.py
 
-Trains the last stage of each task as it is, and as it might be, over some seeds. Goes on where it
-was stopped. Prints a table, which is in docs/paper.md too. The shapes are searched by
-benchmarks/paper.py itself: `paper.choose()`.
+Trains FastGRNN's last stage of each task as it is, and as it might be, and the other layers at
+several learning rates, over some seeds. Goes on where it was stopped. Prints a table, which is in
+docs/paper.md too. The shapes are searched by benchmarks/paper.py itself: `paper.choose()`.
 """
 
 import functools
@@ -17,11 +17,19 @@ import paper
 import paper_models
 import record
 from absl import app, flags
+from paper_models import Model
 from paper_tasks import load_hapt, tasks
 from rich.progress import Progress
 from speech_commands import data_folder
 
 SEEDS = 3
+
+# What each layer other than FastGRNN is trained with, with as many units.
+RATES = {
+    f"{kind}, a rate of {rate:.0e}": {"kind": kind, "learning_rate": rate}
+    for kind in ("FastRNN", "GRU", "LSTM", "SimpleRNN")
+    for rate in (2e-2, 1e-2, 5e-3, 2e-3)
+}
 
 
 def of_hapt(sensors, merge=None):
@@ -35,28 +43,33 @@ def of_hapt(sensors, merge=None):
     }
 
 
-# From task to what is tried, by name: fields of `Task`, or arguments of the training.
+# From task to what is tried, by name: fields of `Task`, arguments of the training, or the `kind` of
+# another layer.
 VARIANTS = {
-    "HAPT-6 accelerometer": of_hapt(("acc",)),
+    "HAPT-6 accelerometer": of_hapt(("acc",)) | RATES,
     "HAPT-2": of_hapt(hapt.SENSORS, ("sitting", "laying", "upstairs")),
     "USPS-10": {
         "not shifted": {"augment": None, "epochs": 150},
         "a rate of 1e-2": {"learning_rate": 1e-2},
         "30 epochs": {"epochs": 30},
         "no label smoothing": {"label_smoothing": 0.0},
-    },
+    }
+    | RATES,
 }
 
 
-def varied(task, changes):
+def varied(task, kind=None, **changes):
+    """`(task, model)` of a variant."""
     fields = {key: value for key, value in changes.items() if key in task._fields}
     training = {key: value for key, value in changes.items() if key not in fields}
-    return task._replace(training=task.training | training, **fields)
+    task = task._replace(training=task.training | training, rates={}, **fields)
+    last = paper.plan(task, paper.PRESETS["full"]).stages[-1]
+    return task, Model(kind, task.units) if kind else last
 
 
-def score(task, data, seed):
+def score(task, model, data, seed):
     """dict of the float model's score on validation; `data` is a function that gives `Split`."""
-    split, model = data(), paper.plan(task, paper.PRESETS["full"]).stages[-1]
+    split = data()
     logits = classifier.predict(paper_models.train(task, split, model, seed), split.validation.x)
     return {"validation": paper_models.score(task, split.validation.y, logits)}
 
@@ -70,13 +83,13 @@ def main(argv):
         bar = progress.add_task("", total=SEEDS * sum(len(variants) for _, variants in todo))
         for name, variants in todo:
             for variant, changes in variants.items():
-                task = varied(known[name], changes)
+                task, model = varied(known[name], **changes)
                 data = functools.cache(functools.partial(task.load, folder))
                 found = []
                 for seed in range(SEEDS):
                     cell = f"{name}: {variant}, seed {seed}"
                     progress.update(bar, description=cell)
-                    compute = functools.partial(score, task, data, seed)
+                    compute = functools.partial(score, task, model, data, seed)
                     found.append(cells(cell, compute)["validation"])
                     progress.advance(bar)
                 mean, worst = (f"{100 * f(found):.2f}" for f in (np.mean, np.min))

@@ -47,6 +47,7 @@ class Task(NamedTuple):
     training: arguments of `classifier.train()`.
     augment: function from `Data` for training and a seed to more of it, or `None`.
     published: list of `Published`.
+    rates: dict from a layer's name to a learning rate of its own.
     """
 
     load: Callable
@@ -61,10 +62,16 @@ class Task(NamedTuple):
     training: dict
     published: tuple = ()
     augment: Callable | None = None
+    rates: dict = {}  # noqa: RUF012, nobody writes into it
 
     def examples(self, split, seed):
         """`Data` to train on."""
         return self.augment(split.train, seed) if self.augment else split.train
+
+    def training_of(self, kind):
+        """Arguments of `classifier.train()` for a layer."""
+        rate = self.rates.get(kind, self.training["learning_rate"])
+        return self.training | {"learning_rate": rate}
 
 
 def load_hapt(sensors, merge=None, together=2):

@@ -8,13 +8,13 @@ integer model in NumPy, the logits with those of TFLite Micro on this machine. T
 into benchmarks/results/microcontrollers.json.
 """
 
-import json
 import pathlib
 import sys
 import tempfile
 
 import activity_recognition as example
 import numpy as np
+import record
 from absl import app, flags
 
 from keras_fastgrnn.export import reference
@@ -28,7 +28,6 @@ _MODEL = flags.DEFINE_string(
     "model", "build/activity_recognition.tflite", "FASTGRNN and FULLY_CONNECTED, as the example's."
 )
 WINDOWS = 50
-RESULTS = pathlib.Path(__file__).parent / "results" / "microcontrollers.json"
 
 
 def expected(model, x):
@@ -67,8 +66,7 @@ def main(argv):
             m = tflm.run(_TFLM_DIR.value, path.read_bytes(), *arrays, folder)
         except (ValueError, RuntimeError) as error:
             sys.exit(str(error))
-    results = json.loads(RESULTS.read_text())
-    results |= {
+    figures = {
         "tflm_m4_text_bytes": m.text,
         "tflm_m4_data_bytes": m.data,
         "tflm_m4_arena_bytes": m.arena,
@@ -76,7 +74,7 @@ def main(argv):
         "tflm_m4_instructions": m.instructions,
         "tflm_commit": m.commit,
     }
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    record.figures("microcontrollers.json", figures)
     print(f"{path} in TFLite Micro, commit {m.commit}, on a Cortex-M4:")
     print(f"  {m.windows_equal:6,} of {WINDOWS} windows equal, to the byte")
     print(f"  {m.text:6,} bytes of text, the model's {path.stat().st_size:,} with it")

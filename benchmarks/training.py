@@ -9,7 +9,6 @@ and ratios are medians of each turn's: a machine that is busy for a moment is so
 
 import collections
 import glob
-import importlib.metadata
 import os
 import tempfile
 import time
@@ -234,7 +233,6 @@ def main(argv):
         "predict_ratio_gru_jit": jit["predict_ratio"],
         "pruning_overhead": float(np.median(pruning)) - 1,
     }
-    packages = ("tensorflow", "keras", "numpy")
     speed = {
         "command": "make bench-training",
         "turns": flags.FLAGS.turns,
@@ -242,7 +240,7 @@ def main(argv):
         "shapes": shapes,
         "pruning_ratios": pruning,
         "operations": {name: operations(LAYERS[name], *SHAPES[0]) for name in PROFILED},
-        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "versions": record.versions(),
     }
     parts = tables(speed)
     for name, text in parts.items():

@@ -28,7 +28,7 @@ class Data(NamedTuple):
 def train(
     layer,
     train,
-    validation,
+    validation=None,
     *,
     seed,
     epochs,
@@ -41,7 +41,8 @@ def train(
 
     Args:
         layer: function that makes the recurrent layer.
-        train, validation: `Data`.
+        train: `Data`.
+        validation: `Data` that is measured after each epoch, or `None`.
         seed, epochs, batch_size: integers.
         learning_rate: float, of `adam()`.
         label_smoothing: float, of the cross-entropy.
@@ -70,7 +71,8 @@ def train(
         keras.utils.to_categorical(train.y, classes),
         batch_size=batch_size,
         epochs=epochs,
-        validation_data=(validation.x, keras.utils.to_categorical(validation.y, classes)),
+        validation_data=validation
+        and (validation.x, keras.utils.to_categorical(validation.y, classes)),
         callbacks=callbacks,
         verbose=0,
     )
