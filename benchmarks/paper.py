@@ -170,6 +170,7 @@ def train(task, preset, folder, cells, advance):
         "differs": task.differs,
         "published": [published._asdict() for published in task.published],
         "training": task.training,
+        "rates": task.rates,
         "models": models,
         "equal": [str(model) for model in planned.equal],
         "stages": [str(model) for model in planned.stages],

@@ -189,7 +189,10 @@ def _made(report):
         f"what is left. QAT: {paper_models.QAT_EPOCHS:.0%} of the epochs more, Adam from "
         f"{paper_models.QAT_LEARNING_RATE}, on the logits of the float model.</p>\n"
     )
-    trainings = {name: task["training"] for name, task in report["tasks"].items()}
+    trainings = {
+        name: task["training"] | {f"{kind}'s rate": rate for kind, rate in task["rates"].items()}
+        for name, task in report["tasks"].items()
+    }
     arguments = list(dict.fromkeys(key for training in trainings.values() for key in training))
     yield table(
         ("training", *(f">{argument}" for argument in arguments)),

@@ -57,9 +57,13 @@ def load(data_dir=None, cache_dir="build", sensors=SENSORS[:1]):
     return windows(intervals, 3 * len(sensors))
 
 
-def sides(users):
-    """Which windows are of people for training, for validation and for testing: bool arrays."""
-    validation, test = np.isin(users, VALIDATION_USERS), np.isin(users, TEST_USERS)
+def sides(users, fold=0):
+    """Which windows are of people for training, for validation and for testing: bool arrays.
+
+    Folds 0 to 3 have other people for validation, and the same for testing.
+    """
+    validation = np.isin(users, np.subtract(VALIDATION_USERS, fold))
+    test = np.isin(users, TEST_USERS)
     return ~test & ~validation, validation, test
 
 

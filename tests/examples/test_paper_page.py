@@ -89,6 +89,12 @@ def section(text, name):
     return text.partition(f"<h2>{html.escape(name)}</h2>")[2].partition("<h2>")[0]
 
 
+def test_trainings(report, text):
+    _, *rows = table(text, "training")
+    assert rows[0] == [HAPT, "45", "100", "0.02", "0.1", "0.01", "0.01"]
+    assert rows[1][:4] == [USPS, "15", "100", "0.02"]
+
+
 def test_headlines(text):
     rows = {name: row for name, *row in table(text, "figure")[1:]}
     assert list(rows) == list(paper_page.TARGETS)
@@ -203,10 +209,24 @@ def test_main(report, text, tmp_path, monkeypatch):
     ]
 
 
-@pytest.mark.skipif(
+needs_record = pytest.mark.skipif(
     not (record.FOLDER / "paper.json").exists(),
     reason="make bench-paper has not written paper.json",
 )
+
+
+@needs_record
+def test_page_states_the_record():
+    """But for its charts, whose curves are another version of Matplotlib's to choose."""
+
+    def without_charts(text):
+        return re.sub("<svg.*?</svg>", "", text, flags=re.DOTALL)
+
+    made = paper_page.html_of(record.read(record.FOLDER / "paper.json"))
+    assert without_charts(made) == without_charts((record.FOLDER / "paper.html").read_text())
+
+
+@needs_record
 @pytest.mark.parametrize(
     "page, mark, make",
     [
