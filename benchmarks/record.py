@@ -19,9 +19,13 @@ def read(path):
 
 def write(path, values):
     """A JSON file, whole or not at all."""
+    _write(path, json.dumps(values, indent=2, default=float) + "\n")
+
+
+def _write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(values, indent=2, default=float) + "\n")
+    part.write_text(text)
     os.replace(part, path)
 
 
@@ -48,7 +52,7 @@ class Cells:
     """What is computed once: a benchmark of hours goes on where it was stopped.
 
     Args:
-        path: of a JSON file that keeps it.
+        path: of a JSON file that keeps it, a line each.
     """
 
     def __init__(self, path):
@@ -58,7 +62,8 @@ class Cells:
         """What `compute()` returns, a dict for JSON; or what it once returned under that name."""
         if name not in self._known:
             self._known[name] = json.loads(json.dumps(compute(), default=float))
-            write(self._path, self._known)
+            lines = (f"{json.dumps(name)}: {json.dumps(of)}" for name, of in self._known.items())
+            _write(self._path, "{\n" + ",\n".join(lines) + "\n}\n")
         return self._known[name]
 
 
