@@ -152,3 +152,15 @@ def test_damaged_archive(tmp_path):
     (tmp_path / f"{hapt.PACKAGE}-{hapt.VERSION}.tar.gz").write_bytes(b"")
     with pytest.raises(ValueError, match="is damaged .*: delete it"):
         hapt.fetch_package(tmp_path)
+
+
+def test_folds_have_other_people_for_validation():
+    users = np.arange(1, 31)
+    validated = []
+    for fold in range(4):
+        train, validation, test = hapt.sides(users, fold)
+        assert np.all(train.astype(int) + validation + test == 1)
+        assert list(users[test]) == list(hapt.TEST_USERS)
+        validated += list(users[validation])
+    assert len(set(validated)) == len(validated) == 16
+    assert list(users[hapt.sides(users)[1]]) == list(hapt.VALIDATION_USERS)

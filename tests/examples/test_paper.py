@@ -149,12 +149,21 @@ def test_no_model_twice():
 def test_a_variant_differs_in_what_it_names_alone():
     for name, variants in paper_search.VARIANTS.items():
         task = paper_tasks.TASKS[name]
+        last = paper.plan(task, paper.PRESETS["full"]).stages[-1]
         for changes in variants.values():
-            varied = paper_search.varied(task, changes)
-            assert varied != task and varied.training.keys() == task.training.keys()
-            assert varied._replace(load=task.load, augment=task.augment, training={}) == (
-                task._replace(training={})
-            )
+            varied, model = paper_search.varied(task, **changes)
+            kind = changes.get("kind")
+            assert model == (Model(kind, task.units) if kind else last)
+            assert kind or varied._replace(rates=task.rates) != task
+            assert varied.training.keys() == task.training.keys()
+            kept = {"load": task.load, "augment": task.augment, "rates": task.rates}
+            assert varied._replace(training={}, **kept) == task._replace(training={})
+
+
+def test_each_layer_has_its_rate():
+    task = paper_tasks.TASKS["USPS-10"]._replace(rates={"GRU": 1e-3})
+    assert task.training_of("GRU") == task.training | {"learning_rate": 1e-3}
+    assert task.training_of("LSTM") == task.training
 
 
 def test_bytes_as_the_paper_counts():
@@ -171,6 +180,24 @@ def test_shifted():
     np.testing.assert_array_equal(moved.x[0], image[0])
     middles = {tuple(x[1:3, 1:3].ravel()) for x in moved.x}
     assert len(middles) == 9 and (0, 1, 4, 5) in middles and (10, 11, 14, 15) in middles
+
+
+def test_rotated():
+    """Each copy is a window whose two sensors are turned alike, by 30 degrees at most."""
+    x = np.random.default_rng(0).normal(size=(20, 4, 12)).astype(np.float32)
+    turned = paper_tasks.rotated(Data(x, np.arange(20)), seed=0, copies=3)
+    np.testing.assert_array_equal(turned.x[:20], x)
+    np.testing.assert_array_equal(turned.y, np.tile(np.arange(20), 3))
+    angles = []
+    for before, after in zip(np.tile(x, (3, 1, 1))[20:], turned.x[20:], strict=True):
+        before, after = before.reshape(-1, 3), after.reshape(-1, 3)
+        turn, *_ = np.linalg.lstsq(before, after, rcond=None)
+        # Of float32 products of three.
+        np.testing.assert_allclose(before @ turn, after, atol=1e-5)
+        np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-5)
+        assert np.linalg.det(turn) > 0
+        angles.append(np.degrees(np.arccos((np.trace(turn) - 1) / 2)))
+    assert max(angles) <= 30.01 and min(angles) < 10 < 20 < max(angles)
 
 
 def test_own_file_that_lacks_an_array(tmp_path):
