@@ -32,10 +32,9 @@ from keras_fastgrnn.micro.targets import TARGETS, Case, check, kernel_size, prog
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
-ROOT = pathlib.Path(__file__).parent.parent
 RESULTS = record.FOLDER / "microcontrollers.json"
-PAGE = ROOT / "docs" / "microcontrollers.md"
-PLOT = ROOT / "docs" / "microcontrollers.png"
+PAGE = record.ROOT / "docs" / "microcontrollers.md"
+PLOT = record.ROOT / "docs" / "microcontrollers.png"
 
 # What each figure has to reach.
 GOALS = {

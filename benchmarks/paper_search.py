@@ -27,7 +27,7 @@ FOLDS = 3
 
 # What each layer other than FastGRNN is trained with, with as many units.
 RATES = {
-    f"{kind}, a rate of {rate:.0e}": {"kind": kind, "learning_rate": rate}
+    f"{kind}, a rate of {rate:.0e}": {"kind": kind, "rates": {kind: rate}}
     for kind in ("FastRNN", "GRU", "LSTM", "SimpleRNN")
     for rate in (2e-2, 1e-2, 5e-3)
 }
@@ -65,14 +65,20 @@ def varied(task, kind=None, **changes):
     """`(task, model)` of a variant."""
     fields = {key: value for key, value in changes.items() if key in task._fields}
     training = {key: value for key, value in changes.items() if key not in fields}
-    task = task._replace(training=task.training | training, rates={}, **fields)
+    task = task._replace(training=task.training | training, **fields)
     last = paper.plan(task, paper.PRESETS["full"]).stages[-1]
     return task, Model(kind, task.units) if kind else last
 
 
+@functools.lru_cache(FOLDS)
+def data(load, folder, fold):
+    """`Split`: most variants of a task have one function that loads them."""
+    return load(folder, fold)
+
+
 def score(task, model, folder, fold):
     """dict of the float model's score on validation."""
-    split = task.load(folder, fold)
+    split = data(task.load, folder, fold)
     logits = classifier.predict(paper_models.train(task, split, model, fold), split.validation.x)
     return {"validation": paper_models.score(task, split.validation.y, logits)}
 

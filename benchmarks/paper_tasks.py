@@ -37,8 +37,8 @@ class Published(NamedTuple):
 
 class Task(NamedTuple):
     """Attributes:
-    load: function from the data's folder, and a fold, to `Split`; a ValueError if the data is not
-        there. Folds from 1 on have others for validation: for paper_search.py.
+    load: function from the data's folder to `Split`; a ValueError if the data is not there. Those
+        of paper_search.py take a fold too: from 1 on it has others for validation.
     score: "macro-F1" or "accuracy".
     differs: in what the data is not that of the published figures.
     units, ranks, sparsity: of the FastGRNN whose stages are shown; the rank 0 is the full one.
@@ -92,17 +92,24 @@ def load_hapt(sensors, merge=None, together=2):
     return load
 
 
+def with_copies(data, seed, copies, vary):
+    """`Data`, and copies of it by `vary(x, rng)`, so that there are so many of each sequence."""
+    rng = np.random.default_rng(seed)
+    x = [data.x, *(vary(data.x, rng) for _ in range(copies - 1))]
+    return Data(np.concatenate(x), np.tile(data.y, copies))
+
+
 def rotated(data, seed, copies=6, degrees=30):
     """Windows, and copies of them in which the phone is turned about any axis."""
-    rng = np.random.default_rng(seed)
-    x = [data.x]
-    for _ in range(copies - 1):
-        axes = rng.normal(size=(len(data.x), 3))
-        angles = np.radians(rng.uniform(0, degrees, len(data.x)))
+
+    def turn(x, rng):
+        axes = rng.normal(size=(len(x), 3))
+        angles = np.radians(rng.uniform(0, degrees, len(x)))
         axes *= (angles / np.linalg.norm(axes, axis=1))[:, np.newaxis]
         turns = Rotation.from_rotvec(axes).as_matrix().astype(np.float32)
-        x.append((data.x.reshape(len(data.x), -1, 3) @ turns).reshape(data.x.shape))
-    return Data(np.concatenate(x), np.tile(data.y, copies))
+        return (x.reshape(len(x), -1, 3) @ turns).reshape(x.shape)
+
+    return with_copies(data, seed, copies, turn)
 
 
 def load_usps(folder, fold=0):
@@ -119,13 +126,13 @@ def load_usps(folder, fold=0):
 
 def shifted(data, seed, copies=10):
     """Images, and copies of them that are moved by a pixel at most."""
-    rng = np.random.default_rng(seed)
-    x = [data.x]
-    for _ in range(copies - 1):
-        padded = np.pad(data.x, ((0, 0), (1, 1), (1, 1)), mode="edge")
-        moved = np.lib.stride_tricks.sliding_window_view(padded, data.x.shape[1:], axis=(1, 2))
-        x.append(moved[np.arange(len(data.x)), *rng.integers(0, 3, (2, len(data.x)))])
-    return Data(np.concatenate(x), np.tile(data.y, copies))
+    padded = np.pad(data.x, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    moved = np.lib.stride_tricks.sliding_window_view(padded, data.x.shape[1:], axis=(1, 2))
+
+    def move(x, rng):
+        return moved[np.arange(len(x)), *rng.integers(0, 3, (2, len(x)))]
+
+    return with_copies(data, seed, copies, move)
 
 
 def load_keywords(folder, fold=0, passes=8):
