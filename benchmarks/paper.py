@@ -51,7 +51,7 @@ class Preset(NamedTuple):
 
 
 PRESETS = {
-    "full": Preset(5, 2, 3, (1, 2, 4, 8, 12), (0.25, 0.5, 0.75, 0.9)),
+    "full": Preset(5, 2, 4, (1, 2, 4, 8, 12), (0.25, 0.5, 0.75, 0.9)),
     "small": Preset(2, 1, 1, (), (), epochs=1, sequences=200),
 }
 

@@ -212,9 +212,9 @@ TASKS = {
         units=32,
         ranks=(8, 16),
         sparsity=0.5,
-        sizes=(4, 8, 16),
+        sizes=(4, 8, 12, 16),
         candidates=((48, 8, 20, 0.0), (48, 0, 0, 0.5), (64, 8, 24, 0.6)),
-        budgets={"hapt2": 3072},
+        budgets={"hapt2": 3072, "hapt2_small": 1024},
         # How a phone is worn tells sitting from standing, and few people wear it: so it is rotated.
         training=TRAINING | {"epochs": 12, "learning_rate": 1e-2},
         augment=rotated,
