@@ -87,7 +87,7 @@ def main(argv):
     folder = command.start(argv, data_folder, flags.FLAGS.data_dir)
     cells = record.Cells(record.FOLDER / "paper_search.json")
     known, lines = tasks(folder), []
-    todo = [(n, {"as it is": {}} | VARIANTS[n]) for n in VARIANTS]
+    todo = [(n, {"as it is": {}} | VARIANTS[n]) for n in flags.FLAGS.tasks or VARIANTS]
     with Progress() as progress:
         bar = progress.add_task("", total=FOLDS * sum(len(variants) for _, variants in todo))
         for name, variants in todo:
@@ -109,4 +109,5 @@ def main(argv):
 
 if __name__ == "__main__":
     flags.DEFINE_string("data_dir", None, "The folder of the tasks' data; see paper_tasks.py.")
+    flags.DEFINE_multi_enum("tasks", None, list(VARIANTS), "Whose table it is; all by default.")
     app.run(main)
