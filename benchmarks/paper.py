@@ -248,7 +248,7 @@ def main(argv):
     preset, output = PRESETS[arguments.preset], pathlib.Path(arguments.output_dir)
     chosen = {name: known[name] for name in arguments.tasks or known}
     written = output / "paper.json"
-    report = {"tasks": {}} | record.read(written)
+    results = {}
     with Progress() as progress:
         sizes = {
             name: sum(plan(t, preset).seeds(preset).values()) + preset.seeds * len(t.budgets)
@@ -265,14 +265,15 @@ def main(argv):
                 if preset.epochs:
                     task = task._replace(training=task.training | {"epochs": preset.epochs})
                 cells = record.Cells(output / "paper" / f"{name}.json")
-                report["tasks"][name] = train(task, preset, folder, cells, advance)
+                results[name] = train(task, preset, folder, cells, advance)
             except NoDataError as error:
                 progress.console.print(f"{name} is left out: {error}")
             done += sizes[name]
             progress.update(bar, completed=done)
-    for name in chosen:
-        if name in report["tasks"]:
-            show(name, report["tasks"][name])
+    for name, result in results.items():
+        show(name, result)
+    report = {"tasks": {}} | record.read(written)  # another run may have written it meanwhile
+    report["tasks"] |= results
     report |= headlines(report["tasks"]) | {
         "command": "make bench-paper",
         "preset": arguments.preset,
