@@ -220,14 +220,9 @@ def main(argv):
     detectors, spotters = {name: [] for name in DETECTORS}, {name: [] for name in SPOTTERS}
     # Fold by fold: what was made for one model serves the next.
     todo = [
-        *(
-            (detectors, name, f"{name}, fold {i}", functools.partial(detect, speech, i, name))
-            for i, name in itertools.product(range(FOLDS), DETECTORS)
-        ),
-        *(
-            (spotters, name, f"{name}, seed {i}", functools.partial(spot, speech, i, name))
-            for i, name in itertools.product(range(FOLDS), SPOTTERS)
-        ),
+        (found, name, f"{name}, {number} {i}", functools.partial(compute, speech, i, name))
+        for compute, number, found in ((detect, "fold", detectors), (spot, "seed", spotters))
+        for i, name in itertools.product(range(FOLDS), found)
     ]
     with Progress() as progress:
         bar = progress.add_task("", total=len(todo))
