@@ -164,12 +164,13 @@ def train(task, preset, folder, cells, advance):
             final = spread([c[form] for c in seeds_of(model, preset.seeds, ", all people")])
             del final["validation"]  # of people who were trained on
             budgets[key] |= {"model": name, "form": form, "final": final}
-            budgets[key]["size_ratios"] = size_ratios(models, models[name]["forms"][form])
+            smallest, largest = size_ratios(models, models[name]["forms"][form])
+            budgets[key] |= {"size_ratios": smallest, "largest_ratios": largest}
     return {
         "score": task.score,
         "differs": task.differs,
         "published": [published._asdict() for published in task.published],
-        "training": task.training,
+        "training": task.training | ({"clip": task.clip} if task.clip else {}),
         "rates": task.rates,
         "models": models,
         "equal": [str(model) for model in planned.equal],
@@ -219,23 +220,31 @@ def size_ratios(models, ours):
     """How many times smaller a form of ours is than what is no worse by more than half a point.
 
     Returns:
-        dict, each against the smallest: a GRU or LSTM in float32, by constants; an int8 LSTM, by
-        constants, if its int8 lost nothing; and the GRU that TensorFlow's own converter makes, by
-        whole files. None where no size of it is as good.
+        Two dicts, each against a GRU or LSTM in float32, by constants; an int8 LSTM, by constants,
+        if its int8 lost nothing; and the GRU that TensorFlow's own converter makes, by whole files.
+        The first against the smallest of them, `None` where no size is as good; the second against
+        the largest that was trained, as good or not.
     """
-    ratios = {"float32": [], "int8 LSTM": [], "GRU file": []}
-    for model in models.values():
+    constants, file = ours["bytes"]["constants"], ours["bytes"]["tflite"]
+    all_sizes = {"float32": {}, "int8 LSTM": {}, "GRU file": {}}
+    for name, model in models.items():
         if model["kind"] not in ("GRU", "LSTM"):
             continue
-        theirs = model["forms"]["float"]
-        if theirs["mean"] < ours["mean"] - 0.005:
-            continue
-        ratios["float32"].append(theirs["bytes"]["constants"] / ours["bytes"]["constants"])
+        sizes = model["forms"]["float"]["bytes"]
+        all_sizes["float32"][name] = sizes["constants"] / constants
         if model["kind"] == "LSTM":
-            ratios["int8 LSTM"].append(theirs["bytes"]["int8"] / ours["bytes"]["constants"])
+            all_sizes["int8 LSTM"][name] = sizes["int8"] / constants
         else:
-            ratios["GRU file"].append(theirs["bytes"]["tflite"] / ours["bytes"]["tflite"])
-    return {against: min(known) if known else None for against, known in ratios.items()}
+            all_sizes["GRU file"][name] = sizes["tflite"] / file
+    as_good = {
+        name for name in models if models[name]["forms"]["float"]["mean"] >= ours["mean"] - 0.005
+    }
+    smallest = {
+        against: min((sizes[name] for name in as_good & sizes.keys()), default=None)
+        for against, sizes in all_sizes.items()
+    }
+    largest = {against: max(sizes.values(), default=None) for against, sizes in all_sizes.items()}
+    return smallest, largest
 
 
 def main(argv):

@@ -97,6 +97,7 @@ def cell(task, split, model, seed, aware=False):
             epochs=math.ceil(QAT_EPOCHS * task.training["epochs"]),
             batch_size=task.training["batch_size"],
             learning_rate=QAT_LEARNING_RATE,
+            clip=task.clip,
         )
         values["int8, QAT"], values["seen"] = measure_int8(task, split, copy)
     return values
@@ -156,9 +157,8 @@ def measure_int8(task, split, model):
         `(measures, seen)`; what is seen are the gate's scalars, the range of the state and the rms
         error by layer, on the sequences for the ranges.
     """
-    converted = conversion(
-        model, representative_dataset=classifier.representative(split.train), **classifier.INT8
-    )
+    samples = classifier.representative(split.train, task.clip)
+    converted = conversion(model, representative_dataset=samples, **classifier.INT8)
     findings = examine(converted)
     tflite = converted.model
     interpreter = Interpreter(tflite)

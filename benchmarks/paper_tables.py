@@ -3,7 +3,6 @@
 import record
 
 RATIOS = {"float32": "(a) float32", "int8 LSTM": "(b) int8 LSTM", "GRU file": "(c) GRU's file"}
-AS_GOOD = "no size of it is as good"
 
 
 def percent(values):
@@ -54,8 +53,11 @@ def head(task):
 
 
 def ratio_texts(budget):
-    ratios = budget.get("size_ratios", {})
-    return [f"{ratios[r]:.1f}" if ratios.get(r) else AS_GOOD if ratios else "–" for r in RATIOS]
+    """How many times smaller; more than the largest that was trained, where none is as good."""
+    if "size_ratios" not in budget:
+        return ["–"] * len(RATIOS)
+    smallest, largest = budget["size_ratios"], budget["largest_ratios"]
+    return [f"{smallest[r]:.1f}" if smallest[r] else f"> {largest[r]:.1f}" for r in RATIOS]
 
 
 def readme_table(report):

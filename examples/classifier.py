@@ -87,10 +87,10 @@ def adam(learning_rate, steps):
     return keras.optimizers.Adam(schedule, global_clipnorm=1.0)
 
 
-def train_aware(model, train, *, seed, epochs, batch_size, learning_rate):
+def train_aware(model, train, *, seed, epochs, batch_size, learning_rate, clip=0.0):
     """The quantisation-aware copy of a trained model, trained on the logits of that model."""
     keras.utils.set_random_seed(seed)
-    aware = quantization_aware(model, representative_dataset=representative(train))
+    aware = quantization_aware(model, representative_dataset=representative(train, clip))
     steps = epochs * math.ceil(len(train.x) / batch_size)
     aware.compile(
         keras.optimizers.Adam(
@@ -104,9 +104,11 @@ def train_aware(model, train, *, seed, epochs, batch_size, learning_rate):
     return aware
 
 
-def representative(train):
-    """200 of the sequences for training, for the ranges."""
-    return train.x[:: max(len(train.x) // 200, 1)]
+def representative(train, clip=0.0):
+    """200 of the sequences for training, for the ranges, without the lowest and the highest values:
+    this fraction of all is cut off at either end."""
+    x = train.x[:: max(len(train.x) // 200, 1)]
+    return np.clip(x, *np.quantile(x, [clip, 1 - clip]).astype(x.dtype))
 
 
 def to_int8(model, train):
