@@ -29,6 +29,13 @@ from speech_commands import data_folder
 
 FORMS = ("float", "int8", "int8, QAT")
 
+# What ours is how many times smaller than: its kinds, and which bytes of it and of ours.
+AGAINST = {
+    "float32": (("GRU", "LSTM"), "constants", "constants"),
+    "int8 LSTM": (("LSTM",), "int8", "constants"),
+    "GRU file": (("GRU",), "tflite", "tflite"),
+}
+
 
 class Preset(NamedTuple):
     """Attributes:
@@ -225,25 +232,13 @@ def size_ratios(models, ours):
         The first against the smallest of them, `None` where no size is as good; the second against
         the largest that was trained, as good or not.
     """
-    constants, file = ours["bytes"]["constants"], ours["bytes"]["tflite"]
-    all_sizes = {"float32": {}, "int8 LSTM": {}, "GRU file": {}}
-    for name, model in models.items():
-        if model["kind"] not in ("GRU", "LSTM"):
-            continue
-        sizes = model["forms"]["float"]["bytes"]
-        all_sizes["float32"][name] = sizes["constants"] / constants
-        if model["kind"] == "LSTM":
-            all_sizes["int8 LSTM"][name] = sizes["int8"] / constants
-        else:
-            all_sizes["GRU file"][name] = sizes["tflite"] / file
-    as_good = {
-        name for name in models if models[name]["forms"]["float"]["mean"] >= ours["mean"] - 0.005
-    }
-    smallest = {
-        against: min((sizes[name] for name in as_good & sizes.keys()), default=None)
-        for against, sizes in all_sizes.items()
-    }
-    largest = {against: max(sizes.values(), default=None) for against, sizes in all_sizes.items()}
+    smallest, largest = {}, {}
+    for against, (kinds, way, our_way) in AGAINST.items():
+        forms = [model["forms"]["float"] for model in models.values() if model["kind"] in kinds]
+        ratios = [(f["bytes"][way] / ours["bytes"][our_way], f["mean"]) for f in forms]
+        as_good = (ratio for ratio, mean in ratios if mean >= ours["mean"] - 0.005)
+        smallest[against] = min(as_good, default=None)
+        largest[against] = max((ratio for ratio, _ in ratios), default=None)
     return smallest, largest
 
 
