@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import classifier
 import numpy as np
 import paper
 import paper_models
@@ -10,8 +11,12 @@ import paper_search
 import paper_tasks
 import pytest
 import record
+import speech_commands
 from classifier import Data
+from front_end import FRAMES_PER_SECOND
 from paper_models import Model
+from speech import archive
+from speech_streams import AFTER, BEFORE
 from tools import run_python
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -173,6 +178,48 @@ def test_bytes_as_the_paper_counts():
     dense, sparse = np.ones((4, 4)), np.eye(4)
     assert paper_models.paper_bytes(dense, value=1, index=1) == 16
     assert paper_models.paper_bytes(sparse, value=4, index=4) == 4 * 8
+
+
+def test_samples_for_the_ranges_are_cut_off_at_both_ends():
+    x = np.arange(4000, dtype=np.float32).reshape(400, 10, 1)
+    whole = classifier.representative(Data(x, None))
+    np.testing.assert_array_equal(whole, x[::2])
+    cut = classifier.representative(Data(x, None), clip=0.1)
+    assert cut.dtype == np.float32 and cut.shape == whole.shape
+    assert (np.mean(cut == cut.min()), np.mean(cut == cut.max())) == pytest.approx((0.1, 0.1))
+    inside = (cut > cut.min()) & (cut < cut.max())
+    np.testing.assert_array_equal(cut[inside], whole[inside])
+
+
+def test_keywords(tmp_path, monkeypatch):
+    """Those who test are the same in all folds, and no clip is on two sides."""
+    archive(tmp_path)
+    clips = speech_commands.load(tmp_path)
+
+    def fingerprint(clips, rng):
+        part = clips.audio[:, np.newaxis, 8000:8040].astype(np.int8)
+        return np.repeat(part, BEFORE + FRAMES_PER_SECOND + AFTER, axis=1)
+
+    monkeypatch.setattr(paper_tasks, "in_noise", fingerprint)
+    heard = []
+    for fold in 0, 1:
+        split = paper_tasks.load_keywords(tmp_path, fold, passes=2)
+        assert all(side.x.shape == (len(side.y), 50, 40) for side in split)
+        train, validation, test = ({x.tobytes() for x in side.x} for side in split)
+        assert len(split.train.y) == 2 * len(train)
+        assert len(train | validation | test) == len(clips.word)
+        assert len(train) + len(validation) + len(test) == len(clips.word)
+        heard.append((validation, test))
+    (first, first_test), (second, second_test) = heard
+    assert first_test == second_test and not first & second
+
+
+def test_warped():
+    x = np.random.default_rng(0).normal(size=(4, 50, 40)).astype(np.float32)
+    data = paper_tasks.warped(Data(x, np.arange(4)), seed=0)
+    assert data.x.shape == x.shape and not np.array_equal(data.x, x)
+    np.testing.assert_array_equal(data.y, np.arange(4))
+    np.testing.assert_array_equal(data.x, paper_tasks.warped(Data(x, np.arange(4)), seed=0).x)
 
 
 def test_shifted():
