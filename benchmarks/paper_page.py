@@ -18,7 +18,7 @@ from paper_tables import (
     beside_published,
     head,
     head_published,
-    ratio_texts,
+    ratios,
     readme_table,
     rows,
     task_tables,
@@ -114,21 +114,17 @@ def _headlines(report):
 def _ratios(tasks):
     """Each of the three in a column of its own: they are not to be compared with each other."""
 
-    def cell(name, budget, against, text):
+    def cell(name, against, ratio, more, text):
         asked = (RATIO_TARGETS | RATIO_TARGETS_OF.get(name, {})).get(against)
-        if "size_ratios" not in budget or asked is None:
+        # More than a ratio that is too small may be enough or not.
+        if ratio is None or asked is None or (more and ratio < asked):
             return text
-        ratio = budget["size_ratios"][against]
-        if ratio is None:  # not known, but more than:
-            ratio = budget["largest_ratios"][against]
-            if ratio < asked:
-                return text
         return Html(f"{_judged(text, ratio >= asked)}, asked {asked}")
 
     lines = (
         (
             f"{name}, {budget['limit']:,} bytes",
-            *(cell(name, budget, *of) for of in zip(RATIOS, ratio_texts(budget), strict=True)),
+            *(cell(name, against, *of) for against, of in zip(RATIOS, ratios(budget), strict=True)),
         )
         for name, task in tasks.items()
         for budget in task["budgets"].values()

@@ -52,12 +52,17 @@ def head(task):
     return "model", "form", f"{task['score']}, %", "seeds", *sizes, "chosen for"
 
 
-def ratio_texts(budget):
-    """How many times smaller; more than the largest that was trained, where none is as good."""
-    if "size_ratios" not in budget:
-        return ["–"] * len(RATIOS)
-    smallest, largest = budget["size_ratios"], budget["largest_ratios"]
-    return [f"{smallest[r]:.1f}" if smallest[r] else f"> {largest[r]:.1f}" for r in RATIOS]
+def ratios(budget):
+    """Of each of `RATIOS` `(ratio, more, text)`: where no size is as good, the ratio is that to the
+    largest that was trained, and it is more; `None` where no model was chosen."""
+    for against in RATIOS:
+        if "size_ratios" not in budget:
+            yield None, False, "–"
+        elif smallest := budget["size_ratios"][against]:
+            yield smallest, False, f"{smallest:.1f}"
+        else:
+            largest = budget["largest_ratios"][against]
+            yield largest, True, f"> {largest:.1f}"
 
 
 def readme_table(report):
@@ -74,10 +79,11 @@ def readme_table(report):
             if "model" in budget:
                 beside = task["models"][budget["model"]]["forms"][budget["form"]]
                 ours = with_bytes(budget["final"]), with_bytes(beside)
+            times = (text for *_, text in ratios(budget))
             lines.append(
                 [
                     f"{name}, {task['score']}, {budget['limit']:,} bytes",
-                    *(first, *ours, equal["GRU"], equal["LSTM"], *ratio_texts(budget)),
+                    *(first, *ours, equal["GRU"], equal["LSTM"], *times),
                 ]
             )
     trained = "ours, int8, trained on all but the test", "ours, int8, trained as those beside it"
