@@ -145,17 +145,15 @@ def load_keywords(folder, fold=0, passes=16, shift=5):
     test, validation = side == 0, side == 1 + fold
     rng = np.random.default_rng(0)
 
-    def heard(clips, shift=0):
-        first = BEFORE + rng.integers(-shift, shift + 1, len(clips.word))
-        frames = first[:, np.newaxis] + np.arange(FRAMES_PER_SECOND)
-        return np.take_along_axis(in_noise(clips, rng), frames[..., np.newaxis], axis=1)
+    def heard(side, passes=1, shift=0):
+        people, x = clips.take(side), []
+        for _ in range(passes):
+            first = BEFORE + rng.integers(-shift, shift + 1, len(people.word))
+            frames = first[:, np.newaxis] + np.arange(FRAMES_PER_SECOND)
+            x.append(np.take_along_axis(in_noise(people, rng), frames[..., np.newaxis], axis=1))
+        return Data(to_float(np.concatenate(x)), np.tile(classes(people.word), passes))
 
-    train = clips.take(~test & ~validation)
-    x = np.concatenate([heard(train, shift) for _ in range(passes)])
-    sides = [Data(to_float(x), np.tile(classes(train.word), passes))]
-    for people in map(clips.take, (validation, test)):
-        sides.append(Data(to_float(heard(people)), classes(people.word)))
-    return Split(*sides)
+    return Split(heard(~test & ~validation, passes, shift), heard(validation), heard(test))
 
 
 def warped(data, seed):
@@ -229,10 +227,7 @@ TASKS = {
         ranks=(8, 16),
         sparsity=0.5,
         sizes=(4, 8, 12, 16),
-        candidates=(
-            *((48, 8, 20, 0.0), (48, 0, 0, 0.5), (64, 8, 24, 0.6)),
-            (32, 8, 8, 0.5),
-        ),
+        candidates=((48, 8, 20, 0.0), (48, 0, 0, 0.5), (64, 8, 24, 0.6), (32, 8, 8, 0.5)),
         budgets={"hapt2": 3072, "hapt2_small": 1024},
         # A jerk is seldom, and how a phone is held is little beside it: with the whole range int8
         # loses half a point.
