@@ -126,6 +126,10 @@ def test_spotter_targets():
     ):
         assert np.flatnonzero(y[0, :, CLASSES.index(name)]).tolist() == list(frames)
     np.testing.assert_array_equal(weight, y.sum(axis=2))
+    _, weight = spotting.spotter_targets(SPOKEN, 160, late=4.0)
+    late = np.flatnonzero(weight[0] == 4)
+    assert late.tolist() == [44, 45, 46, 97, 98, 99, 148, 149]  # the first of the silence's is cut
+    np.testing.assert_array_equal(np.minimum(weight, 1), y.sum(axis=2))
 
 
 def test_warp():
