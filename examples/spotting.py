@@ -102,11 +102,12 @@ def spotter_targets(spoken, frames, late=1.0):
     t = np.arange(frames)
     y = np.zeros((len(spoken.word), frames, len(CLASSES)), np.float32)
     last = spoken.last[..., np.newaxis]
-    after = np.minimum(spoken.end[..., np.newaxis] + 1, last - 2)
+    until = t < last
+    asked = until & (t >= np.minimum(spoken.end[..., np.newaxis] + 1, last - 2))
     for i, name in enumerate(CLASSES):
         is_it = (spoken.word == name)[..., np.newaxis]
-        y[..., i] = (is_it & (t >= after) & (t < last)).any(axis=1)
-    weight = np.where(((t >= last - 3) & (t < last)).any(axis=1), late, 1)
+        y[..., i] = (is_it & asked).any(axis=1)
+    weight = np.where((until & (t >= last - 3)).any(axis=1), late, 1)
     return y, (y.max(axis=2) * weight).astype(np.float32)
 
 
