@@ -17,14 +17,18 @@ import command
 import detection
 import keras
 import numpy as np
+import paper
+import paper_models
 import record
 import spotting
 import wake_word
 import wake_word_chips
 from absl import app, flags
+from front_end import BANDS, FRAMES_PER_SECOND
 from listen import Listener
+from paper_tasks import TASKS
 from rich.progress import Progress
-from speech_commands import folds, load
+from speech_commands import CLASSES, folds, load
 from spotting import say_float, say_int8
 from tensorflow.lite.tools import flatbuffer_utils
 
@@ -58,11 +62,21 @@ DETECTORS = {
     "GRU, 32 units": ({"layer": layer(keras.layers.GRU, 32)} | THEIRS, spotting.STREAMS),
     "FastGRNN, trained on clips": ({}, spotting.ALONE),
 }
-SPOTTERS = {
-    "FastGRNN": {},
-    "GRU, 100 units": {"layer": layer(keras.layers.GRU, 100)} | THEIRS,
-    "LSTM, 100 units": {"layer": layer(keras.layers.LSTM, 100)} | THEIRS,
+# The spotter's accuracy is beside the two largest; with the others it is how many times smaller.
+RNNS = {
+    f"{kind.__name__}, {units} units": (kind, units)
+    for kind, units in (
+        (keras.layers.GRU, 100),
+        (keras.layers.LSTM, 100),
+        (keras.layers.GRU, 80),
+        (keras.layers.LSTM, 64),
+        (keras.layers.GRU, 64),
+    )
 }
+SPOTTERS = {"FastGRNN": {}} | {
+    name: {"layer": layer(*rnn), "sparsity": 0.0} | THEIRS for name, rnn in RNNS.items()
+}
+LARGEST = "GRU, 100 units", "LSTM, 100 units"
 TARGETS = {
     "wakeword_bytes": ("<=", 1024),
     "wakeword_f1": (">=", 0.90),
@@ -149,17 +163,31 @@ def whole_clip(tflite, frames):
 
 
 def spot(speech, seed, name):
-    """A spotter of the fold whose number is the seed: its accuracy."""
-    test = spotting.listen_to(speech.sides(seed).test)
-    made = speech.examples(seed, (), **spotting.STREAMS)
+    """A spotter of the fold `seed % FOLDS`: its accuracy."""
+    fold = seed % FOLDS
+    test = spotting.listen_to(speech.sides(fold).test)
+    made = speech.examples(fold, (), **spotting.STREAMS)
     model = spotting.train_spotter(made, seed=seed, **SPOTTERS[name])
     values = {"float": spotting.accuracy(lambda x: say_float(model, x), test)}
     if name == "FastGRNN":
         tflite = spotting.to_int8(model, made.features)
         (MODELS / f"{name}, seed {seed}.tflite").write_bytes(tflite)
         values["int8"] = spotting.accuracy(lambda x: say_int8(tflite, x), test)
-        values["constants"] = classifier.constants(tflite)
+        values["constants"], values["tflite"] = classifier.constants(tflite), len(tflite)
     return values
+
+
+def float_bytes(name):
+    """Bytes of one of the `RNNS` in float with its head, which no training changes; as in
+    paper.json."""
+    kind, units = RNNS[name]
+    inputs = keras.Input((FRAMES_PER_SECOND, BANDS))
+    head = keras.layers.Dense(len(CLASSES))
+    model = keras.Sequential([inputs, kind(units, return_sequences=True), head])
+    found = {"constants": 4 * model.count_params(), "tflite": len(classifier.to_float(model))}
+    if kind is keras.layers.LSTM:
+        found["int8"] = paper_models.lstm_int8_bytes(units, BANDS, len(CLASSES))
+    return found
 
 
 def mean(cells, key):
@@ -231,13 +259,15 @@ def main(argv):
             found[name].append(cells(cell, compute))
             progress.advance(bar)
     on_chips = cells("chips", functools.partial(chips, speech))
+    sizes = {name: cells(f"{name}, bytes", functools.partial(float_bytes, name)) for name in RNNS}
 
     values = figures(detectors, spotters) | on_chips
     for name, value in values.items():
         goal = " ".join(map(str, TARGETS.get(name, ())))
         print(f"{name:<36} {value} {goal}")
-    record.figures("wake_word.json", values)
-    parts = {"streams": streams_table(detectors), "words": words_table(spotters)}
+    spotter = as_task(spotters, sizes)
+    record.figures("wake_word.json", values | {"spotter": spotter})
+    parts = {"streams": streams_table(detectors), "words": words_table(spotters, spotter)}
     record.page(PAGE, parts | {"clips": clips_table(detectors), "figures": figures_table(values)})
     curves = {
         "FastGRNN, float": pooled(detectors["FastGRNN"], "float")[1],
@@ -281,9 +311,53 @@ def figures(detectors, spotters):
 
 
 def beside_best_rnn(spotters, folds=range(FOLDS)):
-    """Accuracy of the spotter in int8, and of the better of the others in float."""
-    ours, *others = ([cells[fold] for fold in folds] for cells in spotters.values())
+    """Accuracy of the spotter in int8, and of the better of the largest others in float."""
+    ours, *others = ([spotters[name][fold] for fold in folds] for name in ("FastGRNN", *LARGEST))
     return mean(ours, "int8"), max(mean(cells, "float") for cells in others)
+
+
+def as_task(spotters, sizes):
+    """The spotters as paper.json has a task, for how many times smaller FastGRNN is.
+
+    Args:
+        spotters: dict from name to cells, of each fold one.
+        sizes: dict from name to `float_bytes()`, of all but FastGRNN.
+    """
+
+    def form(cells, way, size):
+        test = [cell[way] for cell in cells]
+        return {"mean": np.mean(test), "std": np.std(test, ddof=1), "test": test, "bytes": size}
+
+    cells = spotters["FastGRNN"]
+    size = {
+        "constants": max(sum(cell["constants"].values()) for cell in cells),
+        "tflite": max(cell["tflite"] for cell in cells),
+    }
+    ours = form(cells, "int8", size)
+    models = {"FastGRNN": {"kind": "FastGRNN", "forms": {"int8": ours}}} | {
+        name: {
+            "kind": kind.__name__,
+            "units": units,
+            "forms": {"float": form(spotters[name], "float", sizes[name])},
+        }
+        for name, (kind, units) in RNNS.items()
+    }
+    smallest, largest = paper.size_ratios(models, ours)
+    return {
+        "score": "accuracy",
+        "published": [published._asdict() for published in TASKS["Keywords-12"].published],
+        "models": models,
+        "equal": LARGEST,
+        "budgets": {
+            "kws12": {
+                "limit": TARGETS["kws12_bytes"][1],
+                "model": "FastGRNN",
+                "form": "int8",
+                "size_ratios": smallest,
+                "largest_ratios": largest,
+            }
+        },
+    }
 
 
 WAYS = {
@@ -312,15 +386,18 @@ def streams_table(detectors):
     return record.table(["one long stream", "F1", "missed", "false alarms an hour"], rows)
 
 
-def words_table(spotters):
-    rows = [
-        [f"{name}, {way}", *(f"{c[way]:.1%}" for c in [*cells, {way: mean(cells, way)}])]
-        for name, cells in spotters.items()
-        for way in ("float", "int8")
-        if way in cells[0]
-    ]
+def words_table(spotters, task):
+    """Of the spotters, and of `as_task()` of them, which counts their bytes."""
+    rows = []
+    for name, cells in spotters.items():
+        forms = task["models"][name]["forms"]
+        for way in ("float", "int8"):
+            if way in cells[0]:
+                size = f"{forms[way]['bytes']['constants']:,}" if way in forms else "–"
+                accuracies = (f"{c[way]:.1%}" for c in [*cells, {way: mean(cells, way)}])
+                rows.append([f"{name}, {way}", size, *accuracies])
     each = [f"fold {fold}" for fold in range(FOLDS)]
-    return record.table(["12 classes, accuracy", *each, "mean"], rows)
+    return record.table(["12 classes, accuracy", "bytes", *each, "mean"], rows)
 
 
 def figures_table(values):

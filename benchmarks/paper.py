@@ -278,7 +278,10 @@ def main(argv):
         show(name, result)
     report = {"tasks": {}} | record.read(written)  # another run may have written it meanwhile
     report["tasks"] |= results
-    report |= headlines(report["tasks"]) | {
+    # Of another benchmark, for its ratios.
+    spotter = record.read(output / "wake_word.json").get("spotter")
+    report["elsewhere"] = {"Keyword spotter": spotter} if spotter else {}
+    report |= headlines(report["tasks"] | report["elsewhere"]) | {
         "command": "make bench-paper",
         "preset": arguments.preset,
         "seeds": preset.seeds,

@@ -68,7 +68,7 @@ def ratios(budget):
 def readme_table(report):
     """A row for each limit of bytes of each task."""
     lines = []
-    for name, task in report["tasks"].items():
+    for name, task in (report["tasks"] | report["elsewhere"]).items():
         published = (f"{p['who']}: {p['score']:.2f}; {p['size']}" for p in task["published"])
         first, equal = next(published, "–"), {}
         for model in map(task["models"].get, task["equal"]):
@@ -78,7 +78,7 @@ def readme_table(report):
             ours = "none fits", "–"
             if "model" in budget:
                 beside = task["models"][budget["model"]]["forms"][budget["form"]]
-                ours = with_bytes(budget["final"]), with_bytes(beside)
+                ours = with_bytes(budget["final"]) if "final" in budget else "–", with_bytes(beside)
             times = (text for *_, text in ratios(budget))
             lines.append(
                 [
