@@ -169,12 +169,12 @@ def _task(name, task):
 def _elsewhere(name, task):
     yield (
         "<p>Trained on streams, at every frame, and measured by make bench-wake-word: means over "
-        "folds of people, each with a seed of its own. docs/wake_word.md says on whom the training "
+        "folds of people, with one or two seeds each. docs/wake_word.md says on whom the training "
         "was chosen.</p>\n"
     )
     yield _ratios({name: task})
     yield table(
-        ("model", ">form", f">{task['score']}, %", ">constants", ">.tflite", ">of each fold"),
+        ("model", ">form", f">{task['score']}, %", ">constants", ">.tflite", ">of each seed"),
         (
             (
                 *(model, form, percent(values)),
