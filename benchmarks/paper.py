@@ -196,15 +196,22 @@ def summary(model, cells):
 
 
 def spread(measures):
-    """Means over the seeds, the deviation (n - 1), each seed's test, and the most bytes of any."""
-    test = [m["test"] for m in measures]
+    """What paper.json has of a form: `tested()`, the mean in validation, the most nonzero."""
     return {
         "validation": np.mean([m["validation"] for m in measures]),
+        **tested(measures),
+        "nonzero": max(m["nonzero"] for m in measures),
+    }
+
+
+def tested(measures):
+    """Mean over the seeds, deviation (n - 1), each seed's test, and the most bytes of any."""
+    test = [m["test"] for m in measures]
+    return {
         "mean": np.mean(test),
         "std": np.std(test, ddof=1) if len(test) > 1 else 0.0,
         "test": test,
         "bytes": {way: max(m["bytes"][way] for m in measures) for way in measures[0]["bytes"]},
-        "nonzero": max(m["nonzero"] for m in measures),
     }
 
 

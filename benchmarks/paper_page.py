@@ -16,6 +16,7 @@ from absl import app, flags
 from paper_tables import (
     RATIOS,
     beside_published,
+    each_seed,
     head,
     head_published,
     percent,
@@ -179,7 +180,7 @@ def _elsewhere(name, task):
             (
                 *(model, form, percent(values)),
                 *(f"{values['bytes'][way]:,}" for way in ("constants", "tflite")),
-                " ".join(f"{100 * score:.1f}" for score in values["test"]),
+                each_seed(values),
             )
             for model, of in task["models"].items()
             for form, values in of["forms"].items()

@@ -14,6 +14,10 @@ def with_bytes(values):
     return f"{percent(values)}; {values['bytes']['constants']:,} bytes"
 
 
+def each_seed(values):
+    return " ".join(f"{100 * score:.1f}" for score in values["test"])
+
+
 def beside_published(task):
     """Rows of what others have published, and of ours: of each limit what was chosen."""
     for published in task["published"]:
@@ -23,8 +27,7 @@ def beside_published(task):
         if values := budget.get("final"):
             size = f"{values['bytes']['constants']:,} bytes"
             ours = [f"ours: {budget['model']}, {budget['form']}", percent(values), size]
-        seeds = " ".join(f"{100 * score:.1f}" for score in values["test"]) if values else ""
-        yield [*ours, f"{budget['limit']:,} bytes", seeds]
+        yield [*ours, f"{budget['limit']:,} bytes", each_seed(values) if values else ""]
 
 
 def rows(task, names):

@@ -63,9 +63,6 @@ def train(
         metrics=["accuracy"],
         jit_compile=True,
     )
-    callbacks = [EpochBar()]
-    if sparsity:
-        callbacks.append(three_phases(sparsity, sparsity, steps))
     history = model.fit(
         train.x,
         keras.utils.to_categorical(train.y, classes),
@@ -73,7 +70,7 @@ def train(
         epochs=epochs,
         validation_data=validation
         and (validation.x, keras.utils.to_categorical(validation.y, classes)),
-        callbacks=callbacks,
+        callbacks=callbacks(sparsity, steps),
         verbose=0,
     )
     return model, history.history
@@ -85,6 +82,12 @@ def adam(learning_rate, steps):
         0.0, steps - steps // 10, warmup_target=learning_rate, warmup_steps=steps // 10
     )
     return keras.optimizers.Adam(schedule, global_clipnorm=1.0)
+
+
+def callbacks(sparsity, steps):
+    """A bar of each epoch, and the paper's three phases where weights are taken away."""
+    phases = [three_phases(sparsity, sparsity, steps)] if sparsity else []
+    return [EpochBar(), *phases]
 
 
 def train_aware(model, train, *, seed, epochs, batch_size, learning_rate, clip=0.0):

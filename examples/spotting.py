@@ -6,7 +6,6 @@ import classifier
 import detection
 import keras
 import numpy as np
-from command import EpochBar
 from front_end import FRAMES_PER_SECOND, to_float
 from speech_commands import CLASSES, SILENCE, Clips
 from speech_streams import BEFORE, Spoken, in_noise, stream, streams
@@ -14,7 +13,6 @@ from speech_streams import BEFORE, Spoken, in_noise, stream, streams
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import convert
 from keras_fastgrnn.micro import Interpreter
-from keras_fastgrnn.pruning import three_phases
 
 BATCH_SIZE = 64
 SMOOTHING = 3  # frames
@@ -161,9 +159,7 @@ def train(layer, features, targets, *, seed, epochs, learning_rate, sparsity=0.0
         loss_weights=[1.0, *[AUXILIARY] * (len(heads) - 1)],
         jit_compile=True,
     )
-    callbacks = [EpochBar()]
-    if sparsity:
-        callbacks.append(three_phases(sparsity, sparsity, steps))
+    callbacks = classifier.callbacks(sparsity, steps)
     model.fit(batches, epochs=epochs, callbacks=callbacks, verbose=0)
     return keras.Sequential([inputs, recurrent, heads[0]])
 
