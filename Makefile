@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3
 BIN := .venv/bin
 LEGACY := TF_USE_LEGACY_KERAS=1 # the layers as tf_keras ones
 QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
+BENCHMARK := $(QUIET) PYTHONPATH=examples:tests $(BIN)/python benchmarks
 
 .PHONY: setup demo wakeword test test-all figures bench-training bench-qat bench-adding \
   bench-bounded-state bench-wake-word bench-paper toolchains mcu bench-mcu tflm-firmware docs lint clean
@@ -32,35 +33,35 @@ test-all: setup
 
 # The figures of README.md, over three seeds, into benchmarks/results/.
 figures: setup
-	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/backbone.py
+	$(BENCHMARK)/backbone.py
 
 # Those of docs/speed.md.
 bench-training: setup
-	$(QUIET) $(BIN)/python benchmarks/training.py
+	$(BENCHMARK)/training.py
 
 # Those of docs/quantize.md.
 bench-qat: setup
-	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/quantization_aware.py
+	$(BENCHMARK)/quantization_aware.py
 
 # Those of docs/long_sequences.md: the adding problem, which takes an hour,
 bench-adding: setup
-	$(QUIET) $(BIN)/python benchmarks/adding.py
+	$(BENCHMARK)/adding.py
 
 # and the example's model with a bounded state.
 bench-bounded-state: setup
-	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/bounded_state.py
+	$(BENCHMARK)/bounded_state.py
 
 # Those of docs/wake_word.md, in hours: it goes on where it was stopped.
 bench-wake-word: setup toolchains
-	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/keywords.py
+	$(BENCHMARK)/keywords.py
 
 # Those of docs/paper.md, and a page, in hours too: it goes on where it was stopped.
 bench-paper: setup
-	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/paper.py
+	$(BENCHMARK)/paper.py
 
 # The cross compilers and emulators, from Debian's packages.
 toolchains:
-	micro/targets/install.sh
+	tests/boards/install.sh
 
 # The kernel and the C export on each microcontroller, under its emulator.
 mcu: setup toolchains
@@ -69,11 +70,11 @@ mcu: setup toolchains
 
 # The figures of docs/microcontrollers.md, into benchmarks/results/.
 bench-mcu: setup toolchains
-	$(QUIET) $(BIN)/python benchmarks/microcontrollers.py
+	$(BENCHMARK)/microcontrollers.py
 
 # The example's model in TFLite Micro on a Cortex-M4: docs/tflm.md says how to get TFLM_DIR.
 tflm-firmware: setup
-	$(QUIET) PYTHONPATH=examples $(BIN)/python benchmarks/tflm_firmware.py --tflm_dir="$(TFLM_DIR)"
+	$(BENCHMARK)/tflm_firmware.py --tflm_dir="$(TFLM_DIR)"
 
 # The API reference, from the docstrings, into build/docs/.
 docs: setup

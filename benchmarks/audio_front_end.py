@@ -1,6 +1,6 @@
 """TFLite Micro's audio front end on chips, against pymicro-features on this machine.
 
-    PYTHONPATH=examples python benchmarks/audio_front_end.py --tflm_dir=...
+    PYTHONPATH=examples:tests python benchmarks/audio_front_end.py --tflm_dir=...
 
 docs/audio_front_end.md says how to get the tree. Every integer of two seconds of synthetic audio is
 compared; one that differs fails the command.
@@ -13,11 +13,10 @@ import tempfile
 
 import numpy as np
 from absl import app, flags
+from boards import FOLDER, TARGETS, emulate, execute
 from front_end import HOP, SAMPLE_RATE, FrontEnd, to_int8
 from rich.console import Console
 from rich.table import Table
-
-from keras_fastgrnn.micro.targets import FOLDER, TARGETS, emulate, execute
 
 CHIPS = ("Cortex-M0", "Cortex-M4")
 _LIB = "tensorflow/lite/experimental/microfrontend/lib"

@@ -16,6 +16,7 @@ import matplotlib
 import numpy as np
 import record
 from absl import app
+from boards import TARGETS, Case, check, kernel_size, program
 from rich.console import Console
 from rich.progress import track
 
@@ -27,7 +28,6 @@ from keras_fastgrnn.export.fold import FloatCell
 from keras_fastgrnn.export.options import BITMAP, DENSE, PAIRS, pack
 from keras_fastgrnn.export.quantize import affine_int8, quantize
 from keras_fastgrnn.micro import Interpreter
-from keras_fastgrnn.micro.targets import TARGETS, Case, check, kernel_size, program
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402

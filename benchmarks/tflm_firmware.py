@@ -16,12 +16,12 @@ import activity_recognition as example
 import numpy as np
 import record
 from absl import app, flags
+from boards import tflm
 
 from keras_fastgrnn.export import reference
 from keras_fastgrnn.export.chain import read_chain
 from keras_fastgrnn.export.options import unpack
 from keras_fastgrnn.micro import Interpreter
-from keras_fastgrnn.micro.targets import tflm
 
 _TFLM_DIR = flags.DEFINE_string("tflm_dir", None, "The tree of TFLite Micro, with its library.")
 _MODEL = flags.DEFINE_string(

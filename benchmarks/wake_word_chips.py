@@ -1,6 +1,6 @@
 """What a wake word costs a chip, every 20 ms: the recurrent layer, its head and the detector.
 
-    export PYTHONPATH=examples
+    export PYTHONPATH=examples:tests
     python benchmarks/wake_word_chips.py --model=... --features=... --threshold=...
 
 The model runs as plain C on emulated chips, over one stream of features. Every logit and every
@@ -19,6 +19,7 @@ import tempfile
 
 import numpy as np
 from absl import app, flags
+from boards import TARGETS, execute, program
 from detector import detections
 from front_end import BANDS
 from listen import Listener
@@ -27,7 +28,6 @@ from rich.table import Table
 
 from keras_fastgrnn.export.c_source import c_source
 from keras_fastgrnn.micro import Interpreter
-from keras_fastgrnn.micro.targets import TARGETS, execute, program
 
 # Cycles between two frames: 20 ms at 48 MHz and at 16 MHz.
 M0_BUDGET = 960_000

@@ -13,7 +13,7 @@ class Detector:
 
     Args:
         threshold: number, in the unit of the logits. With int8 logits it is an integer, and so are
-            the sums that are compared: a chip decides the same (micro/targets/detector.h).
+            the sums that are compared: a chip decides the same (tests/boards/detector.h).
         smoothing: integer, 1 to 255, of how many logits the mean is taken.
         refractory: integer, 0 to 65535, for how many steps after a detection there is no other.
 

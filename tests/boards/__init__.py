@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 FOLDER = pathlib.Path(__file__).parent
-KERNEL = FOLDER.parent
+KERNEL = FOLDER.parents[1] / "micro"
 
 _FLAGS = (
     *("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror"),

@@ -1,4 +1,4 @@
-/* Runs the cells of cases.h, which keras_fastgrnn.micro.targets writes, and compares each byte.
+/* Runs the cells of cases.h, which boards writes, and compares each byte.
  *
  * Prints a line for whatever is wrong; for each case its index, the count of its calls, the
  * bytes of stack of the deepest and the bytes of RAM of the cell; and at the end "passed" or

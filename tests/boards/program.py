@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_fastgrnn.micro.targets import FOLDER, compiler, emulate, execute
+from boards import FOLDER, compiler, emulate, execute
 
 
 class Detector(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import topologies
 import yaml
+from boards import TARGETS, program
 from hypothesis import Phase, given, settings
 from random_cells import Shape, extremes, integer_cell, integer_cells
 from tensorflow.lite.python import schema_py_generated as schema
@@ -22,7 +23,6 @@ from keras_fastgrnn.export.c_source import c_source
 from keras_fastgrnn.export.options import pack
 from keras_fastgrnn.export.quantize import Affine
 from keras_fastgrnn.micro import Interpreter
-from keras_fastgrnn.micro.targets import TARGETS, program
 from keras_fastgrnn.micro.verify import seal
 
 HERE = pathlib.Path(__file__).parent

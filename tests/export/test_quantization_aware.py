@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from boards import TARGETS, program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
@@ -28,7 +29,6 @@ from keras_fastgrnn.export.quantized_layers import (
     to_int8,
 )
 from keras_fastgrnn.micro import Interpreter
-from keras_fastgrnn.micro.targets import TARGETS, program
 from keras_fastgrnn.pruning import sparsity
 
 pytestmark = pytest.mark.skipif(LEGACY, reason="Quantisation-aware training is for Keras 3.")

@@ -7,6 +7,7 @@ import os
 import hapt
 import numpy as np
 import pytest
+from boards import TARGETS, Case, build, check, run
 from hypothesis import Phase, given, settings
 from kernel import STATUSES
 from random_cells import Shape, extremes, float_cell, integer_cell, integer_cells, sequences
@@ -15,7 +16,6 @@ from tools import require
 from keras_fastgrnn.export import options, reference
 from keras_fastgrnn.export.calibrate import calibrate
 from keras_fastgrnn.export.quantize import affine_int8, quantize
-from keras_fastgrnn.micro.targets import TARGETS, Case, build, check, run
 
 FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")
 ALL_FLAGS = [

@@ -14,6 +14,7 @@ import hapt
 import keras
 import numpy as np
 import pytest
+from boards import KERNEL, tflm
 from tools import require
 
 from keras_fastgrnn import FastGRNN
@@ -21,7 +22,6 @@ from keras_fastgrnn.export import reference
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.export.options import unpack
 from keras_fastgrnn.micro import Interpreter
-from keras_fastgrnn.micro.targets import KERNEL, tflm
 
 WINDOWS = 50
 
@@ -172,7 +172,7 @@ def test_command_says_how_to_get_a_tree():
     result = subprocess.run(
         [sys.executable, "benchmarks/tflm_firmware.py", "--tflm_dir="],
         cwd=root,
-        env=os.environ | {"PYTHONPATH": "examples"},
+        env=os.environ | {"PYTHONPATH": "examples:tests"},
         capture_output=True,
         text=True,
         check=False,

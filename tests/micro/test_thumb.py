@@ -3,10 +3,9 @@
 import dataclasses
 
 import pytest
+from boards import TARGETS, check
 from test_targets import block_cases
 from tools import require
-
-from keras_fastgrnn.micro.targets import TARGETS, check
 
 M0 = next(target for target in TARGETS if target.name == "Cortex-M0")
 

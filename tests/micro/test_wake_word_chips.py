@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import pytest
 import wake_word_chips as chips
+from boards import TARGETS, program
 from detector import Detector
 from tools import require
 
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import convert
 from keras_fastgrnn.export.c_source import c_source
-from keras_fastgrnn.micro.targets import TARGETS, program
 
 DETECTOR = program.Detector(threshold=40, smoothing=3, refractory=12)
 

@@ -1,5 +1,5 @@
 /* A model in TFLite Micro: FASTGRNN, then FULLY_CONNECTED. Runs the windows of windows.h, which
- * keras_fastgrnn.micro.targets.tflm writes, and compares each byte.
+ * boards.tflm writes, and compares each byte.
  *
  * Prints a line for whatever is wrong, and at the end the figures. */
 #include <cstdint>
