@@ -26,8 +26,8 @@ class Interpreter:
 
     Raises:
         ValueError: if the bytes are damaged, or TFLite Micro refuses the model.
-        ImportError: if the extra `keras-fastgrnn[micro]` is not installed, or in other versions.
-        RuntimeError: if the C kernel can not be compiled.
+        ImportError: if tflite_micro is not installed, or in another version.
+        RuntimeError: if the C kernel can not be compiled, or its cache is not to be trusted.
 
     Attributes:
         inputs, outputs: list of a `Tensor` for each input and each output of the model.
