@@ -3,10 +3,9 @@
 import html
 import json
 import re
-import shutil
 import subprocess
 
-import pytest
+from tools import require
 
 # What sticks out of the page, or out of a chart, at the width of a phone.
 MEASURE = """
@@ -53,9 +52,7 @@ def on_a_phone(text, folder):
         dict: the page's "width"; how many "texts" are in charts, and those "cut" off; what is said
         on the "console".
     """
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed")
+    require(("chromium",), "chromium")
     # In a frame: the window of a headless Chromium is no narrower than 500 pixels.
     (folder / "page.html").write_text(
         f'<body><iframe style="width:360px;height:800px;border:0" srcdoc="{html.escape(text)}">'
@@ -64,7 +61,7 @@ def on_a_phone(text, folder):
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
     flags += [f"--user-data-dir={folder}/user", "--dump-dom"]
     result = subprocess.run(
-        [chromium, *flags, f"file://{folder}/page.html"],
+        ["chromium", *flags, f"file://{folder}/page.html"],
         capture_output=True,
         text=True,
         timeout=120,

@@ -4,9 +4,7 @@ TFLM_DIR names a tree of TFLite Micro (docs/tflm.md); without it only the latter
 
 import os
 import pathlib
-import shutil
 import subprocess
-import sys
 import textwrap
 from typing import NamedTuple
 
@@ -15,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 from boards import KERNEL, tflm
-from tools import require
+from tools import require, run_python
 
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import reference
@@ -23,6 +21,7 @@ from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.export.options import unpack
 from keras_fastgrnn.micro import Interpreter
 
+ROOT = pathlib.Path(__file__).parents[2]
 WINDOWS = 50
 
 
@@ -146,7 +145,6 @@ def test_says_how_to_get_a_tree(tmp_path):
         assert " TARGET=cortex_m_generic TARGET_ARCH=cortex-m4 " in str(error.value)
 
 
-@pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake not found")
 @pytest.mark.parametrize(
     ("builds", "message"),
     [
@@ -156,6 +154,7 @@ def test_says_how_to_get_a_tree(tmp_path):
     ids=["none", "several"],
 )
 def test_says_what_a_project_lacks(tmp_path, builds, message):
+    require(("cmake",), "cmake")
     tree = fake_tree(tmp_path / "tree", *builds)
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.21)\nproject(user NONE)\n"
@@ -167,16 +166,25 @@ def test_says_what_a_project_lacks(tmp_path, builds, message):
     assert message.format(tree) in textwrap.dedent(result.stderr.partition("(message):\n")[2])
 
 
-def test_command_says_how_to_get_a_tree():
-    root = pathlib.Path(__file__).parents[2]
-    result = subprocess.run(
-        [sys.executable, "benchmarks/tflm_firmware.py", "--tflm_dir="],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": "examples:tests"},
-        capture_output=True,
-        text=True,
-        check=False,
+def command(**environment):
+    """Runs benchmarks/tflm_firmware.py without a tree; returns what it says."""
+    result = run_python(
+        *(ROOT / "benchmarks" / "tflm_firmware.py", "--tflm_dir="),
+        PYTHONPATH=f"{ROOT / 'examples'}:{ROOT / 'tests'}",
+        **environment,
     )
     assert result.returncode == 1
-    assert "TFLM_DIR is not set.\n" in result.stderr
     assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_command_says_how_to_get_a_tree():
+    require(tflm.PACKAGES, *tflm.TOOLS)
+    assert "TFLM_DIR is not set.\n" in command()
+
+
+def test_command_says_which_tools_are_missing(tmp_path):
+    message = (
+        f"{' and '.join(tflm.TOOLS)} not found; in Debian: apt-get install cmake gcc-arm-none-"
+    )
+    assert message in command(PATH=str(tmp_path))
