@@ -9,7 +9,10 @@ Beside the layers and cells of this module there are
 - `keras_fastgrnn.edgeml`: models that EdgeML trained.
 """
 
+import importlib.machinery
 import importlib.metadata
+import pathlib
+import sys
 
 from keras_fastgrnn.activations import quant_sigmoid, quant_tanh
 from keras_fastgrnn.fastgrnn import FastGRNN, FastGRNNCell
@@ -17,3 +20,22 @@ from keras_fastgrnn.fastrnn import FastRNN, FastRNNCell
 
 __all__ = ["FastGRNN", "FastGRNNCell", "FastRNN", "FastRNNCell", "quant_sigmoid", "quant_tanh"]
 __version__ = importlib.metadata.version("keras-fastgrnn")
+
+
+class _Checkout:
+    """Finds `keras_fastgrnn.export` and `.micro` in a checkout, where they lie beside this folder.
+
+    From the root of a checkout Python takes this folder for the package, also if another copy is
+    installed, and does not find what is installed into the package from elsewhere.
+    """
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name in (f"{__name__}.export", f"{__name__}.micro"):
+            return importlib.machinery.PathFinder.find_spec(name, [str(_FOLDER.parent)])
+
+
+_FOLDER = pathlib.Path(__file__).parent
+# A package that is installed has them in itself, and what lies beside it is somebody else's.
+if not (_FOLDER / "export").exists() and (_FOLDER.parent / "pyproject.toml").exists():
+    sys.meta_path.append(_Checkout)
