@@ -1,9 +1,10 @@
-"""The wheel, installed in a virtual environment of its own and used from there."""
+"""The sdist, and the wheel that is made of it, installed in a virtual environment of its own."""
 
 import pathlib
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 
@@ -20,7 +21,6 @@ RUN_TIME = {
 }
 
 USE = """
-import importlib.util
 import sys
 
 # As if no extra were installed: an import of one of these fails.
@@ -31,9 +31,6 @@ import keras_fastgrnn
 import keras_fastgrnn.edgeml, keras_fastgrnn.export, keras_fastgrnn.micro, keras_fastgrnn.pruning
 
 assert keras_fastgrnn.__file__.startswith(sys.prefix), keras_fastgrnn.__file__
-for name in ("export", "micro"):
-    assert importlib.util.find_spec(name) is None, f"a second copy is importable as {name}"
-
 import keras
 import numpy as np
 
@@ -47,8 +44,28 @@ assert np.abs(y - model.predict(x, verbose=0)).max() < 0.02
 """
 
 
+CHECKOUT = """
+import os, runpy, sys
+import keras_fastgrnn, keras_fastgrnn.export, keras_fastgrnn.micro, keras_fastgrnn.micro.host
+
+for name, module in sys.modules.items():
+    if name.startswith("keras_fastgrnn"):
+        assert os.path.commonpath([os.getcwd(), module.__file__]) == os.getcwd(), module.__file__
+sys.argv = ["keras_fastgrnn.export", "--help"]
+runpy.run_module("keras_fastgrnn.export", run_name="__main__")
+"""
+
+
+def run(*command, cwd):
+    """What a command printed, which has to succeed."""
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def built(tmp_path_factory):
+    """The folder of the sdist and the wheel."""
     folder = tmp_path_factory.mktemp("wheel")
     # From a copy: a build leaves folders behind, and two could meet.
     source = folder / "source"
@@ -63,13 +80,30 @@ def wheel(tmp_path_factory):
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--outdir", folder, source],
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = folder.glob("*.whl")
+    run(sys.executable, "-m", "build", "--outdir", folder / "dist", source, cwd=folder)
+    return folder / "dist"
+
+
+@pytest.fixture(scope="module")
+def wheel(built):
+    (wheel,) = built.glob("*.whl")
     return wheel
+
+
+def test_fit_for_the_registry(built):
+    printed = run(sys.executable, "-m", "twine", "check", "--strict", *built.iterdir(), cwd=built)
+    assert printed.count("PASSED") == 2
+
+
+def test_sdist_holds_what_is_tested_and_read(built):
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    files = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    for_the_repository_alone = {".ci/run", ".gitignore", ".pre-commit-config.yaml"}
+    assert {name for name in files if (ROOT / name).is_file()} - names == for_the_repository_alone
 
 
 def test_holds_the_c_sources_and_nothing_of_the_tests(wheel):
@@ -97,19 +131,31 @@ def test_depends_on_the_run_time_packages_alone(wheel):
     assert always == RUN_TIME
 
 
-def test_works_where_it_is_installed(wheel, tmp_path):
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run(
-        [python, "-m", "pip", "install", "--no-deps", "--quiet", wheel],
-        check=True,
-        capture_output=True,
-    )
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory):
+    """Of a virtual environment in which the wheel is installed."""
+    folder = tmp_path_factory.mktemp("venv")
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    run(python, "-m", "pip", "install", "--no-deps", "--quiet", wheel, cwd=folder)
     # Its dependencies are those of this environment, whose own editable install of the package
     # a .pth file read in this way does not bring along.
-    (packages,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    (packages,) = folder.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    result = subprocess.run(
-        [python, "-c", USE], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
+    # Somebody else's, which lies where a checkout has ours.
+    (packages / "pyproject.toml").touch()
+    for name in ("export", "micro"):
+        (packages / name).mkdir()
+        (packages / name / "__init__.py").write_text("raise AssertionError('of another project')")
+    return python
+
+
+def test_works_where_it_is_installed(python, tmp_path):
+    run(python, "-c", USE, cwd=tmp_path)
+
+
+def test_the_root_of_a_checkout_has_the_whole_package(python):
+    """Though Python takes the folder there for the package that is installed elsewhere."""
+    assert "--samples" in run(python, "-c", CHECKOUT, cwd=ROOT)
+    tests = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/export/test_options.py")
+    assert " passed" in run(python, *tests, "-k", "not weights", cwd=ROOT)
