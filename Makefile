@@ -1,16 +1,31 @@
-# A fresh checkout needs Python 3.11 or 3.12 with venv, gcc and make: every target prepares .venv.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
+# A fresh checkout needs Python 3.11 to 3.13 with venv, gcc and make: every target prepares .venv.
 BIN := .venv/bin
+WILL_DO := import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+VERSION := import sys; print("%d.%d" % sys.version_info[:2])
+# That of .venv, or else the first of the others that will do; make PYTHON=... takes another.
+ifndef PYTHON
+PYTHON := $(shell for python in $(BIN)/python python3.11 python3.12 python3.13 python3; do \
+  $$python -c '$(WILL_DO)' 2>/dev/null && break; done; echo $$python)
+endif
 LEGACY := TF_USE_LEGACY_KERAS=1 # the layers as tf_keras ones
 QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 BENCHMARK := $(QUIET) PYTHONPATH=examples:tests $(BIN)/python benchmarks
 
-.PHONY: setup demo wakeword test test-all figures bench-training bench-qat bench-adding \
-  bench-bounded-state bench-wake-word bench-paper toolchains mcu bench-mcu tflm-firmware docs lint clean
+.PHONY: python setup demo wakeword test test-all test-bare wheel figures bench-training bench-qat \
+  bench-adding bench-bounded-state bench-wake-word bench-paper toolchains mcu bench-mcu \
+  tflm-firmware docs lint clean
 
-setup: .venv/stamp
-.venv/stamp: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+# Whether there is a Python to make .venv with.
+python:
+	@$(PYTHON) -c '$(WILL_DO)' 2>/dev/null || { echo "Needs Python 3.11 to 3.13 with venv, which" \
+	  "$(PYTHON) is not: apt-get install python3-venv, or make PYTHON=/path/to/python3.12" >&2; \
+	  exit 1; }
+
+FOUND := $(or $(shell $(PYTHON) -c '$(VERSION)' 2>/dev/null),none)
+setup: .venv/stamp-$(FOUND)
+.venv/stamp-$(FOUND): pyproject.toml constraints.txt | python
+	@[ "$$($(BIN)/python -c '$(VERSION)' 2>/dev/null)" = $(FOUND) ] || \
+	  { echo "Making .venv with Python $(FOUND)"; rm -rf .venv && $(PYTHON) -m venv .venv; }
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
@@ -22,7 +37,9 @@ demo: setup
 wakeword: setup
 	$(QUIET) $(BIN)/python examples/wake_word.py
 
+# Installs what it lacks if it may; what stays without its tools is skipped, in a line for each.
 test: setup
+	tests/boards/install.sh --if-root
 	$(BIN)/pytest -n 2
 	$(LEGACY) $(BIN)/pytest -n 2 tests/layers
 
@@ -30,6 +47,19 @@ test: setup
 test-all: setup
 	KERAS_FASTGRNN_TEST_ALL=1 $(BIN)/pytest -n 2
 	$(LEGACY) $(BIN)/pytest -n 2 tests/layers
+
+# Those that call tools, as on a machine that has none of them: they may be skipped, and not fail.
+BARE := $(CURDIR)/build/bare
+test-bare: setup
+	rm -rf $(BARE) && mkdir -p $(BARE) && ln -sf /bin/* /usr/bin/* $(BARE)
+	cd $(BARE) && rm -f arm-* avr-* riscv* qemu-* simavr* cmake* chromium*
+	env --unset=KERAS_FASTGRNN_REQUIRE_TARGETS PATH=$(BARE) $(BIN)/pytest -n 2 $(addprefix \
+	  tests/micro/test_,targets.py thumb.py avr.py wake_word_chips.py tflm_firmware.py) \
+	  tests/micro/test_audio_front_end.py tests/export/test_c_source.py
+
+# The package as a file for pip, into dist/.
+wheel: setup
+	$(BIN)/python -m build
 
 # The figures of README.md, over three seeds, into benchmarks/results/.
 figures: setup
