@@ -22,6 +22,7 @@ from keras_fastgrnn.export.quantize import (
 )
 from keras_fastgrnn.export.quantized_layers import plain_dense
 from keras_fastgrnn.export.reference import IntegerCell
+from keras_fastgrnn.export.samples import representative_arrays
 from keras_fastgrnn.micro.verify import seal, verify
 
 
@@ -156,7 +157,7 @@ def conversion(
         if value not in known:
             choice = " or ".join(map(repr, known))
             raise ValueError(f"{name}={value!r} is not supported: use {choice}.")
-    inputs = _representative_arrays(functional(model).inputs, representative_dataset)
+    inputs = representative_arrays(functional(model).inputs, representative_dataset)
     if streaming:
         _check_streaming(model, inputs)
         inputs = _as_steps(inputs)
@@ -339,53 +340,6 @@ def _run_float(recurrent, x, streaming):
     except ValueError as error:
         raise ValueError(f"Layer '{recurrent.name}': {error}") from error
     return Operator(recurrent, cell, ranges, x, recurrent.write(states.astype(np.float32)))
-
-
-def _representative_arrays(inputs, dataset):
-    """One array for each of the model's inputs, of all samples."""
-    if callable(dataset):
-        dataset = dataset()
-    batches = [dataset] if hasattr(dataset, "shape") else list(dataset)
-    wanted = [(x.name, tuple(x.shape), tf.as_dtype(x.dtype).as_numpy_dtype) for x in inputs]
-    columns = [[] for _ in wanted]
-    for batch in batches:
-        arrays = [np.asarray(a) for a in tf.nest.flatten(batch)]
-        if len(arrays) != len(wanted):
-            raise ValueError(
-                f"A batch of the representative dataset holds {len(arrays)} arrays; the model has "
-                f"{len(wanted)} inputs. Leave out labels."
-            )
-        for column, array in zip(columns, arrays, strict=True):
-            column.append(array)
-    if not batches:
-        raise ValueError("The representative dataset is empty: give at least one batch.")
-    return [_check_array(*spec, column) for spec, column in zip(wanted, columns, strict=True)]
-
-
-def _check_array(name, shape, dtype, column):
-    for array in column:
-        if array.ndim != len(shape) or any(
-            want not in (None, got) for want, got in zip(shape[1:], array.shape[1:], strict=True)
-        ):
-            raise ValueError(
-                f"A representative sample for input '{name}' has shape {array.shape}; expected "
-                f"(n, {', '.join('any' if s is None else str(s) for s in shape[1:])})."
-            )
-    shapes = {array.shape[1:] for array in column}
-    if len(shapes) > 1:
-        raise ValueError(
-            f"The representative samples for input '{name}' have different shapes: "
-            f"{sorted(shapes)}. The exported model has one: pad or cut them."
-        )
-    array = np.concatenate(column).astype(dtype)
-    if array.size == 0:
-        raise ValueError(f"The representative samples for input '{name}' are empty.")
-    if not np.isfinite(array).all():
-        raise ValueError(
-            f"The representative samples for input '{name}' hold NaN or infinity: leave such "
-            "samples out."
-        )
-    return array
 
 
 def _as_steps(inputs):
