@@ -4,7 +4,7 @@ docs/quantize.md lists the forms. Which one it is, is found by trying: what can 
 is read so, what can be read in two is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,10 @@ class Input(NamedTuple):
 
 class _OtherForm(ValueError):
     """The samples are in another form than the one that was tried."""
+
+
+class _Ambiguous(ValueError):
+    """The samples are in two forms."""
 
 
 def representative_arrays(inputs, dataset, *, streaming=False):
@@ -78,7 +82,12 @@ def _batches(inputs, dataset):
         dataset = dataset()
     if _is_array(dataset) or isinstance(dataset, Mapping):
         return [_batch(inputs, dataset)]
-    if not isinstance(dataset, (list, tuple)):
+    if not isinstance(dataset, Iterable):
+        raise ValueError(
+            f"representative_dataset is {dataset!r}: give an array of samples, a dict of arrays by "
+            f"the names of the inputs ({_names(inputs)}), or batches of these."
+        )
+    if not _is_sequence(dataset):
         return [_batch(inputs, batch) for batch in _finite(dataset)]
     ways = _ways(
         inputs,
@@ -105,6 +114,8 @@ def _ways(inputs, samples, readers):
     for form, read in readers.items():
         try:
             found[form] = read(inputs, samples)
+        except _Ambiguous:
+            raise
         except ValueError as error:
             errors.append(error)
     if not found:
@@ -116,7 +127,7 @@ def _ways(inputs, samples, readers):
 
 def _only(inputs, ways):
     if len(ways) > 1:
-        raise ValueError(
+        raise _Ambiguous(
             f"The representative dataset can be read as {' or as '.join(ways)}. Give the samples "
             "alone, without labels: a dict of arrays by the names of the inputs, which are "
             f"{_names(inputs)}, or a list of such dicts."
