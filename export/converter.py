@@ -143,7 +143,8 @@ def convert(
 
     Example:
 
-    >>> model_bytes = keras_fastgrnn.export.convert(model, representative_dataset=x_train[:200])
+    >>> samples = np.random.default_rng(0).choice(x_train, 200, replace=False)
+    >>> model_bytes = keras_fastgrnn.export.convert(model, representative_dataset=samples)
     >>> pathlib.Path("model.tflite").write_bytes(model_bytes)
     """
     return conversion(

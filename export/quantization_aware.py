@@ -53,11 +53,12 @@ def quantization_aware(model, *, representative_dataset, reset="sample"):
 
     Example:
 
-    >>> aware = keras_fastgrnn.export.quantization_aware(model, representative_dataset=x[:200])
+    >>> samples = np.random.default_rng(0).choice(x, 200, replace=False)
+    >>> aware = keras_fastgrnn.export.quantization_aware(model, representative_dataset=samples)
     >>> rate = keras.optimizers.schedules.CosineDecay(3e-3, decay_steps=12 * steps_per_epoch)
     >>> aware.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), "mse", jit_compile=True)
     >>> aware.fit(x, model.predict(x), epochs=12)
-    >>> model_bytes = keras_fastgrnn.export.convert(aware, representative_dataset=x[:200])
+    >>> model_bytes = keras_fastgrnn.export.convert(aware, representative_dataset=samples)
     """
     if LEGACY:
         raise ValueError(
