@@ -65,7 +65,10 @@ def stream(model, train, validation):
     )
 
     samples = classifier.representative(train)
-    (operator,) = conversion(model, representative_dataset=samples, streaming=True).operators
+    # The chip that is never reset.
+    (operator,) = conversion(
+        model, representative_dataset=samples, streaming=True, reset="never"
+    ).operators
     cell, formats = operator.integer_cell, operator.formats
     integers = reference.states(cell, formats.input.quantize(x))[0]
     clipped = np.any(np.abs(integers.astype(int)) >= 32767, axis=-1)

@@ -213,6 +213,7 @@ def to_int8(model, features):
         model,
         representative_dataset=to_float(features),
         streaming=True,
+        reset="never",  # it listens without end
         **classifier.INT8,
     )
 

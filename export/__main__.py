@@ -26,6 +26,12 @@ _OUTPUT = flags.DEFINE_string("output", None, "The .tflite file to write.")
 _STREAMING = flags.DEFINE_bool(
     "streaming", False, "Whether the model takes one time step an invocation and keeps its state."
 )
+_RESET = flags.DEFINE_enum(
+    "reset",
+    "sample",
+    ["sample", "never"],
+    "Where a stream begins: at each sample, or all samples are one, in their order.",
+)
 _TYPES = ["float32", "int8"]
 _INPUT_TYPE = flags.DEFINE_enum("input_type", "float32", _TYPES, "Type of the model's inputs.")
 _OUTPUT_TYPE = flags.DEFINE_enum("output_type", "float32", _TYPES, "Type of its outputs.")
@@ -50,6 +56,7 @@ def main(argv):
             model,
             representative_dataset=samples[0] if len(samples) == 1 else [samples],
             streaming=_STREAMING.value,
+            reset=_RESET.value,
             input_type=_INPUT_TYPE.value,
             output_type=_OUTPUT_TYPE.value,
             optimize=_OPTIMIZE.value,

@@ -17,14 +17,12 @@ _FUNCTIONS = {
 class Ranges:
     """What was seen.
 
-    Attributes, the first six the largest magnitudes, floats:
+    Attributes, the first five the largest magnitudes, floats:
         kernel: of `x kernel_a`; 0 at full rank.
         recurrent_kernel: of `h recurrent_kernel_a`; 0 at full rank.
         candidate: of `c`.
         gate: of `z`.
         state: of `h`.
-        early_state: of `h` in the first half of the time steps. Of a stream, a `state` far above
-            it was still growing at the end.
         input_moment, state_moment: the means of `x x^T` and `h h^T`, floats
             `(features, features)` and `(units, units)`.
     """
@@ -34,19 +32,16 @@ class Ranges:
     candidate: float
     gate: float
     state: float
-    early_state: float
     input_moment: np.ndarray
     state_moment: np.ndarray
 
 
-def calibrate(cell, x, stateful=False):
-    """Runs the float cell over representative sequences.
+def calibrate(cell, x):
+    """Runs the float cell over representative sequences, each from a state of 0.
 
     Args:
         cell: `FloatCell`.
         x: floats `(n, timesteps, features)`, in the order in which the cell reads the steps.
-        stateful: whether the state goes on from one sequence to the next. The sequences are then
-            one stream.
 
     Returns:
         `(Ranges, states)`. The states are floats `(n, timesteps, units)`: `h` after each step.
@@ -62,18 +57,38 @@ def calibrate(cell, x, stateful=False):
         )
     if not np.isfinite(x).all():
         raise ValueError("Representative sequences hold NaN or infinity: leave such samples out.")
-    n, timesteps, features = x.shape
-    if stateful:
-        x = x.reshape(1, -1, features)
-
-    activation = _FUNCTIONS[cell.activation]
-    gated = cell.recurrent_activation is not None
-    gate = _FUNCTIONS[cell.recurrent_activation] if gated else None
-    z = cell.beta
     seen = dict.fromkeys(("kernel", "recurrent_kernel", "candidate", "gate", "state"), 0.0)
 
     def note(name, value):  # abs() would copy, which costs most of the time
         seen[name] = max(seen[name], float(value.max()), -float(value.min()))
+
+    states = run(cell, x, note=note)
+    note("state", states)
+    if not np.isfinite(states).all() or seen["state"] > float(np.finfo(np.float32).max):
+        raise ValueError(
+            f"The state diverges within {len(states)} time steps of the representative sequences. "
+            "Use bounded activations, or shorter sequences."
+        )
+    moments = {"input_moment": _moment(x), "state_moment": _moment(states)}
+    return Ranges(**seen, **moments), states.swapaxes(0, 1)
+
+
+def run(cell, x, h=None, note=lambda name, value: None):
+    """Runs the float cell.
+
+    Args:
+        cell: `FloatCell`.
+        x: floats `(n, timesteps, features)`.
+        h: floats `(n, units)`, the state before the first step; zeros if `None`.
+        note: function `(name, array)`, of each value that has a range.
+
+    Returns:
+        float64 `(timesteps, n, units)`: `h` after each step.
+    """
+    activation = _FUNCTIONS[cell.activation]
+    gated = cell.recurrent_activation is not None
+    gate = _FUNCTIONS[cell.recurrent_activation] if gated else None
+    z = cell.beta
 
     def project(name, matrices, value):
         for matrix in matrices[:-1]:
@@ -84,8 +99,8 @@ def calibrate(cell, x, stateful=False):
     with np.errstate(over="ignore", invalid="ignore"):
         # Time first: each step is one block of memory. It holds the share of the input in the
         # step's pre-activation, until the state takes its place.
-        states = project("kernel", cell.kernel, x.swapaxes(0, 1))
-        h = np.zeros_like(states[0])
+        states = project("kernel", cell.kernel, np.asarray(x, np.float64).swapaxes(0, 1))
+        h = np.zeros_like(states[0]) if h is None else h
         for t in range(len(states)):
             p = states[t] + project("recurrent_kernel", cell.recurrent_kernel, h)
             c = activation(p + cell.bias[-1])
@@ -94,17 +109,21 @@ def calibrate(cell, x, stateful=False):
                 z = gate(p + cell.bias[0])
                 note("gate", z)
             states[t] = h = (cell.zeta * (1.0 - z) + cell.nu) * c + z * h
-            if t == (len(states) - 1) // 2:
-                note("state", states[: t + 1])
-                seen["early_state"] = seen["state"]
-        note("state", states)
-    if not np.isfinite(states).all() or seen["state"] > float(np.finfo(np.float32).max):
-        raise ValueError(
-            f"The state diverges within {len(states)} time steps of the representative sequences. "
-            "Use bounded activations, or shorter sequences."
-        )
-    moments = {"input_moment": _moment(x), "state_moment": _moment(states)}
-    return Ranges(**seen, **moments), states.swapaxes(0, 1).reshape(n, timesteps, cell.units)
+    return states
+
+
+def merged(ranges, steps):
+    """The `Ranges` of several runs over so many steps each."""
+    if len(ranges) == 1:
+        return ranges[0]
+    found = {
+        field.name: max(getattr(one, field.name) for one in ranges)
+        for field in dataclasses.fields(Ranges)
+        if not field.name.endswith("_moment")
+    }
+    for name in ("input_moment", "state_moment"):
+        found[name] = np.average([getattr(one, name) for one in ranges], axis=0, weights=steps)
+    return Ranges(**found)
 
 
 def _moment(vectors):

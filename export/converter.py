@@ -1,6 +1,7 @@
 """`convert()`: the way from a Keras model to a .tflite file."""
 
 import dataclasses
+import functools
 import warnings
 
 import numpy as np
@@ -8,13 +9,12 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export import flatbuffer, reference
-from keras_fastgrnn.export.calibrate import Ranges, calibrate
+from keras_fastgrnn.export.calibrate import Ranges, calibrate, merged
 from keras_fastgrnn.export.fold import FloatCell, fold
 from keras_fastgrnn.export.graph import Recurrent, functional, walk
 from keras_fastgrnn.export.loop_free import convert_loop_free
 from keras_fastgrnn.export.options import pack
 from keras_fastgrnn.export.quantize import (
-    HEADROOM,
     Formats,
     affine_int8,
     choose_formats,
@@ -22,10 +22,17 @@ from keras_fastgrnn.export.quantize import (
 )
 from keras_fastgrnn.export.quantized_layers import plain_dense
 from keras_fastgrnn.export.reference import IntegerCell
+from keras_fastgrnn.export.samples import representative_arrays
+from keras_fastgrnn.export.streaming import (
+    as_steps,
+    check_streaming,
+    find_saturation,
+    in_streams,
+)
 from keras_fastgrnn.micro.verify import seal, verify
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Operator:
     """One recurrent operator of a converted model.
 
@@ -34,6 +41,10 @@ class Operator:
         cell: `FloatCell`.
         ranges: `Ranges` of the calibration; `None` if the formats were given by training.
         x, y: float arrays, the representative sequences that it read and wrote.
+        lengths: integers, the steps of each stream in x, before which the state is 0; `None`: each
+            sequence is one.
+        steps_to_saturation: integer, the steps without a reset after which the int16 state
+            saturates, on the samples one after the other; `None` if it does not there.
         formats: `Formats`.
         integer_cell: `IntegerCell`.
         options, weights: the two blocks of bytes.
@@ -43,7 +54,9 @@ class Operator:
     cell: FloatCell
     ranges: Ranges | None
     x: np.ndarray
+    lengths: np.ndarray | None
     y: np.ndarray = None
+    steps_to_saturation: int | None = None
     formats: Formats = None
     integer_cell: IntegerCell = None
     options: bytes = None
@@ -61,10 +74,9 @@ class Operator:
 
     def integer_states(self, x):
         """int8 `x (n, timesteps, features)` -> the int16 states `(n, timesteps, units)`, in the
-        order in which the cell reads the steps; of a stateful one the sequences are one stream."""
-        x = self.recurrent.read(x)
-        stream = x.reshape(1, -1, x.shape[2]) if self.recurrent.stateful else x
-        return reference.states(self.integer_cell, stream).reshape(*x.shape[:2], self.cell.units)
+        order in which the cell reads the steps."""
+        run = functools.partial(reference.states, self.integer_cell)
+        return in_streams(run, self.recurrent.read(x), self.lengths)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +104,7 @@ def convert(
     *,
     representative_dataset,
     streaming=False,
+    reset="sample",
     input_type="float32",
     output_type="float32",
     optimize="size",
@@ -107,12 +120,17 @@ def convert(
             `keras.layers.RNN` over their cells may stand anywhere in it, also in `Bidirectional`
             and in models within the model.
         representative_dataset: what the model will read, from which all ranges are taken: an array
-            `(n, ...)` of inputs, or an iterable of such batches, or a function without arguments
-            that returns one. If the model has several inputs, each batch is a list of arrays. A
-            hundred samples are usually enough; do not use test samples.
+            `(n, ...)`, of several inputs a dict by their names or a list in their order; or batches
+            of these, as a list, a generator, a function that returns one, a `tf.data.Dataset` or a
+            `keras.utils.PyDataset`. Of `(x, y)` the labels are left out (docs/quantize.md). A
+            hundred samples are usually enough, of all classes; do not use test samples.
         streaming: boolean. If `True`, the model takes one time step an invocation and keeps its
-            state; layers behind the recurrent ones then run at each step. The representative
-            sequences are read as one stream, in their order.
+            state; layers behind the recurrent ones then run at each step. Samples may have any
+            number of steps.
+        reset: of a streaming model, where a stream begins, with a state of 0. `"sample"`: at each
+            sample; the chip has to be reset as well. `"never"`: all samples are one stream, in
+            their order, and as long a one as the chip will see. Layers with `stateful=True` take
+            all samples as one stream, whatever this is.
         input_type, output_type: `"float32"` or `"int8"`.
         optimize: `"size"`: each recurrent matrix takes the encoding of the fewest bytes. `"speed"`:
             the one that a Cortex-M with DSP instructions is fastest with (docs/format.md).
@@ -125,13 +143,15 @@ def convert(
 
     Example:
 
-    >>> model_bytes = keras_fastgrnn.export.convert(model, representative_dataset=x_train[:200])
+    >>> samples = np.random.default_rng(0).choice(x_train, 200, replace=False)
+    >>> model_bytes = keras_fastgrnn.export.convert(model, representative_dataset=samples)
     >>> pathlib.Path("model.tflite").write_bytes(model_bytes)
     """
     return conversion(
         model,
         representative_dataset=representative_dataset,
         streaming=streaming,
+        reset=reset,
         input_type=input_type,
         output_type=output_type,
         optimize=optimize,
@@ -143,6 +163,7 @@ def conversion(
     *,
     representative_dataset,
     streaming=False,
+    reset="sample",
     input_type="float32",
     output_type="float32",
     optimize="size",
@@ -151,32 +172,30 @@ def conversion(
     for name, value, known in (
         ("input_type", input_type, ("float32", "int8")),
         ("output_type", output_type, ("float32", "int8")),
+        ("reset", reset, ("sample", "never")),
         ("optimize", optimize, ("size", "speed")),
     ):
         if value not in known:
             choice = " or ".join(map(repr, known))
             raise ValueError(f"{name}={value!r} is not supported: use {choice}.")
-    inputs = _representative_arrays(functional(model).inputs, representative_dataset)
+    if reset == "never" and not streaming:
+        raise ValueError("reset='never' is for streaming=True: other models begin at each sample.")
+    columns = representative_arrays(
+        functional(model).inputs, representative_dataset, streaming=streaming
+    )
     if streaming:
-        _check_streaming(model, inputs)
-        inputs = _as_steps(inputs)
+        inputs, lengths = as_steps(columns)
+        check_streaming(model, inputs, lengths)
+        if reset == "never":
+            lengths = lengths.sum(keepdims=True)
+    else:
+        inputs, lengths = [np.concatenate(column) for column in columns], None
 
     operators = []
 
     def run_float(recurrent, x):
-        operator = _run_float(recurrent, x, streaming)
-        recurrent, ranges = operator.recurrent, operator.ranges
-        growing = ranges is not None and ranges.state > HEADROOM * ranges.early_state
-        if recurrent.stateful and growing:
-            warnings.warn(
-                f"Layer '{recurrent.name}': its state was still growing at the end of the "
-                f"representative stream ({ranges.early_state:g} in the first half, then "
-                f"{ranges.state:g}), so a longer one would saturate it. Reset the model from time "
-                "to time, or give a longer stream.",
-                stacklevel=2,
-            )
-        operators.append(operator)
-        return _tensor(operator.y)
+        operators.append(_run_float(recurrent, x, lengths))
+        return _tensor(operators[-1].y)
 
     outputs = [np.asarray(y) for y in walk(model, [_tensor(x) for x in inputs], run_float)]
 
@@ -240,6 +259,7 @@ def conversion(
             raise ValueError(f"Layer '{recurrent.name}': {error}") from error
         _warn_if_saturated(operator)
         flatbuffer.add_recurrent(tflite, x, y, operator.options, operator.weights)
+    find_saturation(model, inputs, operators)
 
     graph.inputs = list(graph.inputs[: len(inputs)])
     graph.outputs = list(graph.outputs[: len(outputs)])
@@ -320,121 +340,39 @@ def _warn_if_saturated(operator):
         )
 
 
-def _run_float(recurrent, x, streaming):
+def _run_float(recurrent, x, lengths):
     """Runs a cell as the layer would, on `x (n, timesteps, features)`: an `Operator`.
 
-    Streaming makes every layer stateful: its n samples of one time step are one stream.
+    Streaming makes every layer stateful, with streams of these lengths; else these are `None`, and
+    what a stateful layer reads is one stream.
     """
-    recurrent = dataclasses.replace(recurrent, stateful=recurrent.stateful or streaming)
     cell, x = fold(recurrent.cell, recurrent.name), np.asarray(x)
+    if lengths is not None:
+        recurrent = dataclasses.replace(recurrent, stateful=True)
+    elif recurrent.stateful:
+        lengths = [x.shape[0] * x.shape[1]]
     formats = getattr(recurrent.cell, "formats", None)
     if formats is not None:  # chosen before it was trained with them
-        operator = Operator(recurrent, cell, None, x, None, formats, round_to(formats, cell))
+        operator = Operator(recurrent, cell, None, x, lengths)
+        operator.formats, operator.integer_cell = formats, round_to(formats, cell)
         states = operator.integer_states(operator.input.quantize(x))
         y = operator.output.dequantize(reference.output(operator.integer_cell, states))
         operator.y = recurrent.write(y.astype(np.float32))
         return operator
+    found, steps = [], []
+
+    def run(x):
+        ranges, states = calibrate(cell, x)
+        found.append(ranges)
+        steps.append(x.shape[0] * x.shape[1])
+        return states
+
     try:
-        ranges, states = calibrate(cell, recurrent.read(x), stateful=recurrent.stateful)
+        states = in_streams(run, recurrent.read(x), lengths)
     except ValueError as error:
         raise ValueError(f"Layer '{recurrent.name}': {error}") from error
-    return Operator(recurrent, cell, ranges, x, recurrent.write(states.astype(np.float32)))
-
-
-def _representative_arrays(inputs, dataset):
-    """One array for each of the model's inputs, of all samples."""
-    if callable(dataset):
-        dataset = dataset()
-    batches = [dataset] if hasattr(dataset, "shape") else list(dataset)
-    wanted = [(x.name, tuple(x.shape), tf.as_dtype(x.dtype).as_numpy_dtype) for x in inputs]
-    columns = [[] for _ in wanted]
-    for batch in batches:
-        arrays = [np.asarray(a) for a in tf.nest.flatten(batch)]
-        if len(arrays) != len(wanted):
-            raise ValueError(
-                f"A batch of the representative dataset holds {len(arrays)} arrays; the model has "
-                f"{len(wanted)} inputs. Leave out labels."
-            )
-        for column, array in zip(columns, arrays, strict=True):
-            column.append(array)
-    if not batches:
-        raise ValueError("The representative dataset is empty: give at least one batch.")
-    return [_check_array(*spec, column) for spec, column in zip(wanted, columns, strict=True)]
-
-
-def _check_array(name, shape, dtype, column):
-    for array in column:
-        if array.ndim != len(shape) or any(
-            want not in (None, got) for want, got in zip(shape[1:], array.shape[1:], strict=True)
-        ):
-            raise ValueError(
-                f"A representative sample for input '{name}' has shape {array.shape}; expected "
-                f"(n, {', '.join('any' if s is None else str(s) for s in shape[1:])})."
-            )
-    shapes = {array.shape[1:] for array in column}
-    if len(shapes) > 1:
-        raise ValueError(
-            f"The representative samples for input '{name}' have different shapes: "
-            f"{sorted(shapes)}. The exported model has one: pad or cut them."
-        )
-    array = np.concatenate(column).astype(dtype)
-    if array.size == 0:
-        raise ValueError(f"The representative samples for input '{name}' are empty.")
-    if not np.isfinite(array).all():
-        raise ValueError(
-            f"The representative samples for input '{name}' hold NaN or infinity: leave such "
-            "samples out."
-        )
-    return array
-
-
-def _as_steps(inputs):
-    """`(n, timesteps, ...)` arrays -> `(n * timesteps, 1, ...)`."""
-    return [x.reshape(-1, 1, *x.shape[2:]) for x in inputs]
-
-
-def _check_streaming(model, inputs):
-    """Refuses a model of which one step at a time does not give what the sequence gives."""
-
-    timesteps = {x.shape[1] if x.ndim > 2 else None for x in inputs}
-    if len(timesteps) > 1 or None in timesteps:
-        raise ValueError(
-            "Streaming needs inputs of shape (timesteps, features) with the same timesteps; got "
-            f"{[x.shape[1:] for x in inputs]}."
-        )
-    (timesteps,) = timesteps
-
-    def run(x, streaming, visit):
-        def run_float(recurrent, x):
-            if recurrent.go_backwards:
-                raise ValueError(
-                    f"Layer '{recurrent.name}' reads its sequence backwards (go_backwards or "
-                    "Bidirectional), which streaming can not do."
-                )
-            return _tensor(_run_float(recurrent, x, streaming).y)
-
-        walk(model, [_tensor(x) for x in x], run_float, visit)
-
-    whole = []
-    first = [x[:1] for x in inputs]
-    run(first, False, lambda _, outputs: whole.append(tf.nest.flatten(outputs)))
-    whole = iter(whole)
-
-    def compare(name, outputs):
-        for got, expected in zip(tf.nest.flatten(outputs), next(whole), strict=True):
-            got, expected = np.asarray(got), np.asarray(expected)
-            # A sequence is compared at every step, what follows one at the last step.
-            if got.shape[1:2] == (1,) and expected.shape[1:2] == (timesteps,):
-                got = got.swapaxes(0, 1)
-            else:
-                got = got[-1:]
-            if got.shape != expected.shape or not np.allclose(got, expected, 1e-3, 1e-4):
-                raise ValueError(
-                    f"Layer '{name}' mixes time steps: given one at a time, its result would be "
-                    "another. Convert the model without streaming, or leave the layer out."
-                )
-
-    run(_as_steps(first), True, compare)
+    y = recurrent.write(states.astype(np.float32))
+    return Operator(recurrent, cell, merged(found, steps), x, lengths, y)
 
 
 def _tensor(x):

@@ -7,7 +7,7 @@ from matplotlib.colors import ListedColormap
 
 from keras_fastgrnn.export import html_page
 from keras_fastgrnn.export.html_page import BLUE, INK, ORANGE, bar, chart, charts, table
-from keras_fastgrnn.export.report import end_ranges, layer_ranges, worst
+from keras_fastgrnn.export.report import end_ranges, layer_ranges, stream_limits, worst
 
 _POINTS = 3000  # of a scatter
 _WORST, _WINDOW = 4, 100  # samples, and steps of a stream on either side of one
@@ -32,6 +32,8 @@ def page(findings, name):
 def _summary(findings, what):
     n = len(findings.conversion.inputs[0])
     yield f"<p>Float in Keras against the integers of the file, on {n:,} {what}s.</p>\n"
+    for limit in stream_limits(findings):
+        yield f"<p>{html.escape(limit)}.</p>\n"
     rows = []
     for layer in findings.layers:
         kind = units = ranks = features = None

@@ -23,7 +23,7 @@ _HEAD_ACTIVATIONS = {
 }
 
 
-def quantization_aware(model, *, representative_dataset):
+def quantization_aware(model, *, representative_dataset, reset="sample"):
     """Copies a trained model, for `fit()` to train it as the int8 model that `convert()` will make.
 
     Every FastRNN and FastGRNN layer of the copy computes, integer by integer, what the exported
@@ -40,6 +40,8 @@ def quantization_aware(model, *, representative_dataset):
     Args:
         model: trained `keras.Sequential` or functional `keras.Model`, as for `convert()`.
         representative_dataset: as for `convert()`.
+        reset: `"sample"`, or `"never"` for a copy that `convert(streaming=True, reset="never")` is
+            to take: the ranges are then those of one stream of all samples, in their order.
 
     Returns:
         `keras.Model` (or `keras.Sequential`), which starts as the int8 model of `model`.
@@ -51,17 +53,19 @@ def quantization_aware(model, *, representative_dataset):
 
     Example:
 
-    >>> aware = keras_fastgrnn.export.quantization_aware(model, representative_dataset=x[:200])
+    >>> samples = np.random.default_rng(0).choice(x, 200, replace=False)
+    >>> aware = keras_fastgrnn.export.quantization_aware(model, representative_dataset=samples)
     >>> rate = keras.optimizers.schedules.CosineDecay(3e-3, decay_steps=12 * steps_per_epoch)
     >>> aware.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), "mse", jit_compile=True)
     >>> aware.fit(x, model.predict(x), epochs=12)
-    >>> model_bytes = keras_fastgrnn.export.convert(aware, representative_dataset=x[:200])
+    >>> model_bytes = keras_fastgrnn.export.convert(aware, representative_dataset=samples)
     """
     if LEGACY:
         raise ValueError(
             "Quantisation-aware training is for Keras 3: start Python without TF_USE_LEGACY_KERAS."
         )
-    found = conversion(model, representative_dataset=representative_dataset)
+    stream = {"streaming": reset == "never", "reset": reset}
+    found = conversion(model, representative_dataset=representative_dataset, **stream)
     operators = {}
     for operator in found.operators:
         name, cell = operator.recurrent.name, operator.recurrent.cell
@@ -116,7 +120,8 @@ def quantization_aware(model, *, representative_dataset):
         for original, cell in zip(*map(cells, pair), strict=True):
             _start_from(operators[id(original)], cell)
     # What can not be exported is refused here, not when it has been trained.
-    conversion(copy, representative_dataset=[found.inputs])
+    samples = [x.swapaxes(0, 1) if stream["streaming"] else x for x in found.inputs]
+    conversion(copy, representative_dataset=[samples], **stream)
     return copy
 
 

@@ -101,6 +101,12 @@ class Formats:
     output_multiplier: int
     output_shift: int
 
+    @property
+    def state_scale(self):
+        """What 1 of the int16 state stands for."""
+        exponent = self.fraction_bits + sum(shift for _, shift in self.recurrent_kernel)
+        return 2.0**-exponent / math.prod(scale for scale, _ in self.recurrent_kernel)
+
 
 class _Misfit(ValueError):
     """The pre-activation needs fewer fraction bits."""

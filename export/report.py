@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import math
 import warnings
 from typing import NamedTuple
 
@@ -165,8 +164,7 @@ def layer_ranges(layer):
     operator = layer.operator
     formats, seen = operator.formats, operator.ranges
     yield _int8_range("reads", operator.x, operator.input)
-    exponent = formats.fraction_bits + sum(shift for _, shift in formats.recurrent_kernel)
-    unit = 2.0**-exponent / math.prod(scale for scale, _ in formats.recurrent_kernel)
+    unit = formats.state_scale
     magnitudes = []
     for name, matrices, of_input in (
         ("kernel", formats.kernel, operator.input.scale / formats.input_multiplier),
@@ -229,7 +227,18 @@ def text(findings):
             f"{at.name:<32} {at.rms:>10.4g} {at.largest:>10.4g} {at.float_rms:>10.4g}"
             for at in findings.compared
         ),
+        *stream_limits(findings),
     ]
+
+
+def stream_limits(findings):
+    """A sentence for each stateful layer: how long its state lasts."""
+    for operator in findings.conversion.operators:
+        name, steps = operator.recurrent.name, operator.steps_to_saturation
+        if steps is not None:
+            yield f"{name}: without a reset its state saturates after {steps:,} steps"
+        elif operator.recurrent.stateful:
+            yield f"{name}: without a reset its state does not saturate on the samples in a row"
 
 
 def _operator_names(model, operators):

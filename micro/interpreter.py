@@ -5,6 +5,7 @@ import os
 import re
 import tempfile
 import threading
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -52,10 +53,12 @@ class Interpreter:
             self._interpreter.print_allocations()
             self._arena_bytes = int(re.search(r"total (\d+) bytes", messages()).group(1))
         self.inputs = [
-            _tensor(self._interpreter.get_input_details(i)) for i in range(graph.InputsLength())
+            _tensor(graph.Tensors(graph.Inputs(i)), self._interpreter.get_input_details(i))
+            for i in range(graph.InputsLength())
         ]
         self.outputs = [
-            _tensor(self._interpreter.get_output_details(i)) for i in range(graph.OutputsLength())
+            _tensor(graph.Tensors(graph.Outputs(i)), self._interpreter.get_output_details(i))
+            for i in range(graph.OutputsLength())
         ]
 
     @property
@@ -83,8 +86,8 @@ class Interpreter:
         for i, (tensor, x) in enumerate(zip(self.inputs, inputs, strict=True)):
             if (x.shape, x.dtype) != (tensor.shape, tensor.dtype):
                 raise ValueError(
-                    f"Input {i} has shape {tensor.shape} and dtype {tensor.dtype}; got shape "
-                    f"{x.shape} and dtype {x.dtype}."
+                    f"Input {_label(i, tensor)} has shape {tensor.shape} and dtype {tensor.dtype}; "
+                    f"got shape {x.shape} and dtype {x.dtype}."
                 )
         return _one_or_tuple(self._invoke(inputs))
 
@@ -96,26 +99,31 @@ class Interpreter:
         to the next, as in Keras with a batch size of 1.
 
         Args:
-            x: array `(n, ...)`; a list of them if the model has several inputs.
+            x: array `(n, ...)`; if the model has several inputs a list of them in the order of
+                `inputs`, or a dict of them by their names.
 
         Returns:
             The output, float32 `(n, ...)`; a tuple of them if the model has several.
 
         Raises:
-            ValueError: if the number of inputs or a shape is wrong, a value is NaN, or a value for
-                an input of integers is not one.
+            ValueError: if the number of inputs, a name or a shape is wrong, a value is NaN, or a
+                value for an input of integers is not one.
         """
-        inputs = x if len(self.inputs) > 1 else [x]
-        self._check_count(inputs)
-        inputs = [np.asarray(x) for x in inputs]
+        if isinstance(x, Mapping):
+            x = self._by_name(x)
+        elif len(self.inputs) == 1:
+            x = [x]
+        self._check_count(x)
+        inputs = [np.asarray(array) for array in x]
         n = len(inputs[0]) if inputs[0].ndim else 0
         for i, (tensor, x) in enumerate(zip(self.inputs, inputs, strict=True)):
             if x.shape != (n, *tensor.shape[1:]):
                 expected = ", ".join(map(str, ("n", *tensor.shape[1:])))
                 raise ValueError(
-                    f"Input {i} has shape ({expected}), with one n for all inputs; got {x.shape}."
+                    f"Input {_label(i, tensor)} has shape ({expected}), with one n for all inputs; "
+                    f"got {x.shape}."
                 )
-            inputs[i] = _quantize(tensor, x, i)
+            inputs[i] = _quantize(tensor, x, _label(i, tensor))
         outputs = [np.empty((n, *tensor.shape[1:]), tensor.dtype) for tensor in self.outputs]
         for i in range(n):
             y = self._invoke([x[i : i + 1] for x in inputs])
@@ -131,6 +139,15 @@ class Interpreter:
         if len(inputs) != len(self.inputs):
             raise ValueError(f"The model has {len(self.inputs)} inputs; got {len(inputs)}.")
 
+    def _by_name(self, arrays):
+        names = [tensor.name for tensor in self.inputs]
+        if arrays.keys() != set(names) or len(set(names)) < len(names):
+            raise ValueError(
+                f"The model has the inputs {', '.join(map(repr, names))}; got arrays for "
+                f"{', '.join(map(repr, arrays))}. Give one by each name, or a list in this order."
+            )
+        return [arrays[name] for name in names]
+
     def _invoke(self, inputs):
         for i, x in enumerate(inputs):
             self._interpreter.set_input(x, i)
@@ -139,19 +156,21 @@ class Interpreter:
 
 
 class Tensor(NamedTuple):
-    """An input or output of a model: `shape`, `dtype`, `scale` (`None` if its values are not
-    quantised) and `zero_point`."""
+    """An input or output of a model: `name`, as in Keras; `shape`, `dtype`, `scale` (`None` if its
+    values are not quantised) and `zero_point`."""
 
+    name: str
     shape: tuple
     dtype: np.dtype
     scale: np.float32 | None
     zero_point: int
 
 
-def _tensor(details):
+def _tensor(tensor, details):
     quantization = details["quantization_parameters"]
     is_quantized = len(quantization["scales"]) > 0
     return Tensor(
+        (tensor.Name() or b"").decode(errors="replace"),
         tuple(details["shape"].tolist()),
         np.dtype(details["dtype"]),
         quantization["scales"][0] if is_quantized else None,
@@ -159,9 +178,13 @@ def _tensor(details):
     )
 
 
-def _quantize(tensor, x, i):
+def _label(i, tensor):
+    return f"{i} ('{tensor.name}')" if tensor.name else f"{i}"
+
+
+def _quantize(tensor, x, label):
     if np.isnan(x).any():
-        raise ValueError(f"Input {i} has NaN values.")
+        raise ValueError(f"Input {label} has NaN values.")
     if tensor.scale is not None:
         x = (x.astype(np.float32) / tensor.scale).astype(np.float64)  # in which + 0.5 is exact
         x = np.trunc(x + np.copysign(0.5, x)) + tensor.zero_point
@@ -169,7 +192,7 @@ def _quantize(tensor, x, i):
         return np.clip(x, limits.min, limits.max).astype(tensor.dtype)
     values = x.astype(tensor.dtype)
     if tensor.dtype.kind == "i" and not np.array_equal(values, x):
-        raise ValueError(f"Input {i} takes {tensor.dtype} values; got {x[values != x][0]}.")
+        raise ValueError(f"Input {label} takes {tensor.dtype} values; got {x[values != x][0]}.")
     return values
 
 

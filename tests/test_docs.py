@@ -28,6 +28,51 @@ for path in sys.argv[1:]:
     exec(code, names if path == sys.argv[1] else dict(names))
 """
 
+# What is true at the end of a page, of the models that its code made.
+CHECKS = {
+    "train.md": """
+right = np.mean(model.predict(x_test, verbose=0).argmax(axis=-1) == y_test)
+assert right > 0.98, right
+""",
+    "prune.md": """
+right = np.mean(model.predict(x_test, verbose=0).argmax(axis=-1) == y_test)
+assert right > 0.98, right
+""",
+    "quantize.md": """
+assert agree > 0.99, agree
+right = np.mean(Interpreter(tflite).predict(x_test).argmax(axis=-1) == y_test)
+assert right > 0.98, right
+spread = np.std(1.5 * y_test)
+errors = [np.sqrt(np.mean((y[:, 0] - 1.5 * y_test) ** 2)) for y in (hertz, int8_hertz)]
+assert errors[0] < 0.2 * spread, errors
+assert errors[1] < np.hypot(errors[0], rounding) * 1.1 < 1.2 * errors[0], (errors, rounding)
+""",
+    "export.md": """
+from keras_fastgrnn.micro import Interpreter
+expected = model.predict(x_test, verbose=0).argmax(axis=-1)
+assert np.mean(Interpreter(tflite).predict(x_test).argmax(axis=-1) == expected) > 0.99
+stream, last = Interpreter(streaming), []
+for window in x_test:
+    stream.reset()
+    last.append(stream.predict(window[:, None])[-1].argmax())
+assert np.mean(last == expected) > 0.99
+""",
+    "deploy.md": """
+expected = model.predict(x_test, verbose=0).argmax(axis=-1)
+assert np.mean(y.argmax(axis=-1) == expected) > 0.99
+assert len(logits) == len(x_test)
+assert np.mean(np.argmax(logits, axis=-1) == expected) > 0.99
+page = (docs / "tflm.md").read_text()
+assert f"| int8 in and out | {interpreter.arena_bytes:,} |" in page
+assert f"| float32 in and out | {float_ends.arena_bytes:,} |" in page
+""",
+}
+
+README_CHECK = """
+agree = y.argmax(axis=-1) == model.predict(x_test, verbose=0).argmax(axis=-1)
+assert np.mean(agree) > 0.9, np.mean(agree)
+"""
+
 README_DATA = """
 import numpy as np
 rng = np.random.default_rng(0)
@@ -114,13 +159,15 @@ def test_quickstart(tmp_path):
 
 def test_readme(tmp_path):
     data = README_DATA + README_MODEL
-    run(tmp_path, {"data.py": data, "README.md": code(ROOT / "README.md")})
+    run(tmp_path, {"data.py": data, "README.md": code(ROOT / "README.md") + README_CHECK})
     assert list((tmp_path / "folder").rglob("*.ino"))
 
 
 def test_guides(tmp_path):
     pages = {name: code(DOCS / name, lambda _, text: TF_KERAS not in text) for name in GUIDES}
-    run(tmp_path, {"quickstart.md": quickstart_trained(), **pages})
+    pages = {name: f"{page}\n{CHECKS.get(name, '')}" for name, page in pages.items()}
+    start = f"import pathlib; docs = pathlib.Path({str(DOCS)!r})\n{quickstart_trained()}"
+    run(tmp_path, {"quickstart.md": start, **pages})
 
 
 def test_pruning_with_tfmot_itself(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from random_cells import FLOAT, Shape, float_cell, sequences
 
-from keras_fastgrnn.export.calibrate import calibrate
+from keras_fastgrnn.export.calibrate import calibrate, merged
 from keras_fastgrnn.export.reference import ACTIVATIONS
 
 
@@ -58,27 +58,19 @@ def test_states_and_ranges(activation, gate, kernel_rank, recurrent_rank):
         largest = max(max(one[name]) for one in seen)
         np.testing.assert_allclose(getattr(ranges, name), largest, rtol=1e-12)
     np.testing.assert_allclose(ranges.state, np.abs(expected).max(), rtol=1e-12)
-    early = np.abs(np.array(expected)[:, :3]).max()
-    np.testing.assert_allclose(ranges.early_state, early, rtol=1e-12)
 
 
-def test_stateful_sequences_are_one_stream():
+def test_runs_of_several_lengths_are_merged():
+    """As if it had been one run, of which each sequence has as many steps as it has."""
     shape = Shape()
-    cell, x = float_cell(shape), sequences(shape, n=4)
-    ranges, states = calibrate(cell, x, stateful=True)
-    stream_ranges, stream = calibrate(cell, x.reshape(1, -1, cell.features))
-    np.testing.assert_array_equal(states.reshape(stream.shape), stream)
-    assert states.shape == (4, shape.timesteps, cell.units)
-    np.testing.assert_equal(vars(ranges), vars(stream_ranges))
-
-
-def test_a_growing_state_shows():
-    """A gate of 1 adds nu c at each step: the second half of any stream goes twice as far."""
-    shape = Shape(recurrent_activation="quant_sigmoid", timesteps=50)
-    cell = float_cell(shape)
-    cell = dataclasses.replace(cell, bias=cell.bias + [[100.0], [0.0]])
-    ranges, _ = calibrate(cell, np.zeros((4, 50, 3)), stateful=True)
-    np.testing.assert_allclose(ranges.state / ranges.early_state, 2.0, rtol=1e-2)
+    cell, x = float_cell(shape), sequences(shape, n=6)
+    parts = [(x[:2], 20), (x[2:], 5)]
+    ranges = merged([calibrate(cell, x[:, :t])[0] for x, t in parts], [2 * 20, 4 * 5])
+    states = [calibrate(cell, x[:, :t])[1].reshape(-1, cell.units) for x, t in parts]
+    states = np.concatenate(states)
+    np.testing.assert_allclose(ranges.state, np.abs(states).max(), rtol=1e-12)
+    moment = states.T @ states / len(states)
+    np.testing.assert_allclose(ranges.state_moment, moment, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0, 3), (5, 3), (2, 5, 4), (1, 2, 5, 3)])

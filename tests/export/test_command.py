@@ -50,6 +50,24 @@ def test_writes_what_convert_gives(folder):
         assert part in result.stdout
 
 
+def test_one_stream(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    flags = {"model": "model.keras", "samples": ["x.npy"], "output": "stream.tflite"}
+    if not absl_flags.FLAGS.is_parsed():
+        absl_flags.FLAGS(["command", "--model=", "--samples=", "--output="])
+    model = keras.models.load_model(folder / "model.keras")
+    files = []
+    for reset in ("sample", "never"):
+        with flagsaver.flagsaver(**flags, streaming=True, reset=reset):
+            main(["command"])
+        files.append((folder / "stream.tflite").read_bytes())
+        stream = convert(model, representative_dataset=X, streaming=True, reset=reset)
+        assert files[-1] == stream
+        assert "r: without a reset its state" in capsys.readouterr().out
+    assert files[0] != files[1]
+    (folder / "stream.tflite").unlink()
+
+
 @pytest.mark.parametrize(
     "flags, message",
     [

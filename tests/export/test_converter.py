@@ -6,7 +6,7 @@ from keras import layers
 from tensorflow.lite.python import schema_py_generated as schema
 from topologies import FEATURES, TIMESTEPS, TOPOLOGIES, randomize, samples
 
-from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN
+from keras_fastgrnn import FastGRNN, FastRNN
 from keras_fastgrnn.export import convert, reference
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.export.options import unpack
@@ -94,21 +94,6 @@ def test_integer_input_and_output():
             assert y.shape == (1, 5)
 
 
-def test_representative_dataset_in_each_form():
-    model = sequential(FastGRNN(8), layers.Dense(5))
-    expected = convert(model, representative_dataset=X)
-    batches = [X[:7], X[7:]]
-    for dataset in (
-        tf.constant(X),
-        batches,
-        iter(batches),
-        [[batch] for batch in batches],
-        tf.data.Dataset.from_tensor_slices(X).batch(6),
-        lambda: ([sample[None]] for sample in X),  # as tf.lite.TFLiteConverter takes it
-    ):
-        assert convert(model, representative_dataset=dataset) == expected
-
-
 def test_conversion_does_not_touch_the_model():
     model = sequential(FastGRNN(8, return_sequences=True), layers.Dropout(0.5), layers.Dense(5))
     before, config = model.predict(X, verbose=0), model.to_json()
@@ -138,91 +123,6 @@ def test_stateful_layer_goes_on_with_its_state():
         assert not np.allclose(got[0], interpreter.predict(X[:1])[0], atol=0.01)
         interpreter.reset()
         model.layers[0].reset_state()
-
-
-# ---- Streaming ----
-
-
-def _streaming_models():
-    normalization = layers.Normalization()
-    normalization.adapt(X)
-    return {
-        "head": [FastGRNN(8), layers.Dense(5)],
-        "stacked": [FastGRNN(8, return_sequences=True), layers.Dropout(0.3), FastGRNN(6)],
-        "dense_on_each_step": [
-            normalization,
-            layers.Dense(4, activation="relu"),
-            layers.RNN(FastGRNNCell(8), return_sequences=True),
-            layers.Dense(5, activation="softmax"),
-        ],
-    }
-
-
-@pytest.mark.parametrize("name", _streaming_models())
-def test_streaming_equals_the_whole_sequence(name):
-    model = sequential(*_streaming_models()[name])
-    result = conversion(model, representative_dataset=X, streaming=True)
-    interpreter = Interpreter(result.model)
-
-    def steps(sequence):
-        return np.stack([interpreter.predict(x[None, None])[0] for x in sequence])
-
-    streamed = np.stack([(interpreter.reset(), steps(x))[1] for x in X[:5]])
-    expected = model.predict(X[:5], verbose=0)
-    if expected.ndim == 2:
-        streamed, expected = streamed[:, -1], expected
-    else:
-        streamed = streamed[:, :, 0]
-    assert streamed.shape == expected.shape
-    # The bound of test_topology.
-    assert np.sqrt(np.mean((streamed - expected) ** 2)) < 0.05 * np.sqrt(np.mean(expected**2))
-
-    # The state is kept: without a reset the second sequence starts where the first ended.
-    interpreter.reset()
-    assert np.any(steps(X[0])[0] != steps(X[0])[0])
-
-
-def test_streaming_is_the_same_integers_step_by_step():
-    model = sequential(FastGRNN(8))
-    result = conversion(
-        model,
-        representative_dataset=X,
-        streaming=True,
-        input_type="int8",
-        output_type="int8",
-    )
-    x = np.random.default_rng(1).integers(-128, 128, (1, 200, FEATURES)).astype(np.int8)
-    (operator,) = result.operators
-    expected, _ = reference.run(operator.integer_cell, x, return_sequences=True)
-    interpreter = Interpreter(result.model)
-    got = np.concatenate([interpreter.invoke(x[:, t : t + 1]) for t in range(200)])
-    np.testing.assert_array_equal(got, expected[0])
-
-
-@pytest.mark.parametrize(
-    "hidden, message",
-    [
-        ([layers.Bidirectional(FastGRNN(8))], "'bidirectional.*|'.*' reads its sequence backwards"),
-        ([FastGRNN(8, go_backwards=True)], "reads its sequence backwards"),
-        ([layers.Conv1D(4, 3, name="c"), FastGRNN(8)], "Layer 'c'"),
-        ([layers.Conv1D(4, 3, padding="causal", name="c"), FastGRNN(8)], "'c' mixes time steps"),
-        ([FastGRNN(8, return_sequences=True), layers.Flatten(name="f")], "'f' mixes time steps"),
-        (
-            [FastGRNN(8, return_sequences=True), layers.GlobalAveragePooling1D(name="p")],
-            "'p' mixes time steps",
-        ),
-    ],
-)
-def test_streaming_refuses(hidden, message):
-    with pytest.raises(ValueError, match=message):
-        convert(sequential(*hidden), representative_dataset=X, streaming=True)
-
-
-def test_stream_in_which_the_state_grows_gives_a_warning():
-    model = sequential(FastGRNN(4, name="r"))
-    model.layers[0].cell.bias.assign([[20.0] * 4, [1.0] * 4])  # a gate of 1 sums its inputs up
-    with pytest.warns(UserWarning, match="Layer 'r': its state was still growing"):
-        convert(model, representative_dataset=1 + X, streaming=True)
 
 
 # ---- Refused by name ----
@@ -296,33 +196,6 @@ def test_model_is_refused_by_name(name):
     shape = shapes.get(name, (TIMESTEPS, FEATURES))
     with pytest.raises(ValueError, match=message):
         convert(model, representative_dataset=np.ones((2, *shape), np.float32))
-
-
-def _nan():
-    x = X.copy()
-    x[3, 4, 1] = np.nan
-    return x
-
-
-@pytest.mark.parametrize(
-    "dataset, message",
-    [
-        (_nan(), "hold NaN or infinity"),
-        (X[:0], "are empty"),
-        ([], "is empty"),
-        (X[:, :, :2], r"has shape \(20, 12, 2\); expected \(n, 12, 3\)"),
-        ([(X, np.zeros(20))], "holds 2 arrays; the model has 1 inputs. Leave out labels"),
-    ],
-)
-def test_data_is_refused(dataset, message):
-    with pytest.raises(ValueError, match=message):
-        convert(sequential(FastGRNN(8)), representative_dataset=dataset)
-
-
-def test_sequences_of_different_lengths_are_refused():
-    model = keras.Sequential([layers.Input((None, FEATURES)), FastGRNN(8)])
-    with pytest.raises(ValueError, match="different shapes"):
-        convert(model, representative_dataset=[X, X[:, :5]])
 
 
 def test_weights_that_are_not_finite_are_refused():

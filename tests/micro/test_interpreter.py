@@ -127,6 +127,30 @@ def test_several_inputs_and_outputs():
         np.testing.assert_array_equal(y[i], expected[i])
 
 
+def name_ends(model):
+    graph = model.subgraphs[0]
+    for index, name in zip([*graph.inputs, *graph.outputs], "gayz", strict=True):
+        graph.tensors[index].name = name.encode()
+
+
+def test_inputs_and_outputs_have_their_names():
+    def edit(model):
+        two_branches(model)
+        name_ends(model)
+
+    interpreter = Interpreter(model_of(edit=edit))
+    assert [tensor.name for tensor in interpreter.inputs] == ["g", "a"]
+    assert [tensor.name for tensor in interpreter.outputs] == ["y", "z"]
+    x = random_int8(2, 5, 20, 3)
+    expected = interpreter.predict([x[0], x[1]])
+    np.testing.assert_array_equal(interpreter.predict({"a": x[1], "g": x[0]}), expected)
+    for names in ("g", "gb", "gab", ""):
+        with pytest.raises(ValueError, match="The model has the inputs 'g', 'a'; got arrays for"):
+            interpreter.predict(dict.fromkeys(names, x[0]))
+    with pytest.raises(ValueError, match=r"Input 1 \('a'\) has shape \(n, 20, 3\)"):
+        interpreter.predict([x[0], x[1, :, :2]])
+
+
 def test_predict_nothing():
     assert Interpreter(model_of()).predict(np.zeros((0, 20, 3))).shape == (0, 16)
 

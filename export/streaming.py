@@ -1,0 +1,279 @@
+"""What streaming needs to know of a model: that it can be given one time step after the other, and
+for how many its state lasts without a reset."""
+
+import collections
+import math
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+from keras_fastgrnn.export.calibrate import run
+from keras_fastgrnn.export.graph import functional, walk
+
+# The timesteps of the check, if the model takes any number: more than any layer looks back.
+_TIMESTEPS = 1000
+_SAMPLES = 4
+# Of the samples' magnitude. What a layer does to small, large, positive and negative values alone
+# shows too.
+_SCALES, _SIGNS = (0.1, 1.0, 10.0, 100.0), (lambda x: x, np.abs, lambda x: -np.abs(x))
+
+# Of the sum of the magnitudes that a layer gives. float32 rounds by 1e-7 of a value, and an
+# activation may enlarge that in the few values that are near its bend; int8 has steps of 4e-3.
+_TOLERANCE = 1e-4
+
+_LEAST = 1000  # steps, as far as any state is followed
+# A state that one pass over the samples makes no larger than this is as large as it will be.
+_GROWS = 1.01
+
+_CHUNK = 1024  # samples, of which all that the layers compute is held at a time
+
+
+def as_steps(columns):
+    """Samples as steps of streams.
+
+    Args:
+        columns: what `representative_arrays(streaming=True)` gives.
+
+    Returns:
+        `(inputs, lengths)`: an array `(steps, 1, ...)` of all steps for each input, and the number
+        of them in each sample.
+
+    Raises:
+        ValueError: if a sample is not of time steps, of as many in each input.
+    """
+    lengths = []
+    for batch in zip(*columns, strict=True):
+        shapes = {x.shape[:2] if x.ndim > 2 else None for x in batch}
+        if len(shapes) > 1 or None in shapes:
+            raise ValueError(
+                "Streaming needs inputs of shape (timesteps, features) with the same timesteps; "
+                f"got {[x.shape[1:] for x in batch]}."
+            )
+        ((n, timesteps),) = shapes
+        lengths += [timesteps] * n
+    steps = [np.concatenate([x.reshape(-1, 1, *x.shape[2:]) for x in column]) for column in columns]
+    return steps, np.array(lengths)
+
+
+def in_streams(run, x, lengths):
+    """Runs a cell over streams, those of one length at once.
+
+    Args:
+        run: function from `(n, timesteps, features)` to the states `(n, timesteps, units)`.
+        x: array `(n, timesteps, features)`.
+        lengths: integers, the steps of each stream; in `x` they follow each other. `None`: each of
+            the n sequences is one.
+
+    Returns:
+        Array `(n, timesteps, units)`.
+    """
+    if lengths is None:
+        return run(x)
+    steps, lengths = x.reshape(-1, x.shape[2]), np.asarray(lengths)
+    if np.all(lengths == lengths[0]):
+        states = run(steps.reshape(len(lengths), -1, x.shape[2]))
+        return states.reshape(*x.shape[:2], -1)
+    starts, states = np.cumsum(lengths) - lengths, None
+    for length in np.unique(lengths):
+        rows = starts[lengths == length, np.newaxis] + np.arange(length)
+        part = run(steps[rows])
+        if states is None:
+            states = np.empty((len(steps), part.shape[2]), part.dtype)
+        states[rows] = part
+    return states.reshape(*x.shape[:2], -1)
+
+
+# ---- The proof that a model can be given one step at a time ----
+
+
+def check_streaming(model, steps, lengths):
+    """Refuses a model of which one step at a time does not give what the sequence gives.
+
+    All layers but the recurrent ones, which do so by their nature, run on sequences and on their
+    steps: on a few samples, and on random ones, as what recurrent layers give is here too.
+
+    Args:
+        model: as in `walk()`.
+        steps, lengths: what `as_steps()` gives.
+
+    Raises:
+        ValueError: with the name of the first layer that mixes time steps.
+    """
+    timesteps = next(filter(None, (x.shape[1] for x in functional(model).inputs)), _TIMESTEPS)
+    rng = np.random.default_rng(0)
+    n = len(_SCALES) * len(_SIGNS)
+    inputs = [
+        np.concatenate([_some(x, lengths, timesteps), _random_like(x, n, timesteps, rng)])
+        for x in steps
+    ]
+    n = len(inputs[0])
+    states, outputs = [], []
+
+    def whole(recurrent, x):
+        if recurrent.go_backwards:
+            raise ValueError(
+                f"Layer '{recurrent.name}' reads its sequence backwards (go_backwards or "
+                "Bidirectional), which streaming can not do."
+            )
+        states.append(_random(n, timesteps, (recurrent.cell.units,), rng))
+        return tf.constant(recurrent.write(states[-1]))
+
+    def step(recurrent, _):
+        return tf.constant(recurrent.write(states.pop(0).reshape(-1, 1, recurrent.cell.units)))
+
+    def compare(name, got):
+        for y, expected in zip(tf.nest.flatten(got), outputs.pop(0), strict=True):
+            if _differ(np.asarray(y), np.asarray(expected), n, timesteps):
+                raise ValueError(
+                    f"Layer '{name}' mixes time steps: given one at a time, its result would be "
+                    "another. Convert the model without streaming, or leave the layer out."
+                )
+
+    walk(
+        model,
+        list(map(tf.constant, inputs)),
+        whole,
+        lambda _, y: outputs.append(tf.nest.flatten(y)),
+    )
+    walk(model, [tf.constant(x.reshape(-1, 1, *x.shape[2:])) for x in inputs], step, compare)
+
+
+def _some(steps, lengths, timesteps):
+    """A few of the samples, each again and again up to the timesteps."""
+    starts = np.cumsum(lengths) - lengths
+    chosen = np.unique(np.linspace(0, len(lengths) - 1, _SAMPLES).astype(int))
+    rows = starts[chosen, np.newaxis] + np.arange(timesteps) % lengths[chosen, np.newaxis]
+    return steps[rows, 0]
+
+
+def _random_like(steps, n, timesteps, rng):
+    """Random samples of the magnitude that each feature has."""
+    shape = steps.shape[2:]
+    if steps.dtype.kind != "f":
+        return rng.integers(steps.min(), steps.max() + 1, (n, timesteps, *shape)).astype(
+            steps.dtype
+        )
+    magnitude = np.sqrt(np.mean(np.square(steps, dtype=np.float64), axis=(0, 1)))
+    magnitude = np.where(magnitude > 0, magnitude, magnitude.max() or 1.0)
+    return (magnitude * _random(n, timesteps, shape, rng)).astype(steps.dtype)
+
+
+def _random(n, timesteps, shape, rng):
+    """float32 `(n, timesteps, *shape)`, of each scale and sign in turn."""
+    x = rng.normal(size=(n, timesteps, *shape))
+    for i in range(n):
+        x[i] = _SCALES[i % len(_SCALES)] * _SIGNS[i % len(_SIGNS)](x[i])
+    return x.astype(np.float32)
+
+
+def _differ(got, expected, n, timesteps):
+    """Whether a layer gives other values for steps than for sequences: for each step of a sequence,
+    for the last one of what follows a sequence."""
+    if len(got) != n * timesteps or len(expected) != n:
+        return False  # a constant; what it is added to is compared
+    got = got.reshape(n, timesteps, *got.shape[1:])
+    if got.shape[2:3] == (1,) and expected.shape[1:2] == (timesteps,):
+        got = got[:, :, 0]
+    else:
+        got = got[:, -1]
+    if got.shape != expected.shape:
+        return True
+    got, expected = (y.reshape(n, -1).astype(np.float64) for y in (got, expected))
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.where((got == expected) | np.isnan(got) & np.isnan(expected), 0, got - expected)
+        size = np.where(np.isfinite(expected), np.abs(expected), 0)
+        return not np.all(np.abs(error).sum(axis=1) <= _TOLERANCE * size.sum(axis=1))
+
+
+# ---- How long the state lasts ----
+
+
+def find_saturation(model, inputs, operators):
+    """Runs on across the samples without a reset, and warns of states that saturate.
+
+    Sets `steps_to_saturation` of each stateful operator. Where the samples are few, they are read
+    again and again, up to four times the length of the longest: by then a state that grows with the
+    steps has outgrown its format, which is up to 2.5 times what it was (docs/numerics.md).
+
+    Args:
+        model, inputs: as in `walk()`; the inputs are arrays of all samples.
+        operators: list of `Operator`, with their formats.
+    """
+    stateful = [operator for operator in operators if operator.recurrent.stateful]
+    if not stateful:
+        return
+    lengths = stateful[0].lengths
+    passes = math.ceil(max(4 * max(lengths), _LEAST) / sum(lengths))
+    pending = {o for o in stateful if _bound(o.cell, passes * sum(lengths)) > _limit(o)}
+    states, steps, peaks = {}, collections.Counter(), collections.Counter()
+
+    def run_on(operator, x):
+        """`(n, timesteps, features)` -> the states `(n, timesteps, units)`."""
+        if not operator.recurrent.stateful:
+            return run(operator.cell, x).swapaxes(0, 1)
+        h = run(operator.cell, x.reshape(1, -1, x.shape[2]), states.get(operator))[:, 0]
+        peaks[operator] = max(peaks[operator], np.abs(h).max())
+        beyond = ~(np.abs(h).max(axis=1) <= _limit(operator))  # also of NaN
+        if operator in pending and beyond.any():
+            pending.remove(operator)
+            operator.steps_to_saturation = steps[operator] + int(beyond.argmax()) + 1
+        states[operator] = h[-1:]
+        steps[operator] += len(h)
+        return h.reshape(*x.shape[:2], -1)
+
+    def walk_on(samples):
+        following = iter(operators)
+
+        def recurrent(recurrent, x):
+            y = run_on(next(following), recurrent.read(np.asarray(x)))
+            return tf.constant(recurrent.write(y).astype(np.float32))
+
+        walk(model, list(map(tf.constant, samples)), recurrent)
+
+    before = None
+    for _ in range(passes):
+        peaks.clear()
+        for start in range(0, len(inputs[0]), _CHUNK):
+            if pending:
+                walk_on([x[start : start + _CHUNK] for x in inputs])
+        if before is not None and all(peaks[o] <= _GROWS * before[o] for o in pending):
+            break  # where it is, it stays
+        before = dict(peaks)
+    for operator in stateful:
+        _warn(operator)
+
+
+def _limit(operator):
+    return 32767 * operator.formats.state_scale
+
+
+def _bound(cell, steps):
+    """What no state can exceed, that far from 0."""
+    if "relu" in (cell.activation, cell.recurrent_activation):
+        return math.inf
+    if cell.recurrent_activation is None:
+        return cell.nu / (1 - cell.beta) if cell.beta < 1 else math.inf
+    if cell.recurrent_activation in ("tanh", "quant_tanh"):
+        return math.inf  # a negative gate
+    return cell.zeta + steps * cell.nu
+
+
+def _warn(operator):
+    steps, recurrent = operator.steps_to_saturation, operator.recurrent
+    if steps is None:
+        return
+    longest = f"{max(operator.lengths):,} steps"
+    cause = (
+        f"Each sample is a stream of up to {longest} from a state of 0 (reset='sample')."
+        if len(operator.lengths) > 1
+        else f"The samples are one stream of {longest}, at whose end the state still grows."
+    )
+    remedies = ["Reset the model before then", "give as long a stream with reset='never'"]
+    if operator.cell.recurrent_activation is not None:
+        remedies.append("train with nu_initializer=-100.0, which bounds the state")
+    warnings.warn(
+        f"Layer '{recurrent.name}': its int16 state saturates {steps:,} steps after a reset. "
+        f"{cause} {', or '.join(remedies)} (docs/long_sequences.md).",
+        stacklevel=4,
+    )
