@@ -6,6 +6,8 @@ import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from keras_fastgrnn.export.rewrite import rewrite
+
 # What the converter can not calibrate: it would end the process by a segmentation fault.
 _CONTROL_FLOW = {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"}
 
@@ -18,8 +20,8 @@ def convert_loop_free(function, arrays):
         arrays: list of arrays of n samples, one for each argument: the representative data.
 
     Returns:
-        `ModelT` of the TFLite schema, with int8 in place of float32 inputs and outputs. An input
-        that the function only passes on stays float32, with no scale.
+        `ModelT` of the TFLite schema, rewritten for TFLite Micro, with int8 in place of float32
+        inputs and outputs. An input that the function only passes on stays float32, with no scale.
 
     Raises:
         ValueError: if the function holds a loop, or the converter refuses it.
@@ -58,4 +60,6 @@ def convert_loop_free(function, arrays):
             model = converter.convert()
         except Exception as error:
             raise ValueError(f"The TFLite converter refuses the model: {error}") from error
-    return flatbuffer_utils.convert_bytearray_to_object(model)
+    model = flatbuffer_utils.convert_bytearray_to_object(model)
+    rewrite(model)
+    return model
