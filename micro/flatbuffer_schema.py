@@ -60,7 +60,6 @@ _TABLES = {
     "SoftmaxOptions": "beta:float",
     "SplitOptions": "num_splits:int",
     "SplitVOptions": "num_splits:int",
-    "SqueezeOptions": "squeeze_dims:[int]",
     "StridedSliceOptions": """begin_mask:int end_mask:int ellipsis_mask:int new_axis_mask:int
         shrink_axis_mask:int offset:bool""",
     "SubOptions": "fused_activation_function:byte pot_scale_int16:bool",
@@ -72,12 +71,12 @@ _TABLES = {
 # A table's number in the union of all options.
 OPTIONS = {
     "AddOptions": 11, "BatchMatMulOptions": 101, "CastOptions": 37, "ConcatenationOptions": 10,
-    "Conv2DOptions": 1, "CumsumOptions": 102, "DepthwiseConv2DOptions": 2, "DivOptions": 29, "FullyConnectedOptions": 8,
-    "GatherOptions": 23, "LeakyReluOptions": 75, "MirrorPadOptions": 77, "MulOptions": 21,
-    "PackOptions": 59, "Pool2DOptions": 5, "ReducerOptions": 27, "ResizeBilinearOptions": 15,
-    "ResizeNearestNeighborOptions": 74, "SoftmaxOptions": 9, "SplitOptions": 35,
-    "SplitVOptions": 79, "SqueezeOptions": 30, "StridedSliceOptions": 32, "SubOptions": 28,
-    "TransposeConvOptions": 49, "UnpackOptions": 64,
+    "Conv2DOptions": 1, "CumsumOptions": 102, "DepthwiseConv2DOptions": 2, "DivOptions": 29,
+    "FullyConnectedOptions": 8, "GatherOptions": 23, "LeakyReluOptions": 75, "MirrorPadOptions": 77,
+    "MulOptions": 21, "PackOptions": 59, "Pool2DOptions": 5, "ReducerOptions": 27,
+    "ResizeBilinearOptions": 15, "ResizeNearestNeighborOptions": 74, "SoftmaxOptions": 9,
+    "SplitOptions": 35, "SplitVOptions": 79, "StridedSliceOptions": 32,
+    "SubOptions": 28, "TransposeConvOptions": 49, "UnpackOptions": 64,
 }  # fmt: skip
 
 # The types that an operator with a rule has: name, bytes of a value.

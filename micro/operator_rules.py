@@ -121,7 +121,6 @@ def _check_tensors(op):
         if x.type == "int8" and letter == "w":
             _need(x.scale and not any(x.zero_point), f"scales and zero points 0 of {x.where}")
 
-
     formats = {(x.scale, x.zero_point) for letter, x in slots if letter == "s" and x.scale}
     _need(len(formats) <= 1, f"one scale and zero point, not {sorted(formats)}")
 
@@ -396,16 +395,8 @@ def _reverse(op):
     x, axes = op.inputs
     axes = _integers(axes)
     _need(axes == tuple(range(axes[0], axes[0] + len(axes))), "axes that follow one another")
-    _need(0 <= axes[0] and axes[-1] < len(x.shape), f"axes of {len(x.shape)} dimensions")
+    _need(axes[0] >= 0 and axes[-1] < len(x.shape), f"axes of {len(x.shape)} dimensions")
     return _same(op)
-
-
-def _squeeze(op):
-    [x], axes = op.inputs, op.options.squeeze_dims or ()
-    axes = {_axis(axis, len(x.shape)) for axis in axes}
-    axes = axes or {axis for axis, size in enumerate(x.shape) if size == 1}
-    _need(all(x.shape[axis] == 1 for axis in axes), "axes of size 1")
-    return [tuple(size for axis, size in enumerate(x.shape) if axis not in axes)]
 
 
 def _slice(op):
@@ -525,7 +516,6 @@ RULES = {
     "SQRT": Rule("f>f", _same),
     "SQUARE": Rule("f>f", _same),
     "SQUARED_DIFFERENCE": Rule("dd>d", _broadcast),
-    "SQUEEZE": Rule("s>s", _squeeze, "SqueezeOptions"),
     "STRIDED_SLICE": Rule("siii>s", _strided_slice, "StridedSliceOptions"),
     "SUB": Rule("dd>d", _sum, "SubOptions"),
     "SUM": Rule("di>d", _reduce, "ReducerOptions"),

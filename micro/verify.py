@@ -131,7 +131,7 @@ def _find_rule(operator, codes, tensors):
     operator.rule = RULES.get(operator.name)
     if operator.rule is None:
         problem = "is not an operator that this interpreter checks"
-        raise UnsupportedOperator(operator, problem, "it is not among the operators of docs/tflm.md")
+        raise UnsupportedOperator(operator, problem, "docs/tflm.md lists those it runs")
 
 
 def _check_tensor(tensor, buffers):

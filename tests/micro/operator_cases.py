@@ -391,13 +391,6 @@ def reshape(m):
     return [m.data(shape)], [m.output(y)], options("ReshapeOptions", newShape=list(y))
 
 
-def squeeze(m):
-    shape = list(m.shape(1, 3))
-    axis = m.integer(0, len(shape))
-    chosen = options("SqueezeOptions", squeezeDims=[m.choose(axis, axis - len(shape) - 1)])
-    return [m.data((*shape[:axis], 1, *shape[axis:]))], [m.output(shape)], chosen
-
-
 def transpose(m):
     x = m.data(m.shape(1, 5))
     order = m.rng.permutation(x.values.ndim)
@@ -608,7 +601,6 @@ GENERATORS = {
     "SQRT": positive,
     "SQUARE": unary,
     "SQUARED_DIFFERENCE": binary(),
-    "SQUEEZE": squeeze,
     "STRIDED_SLICE": strided_slice,
     "SUB": binary("SubOptions"),
     "SUM": reduce,

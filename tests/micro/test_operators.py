@@ -98,7 +98,8 @@ def compare(operator, real):
         pass
     for i, (y, output, expected) in enumerate(zip(got, operator.outputs, real, strict=True)):
         if output.scale is None:
-            if exact: np.testing.assert_allclose(y, exact[i], rtol=1e-5)
+            if exact:
+                np.testing.assert_allclose(y, exact[i], rtol=1e-5)
             np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
             continue
         wanted = np.round(expected.astype(np.float64) / output.scale) + output.zero_point
