@@ -277,7 +277,8 @@ def _transpose_conv(op):
     forward = SimpleNamespace(inputs=[SimpleNamespace(shape=shape)], options=op.options)
     slid = (shape[0], *_slide(forward, height, width), depth)
     _need(slid == x.shape, f"to read {slid}")
-    return [(*shape[:3], channels)]
+    _need(shape[3] == channels, f"{channels} channels")
+    return [shape]
 
 
 def _resize(op):
