@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export import flatbuffer, reference
+from keras_fastgrnn.export.blame import explain
 from keras_fastgrnn.export.calibrate import Ranges, calibrate, merged
 from keras_fastgrnn.export.fold import FloatCell, fold
 from keras_fastgrnn.export.graph import Recurrent, functional, walk
@@ -216,7 +217,10 @@ def conversion(
     arguments = [*inputs, *(operator.y for operator in operators)]
     results = [*outputs, *(operator.x for operator in operators)]
     output_formats = []
-    tflite = convert_loop_free(loop_free, _with_ends(inputs, operators))
+    try:
+        tflite = convert_loop_free(loop_free, _with_ends(inputs, operators))
+    except ValueError as error:
+        raise explain(error, model, inputs, [operator.y for operator in operators]) from error
     flatbuffer.strip(tflite)
     graph = tflite.subgraphs[0]
     for index, output_format in zip(graph.outputs[len(results) :], output_formats, strict=True):
@@ -278,7 +282,7 @@ def conversion(
     try:
         verify(data)
     except ValueError as error:
-        raise ValueError(f"The model can not run in TensorFlow Lite Micro: {error}") from error
+        raise explain(error, model, inputs, [operator.y for operator in operators]) from error
     return Conversion(data, loop_free_bytes, operators, inputs, outputs)
 
 

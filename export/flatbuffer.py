@@ -45,23 +45,24 @@ def add_recurrent(model, x, y, options, weights):
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(weights, np.uint8)
     model.buffers.append(buffer)
-    operator = _add_operator(model, schema.BuiltinOperator.CUSTOM, [x, _add(model, tensor)], [y])
+    inputs = [x, add_tensor(model, tensor)]
+    operator = add_operator(model, schema.BuiltinOperator.CUSTOM, inputs, [y])
     operator.customOptions = np.frombuffer(options, np.uint8)
 
 
 def float_input(model, i):
     """Puts a QUANTIZE behind input `i`, which becomes float32."""
     graph = model.subgraphs[0]
-    outer = _add(model, _float_twin(graph.tensors[graph.inputs[i]]))
-    _add_operator(model, schema.BuiltinOperator.QUANTIZE, [outer], [graph.inputs[i]])
+    outer = add_float_twin(model, graph.inputs[i])
+    add_operator(model, schema.BuiltinOperator.QUANTIZE, [outer], [graph.inputs[i]])
     graph.inputs[i] = outer
 
 
 def float_output(model, i):
     """Puts a DEQUANTIZE before output `i`, which becomes float32."""
     graph = model.subgraphs[0]
-    outer = _add(model, _float_twin(graph.tensors[graph.outputs[i]]))
-    _add_operator(model, schema.BuiltinOperator.DEQUANTIZE, [graph.outputs[i]], [outer])
+    outer = add_float_twin(model, graph.outputs[i])
+    add_operator(model, schema.BuiltinOperator.DEQUANTIZE, [graph.outputs[i]], [outer])
     graph.outputs[i] = outer
 
 
@@ -86,25 +87,28 @@ def serialize(model):
     return bytes(builder.Output())
 
 
-def _float_twin(tensor):
+def add_float_twin(model, index):
+    """A float32 tensor in the shape of tensor `index`; returns its index."""
     twin = schema.TensorT()
-    twin.type, twin.shape, twin.buffer = _FLOAT32, tensor.shape, 0
-    return twin
+    twin.type, twin.shape, twin.buffer = _FLOAT32, model.subgraphs[0].tensors[index].shape, 0
+    return add_tensor(model, twin)
 
 
-def _add(model, tensor):
+def add_tensor(model, tensor):
+    """Returns its index."""
     model.subgraphs[0].tensors.append(tensor)
     return len(model.subgraphs[0].tensors) - 1
 
 
-def _add_operator(model, builtin_code, inputs, outputs):
+def add_operator(model, builtin_code, inputs, outputs, version=1):
+    """Appends an operator without options, from and to tensors by their indexes; returns it."""
     custom_code = CUSTOM_CODE if builtin_code == schema.BuiltinOperator.CUSTOM else None
     key = (builtin_code, custom_code)
     codes = [(code.builtinCode, code.customCode) for code in model.operatorCodes]
     if key not in codes:
         code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = builtin_code
-        code.customCode, code.version = custom_code, 1
+        code.builtinCode, code.deprecatedBuiltinCode = builtin_code, min(builtin_code, 127)
+        code.customCode, code.version = custom_code, version
         model.operatorCodes.append(code)
         codes.append(key)
     operator = schema.OperatorT()

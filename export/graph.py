@@ -5,9 +5,11 @@ import inspect
 
 import tensorflow as tf
 
-from keras_fastgrnn.compat import keras, run_through_graph
+from keras_fastgrnn.compat import keras, run_through_graph, set_dtype_policy
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNNCell
+
+_HALF = ("float16", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +42,24 @@ class Recurrent:
         return states[:, ::-1] if self.reverse_output else states
 
 
-def walk(model, inputs, recurrent, visit=None):
+class LayerError(ValueError):
+    """What a layer can not do. The message names it."""
+
+
+def call_layer(layer, args, kwargs):
+    """Calls a layer at inference, in float32 if it is of mixed precision."""
+    parts = layer._flatten_layers() if isinstance(layer, keras.layers.Layer) else ()
+    mixed = [(part, part.dtype_policy) for part in parts if part.compute_dtype in _HALF]
+    try:
+        for part, _ in mixed:
+            set_dtype_policy(part, "float32")
+        return layer(*args, **kwargs)
+    finally:
+        for part, policy in mixed:
+            set_dtype_policy(part, policy)
+
+
+def walk(model, inputs, recurrent, visit=None, call=call_layer):
     """Runs a model at inference, operation by operation.
 
     Nothing of the model is changed or traced: `inputs` may be eager or symbolic tensors.
@@ -51,6 +70,7 @@ def walk(model, inputs, recurrent, visit=None):
         recurrent: function `(Recurrent, sequences) -> outputs`, called in place of each FastRNN and
             FastGRNN layer, in an order that depends on the model alone.
         visit: optional function `(name, outputs)`, called after each operation.
+        call: function `(layer, args, kwargs) -> outputs`, for all other layers.
 
     Returns:
         List of tensors, one for each output of the model.
@@ -60,7 +80,7 @@ def walk(model, inputs, recurrent, visit=None):
     """
     return tf.nest.flatten(
         run_through_graph(
-            functional(model), inputs, lambda operation: _runner(operation, recurrent, visit)
+            functional(model), inputs, lambda operation: _runner(operation, recurrent, visit, call)
         )
     )
 
@@ -97,12 +117,13 @@ def cells(layer):
     return layer.cell.cells if stacked else [layer.cell]
 
 
-def _runner(operation, recurrent, visit):
+def _runner(operation, recurrent, visit, call):
     """The function that stands for an operation of the graph."""
     name = operation.name
 
     def run(*args, **kwargs):
-        if kwargs.get("training"):
+        # Layers that change images in training alone have training=True as their default.
+        if kwargs.get("training") and not _is_default(operation, training=True):
             raise ValueError(
                 f"Layer '{name}' is called with training=True, which can not be exported. "
                 "Call it without, or with training=None."
@@ -115,7 +136,7 @@ def _runner(operation, recurrent, visit):
         if isinstance(operation, keras.Model):
             if len(args) != 1 or set(kwargs) - {"training", "mask"}:
                 raise ValueError(f"Model '{name}' is called with more than its inputs.")
-            outputs = walk(operation, tf.nest.flatten(args[0]), recurrent, visit)
+            outputs = walk(operation, tf.nest.flatten(args[0]), recurrent, visit, call)
             return outputs if len(outputs) > 1 else outputs[0]
         if is_recurrent(operation):
             outputs = _run_rnn(operation, _sequences(operation, args, kwargs), recurrent)
@@ -125,7 +146,11 @@ def _runner(operation, recurrent, visit):
             outputs = _run_bidirectional(operation, _sequences(operation, args, kwargs), recurrent)
         else:
             try:
-                outputs = operation(*args, **kwargs)
+                if "training" in kwargs:
+                    kwargs["training"] = False
+                outputs = call(operation, args, kwargs)
+            except LayerError:
+                raise
             except Exception as error:
                 shapes = [tuple(x.shape) for x in tf.nest.flatten(args) if hasattr(x, "shape")]
                 raise ValueError(
@@ -136,6 +161,14 @@ def _runner(operation, recurrent, visit):
         return outputs
 
     return run
+
+
+def _is_default(operation, **arguments):
+    parameters = inspect.signature(operation.call).parameters
+    return all(
+        name in parameters and parameters[name].default is value
+        for name, value in arguments.items()
+    )
 
 
 def _sequences(layer, args, kwargs):
@@ -162,6 +195,8 @@ def _sequences(layer, args, kwargs):
 
 def _run_rnn(layer, x, recurrent, reverse_output=False):
     stack = cells(layer)
+    if x.dtype != tf.float32:
+        x = tf.cast(x, tf.float32)
     for i, cell in enumerate(stack):
         last = i == len(stack) - 1
         x = recurrent(

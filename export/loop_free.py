@@ -1,13 +1,38 @@
 """The part of a model without recurrent layers -> an int8 TFLite model, by the stock converter."""
 
+import re
 import warnings
 
 import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from keras_fastgrnn.export.rewrite import rewrite
+
 # What the converter can not calibrate: it would end the process by a segmentation fault.
 _CONTROL_FLOW = {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"}
+
+
+# How the converter names what it does not know, among pages of MLIR.
+_UNKNOWN_OPERATOR = re.compile(r"error: '(tf\.\w+)' op is neither")
+
+
+class LoopError(ValueError):
+    """A loop where there must be none."""
+
+
+class ConverterError(ValueError):
+    """What TensorFlow's converter refuses.
+
+    Attributes:
+        operators: list of strings, the operators of TensorFlow that it does not know.
+    """
+
+    def __init__(self, error):
+        self.operators = sorted(set(_UNKNOWN_OPERATOR.findall(str(error))))
+        says = f"says: {next(iter(str(error).splitlines()), type(error).__name__)[:200]}"
+        unknown = f"has no int8 operator for {', '.join(self.operators)}"
+        super().__init__(f"TensorFlow's converter {unknown if self.operators else says}")
 
 
 def convert_loop_free(function, arrays):
@@ -18,11 +43,12 @@ def convert_loop_free(function, arrays):
         arrays: list of arrays of n samples, one for each argument: the representative data.
 
     Returns:
-        `ModelT` of the TFLite schema, with int8 in place of float32 inputs and outputs. An input
-        that the function only passes on stays float32, with no scale.
+        `ModelT` of the TFLite schema, rewritten for TFLite Micro, with int8 in place of float32
+        inputs and outputs. An input that the function only passes on stays float32, with no scale.
 
     Raises:
-        ValueError: if the function holds a loop, or the converter refuses it.
+        LoopError: if the function holds a loop.
+        ConverterError: if the converter refuses it.
     """
     specs = [
         tf.TensorSpec((1, *a.shape[1:]), a.dtype, name=f"input_{i}") for i, a in enumerate(arrays)
@@ -34,11 +60,10 @@ def convert_loop_free(function, arrays):
     for nodes in (graph.node, *(f.node_def for f in graph.library.function)):
         for node in nodes:
             if node.op in _CONTROL_FLOW:
-                raise ValueError(
-                    f"The model holds a loop or a condition at '{node.name}' ({node.op}), which "
-                    "can not be converted to int8. FastRNN and FastGRNN layers are exported where "
-                    "they stand in the graph of the model, alone or in Bidirectional, not inside "
-                    "other layers; of other recurrent layers, only those with unroll=True."
+                raise LoopError(
+                    f"it holds a loop or a condition at '{node.name}' ({node.op}). FastRNN and "
+                    "FastGRNN layers are exported where they stand in the graph of the model, "
+                    "alone or in Bidirectional, not inside other layers"
                 )
 
     # With a trackable object the converter would keep the weights out of the file
@@ -57,5 +82,7 @@ def convert_loop_free(function, arrays):
         try:
             model = converter.convert()
         except Exception as error:
-            raise ValueError(f"The TFLite converter refuses the model: {error}") from error
-    return flatbuffer_utils.convert_bytearray_to_object(model)
+            raise ConverterError(error) from error
+    model = flatbuffer_utils.convert_bytearray_to_object(model)
+    rewrite(model)
+    return model

@@ -76,6 +76,9 @@ if not LEGACY:
         """Runs a functional model, with `function_of(layer)` in place of each layer."""
         return model._run_through_graph(inputs, operation_fn=function_of)
 
+    def set_dtype_policy(layer, policy):
+        layer.dtype_policy = policy
+
 else:
 
     class SimpleRNNCell(keras.layers.SimpleRNNCell):
@@ -176,6 +179,9 @@ else:
                 for key, y in zip(node.flat_output_ids, outputs, strict=True):
                     tensors[key] = [y] * uses[key]
         return [tensors[str(id(y))].pop() for y in model.outputs]
+
+    def set_dtype_policy(layer, policy):
+        layer._set_dtype_policy(policy)
 
     # RNN(cell) is pruned only if the cell is one of these. By inheritance their metaclasses clash.
     import_tfmot().sparsity.keras.PrunableLayer.register(SimpleRNNCell)

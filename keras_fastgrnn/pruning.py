@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
+from keras_fastgrnn.arguments import whole_number
 from keras_fastgrnn.compat import import_tfmot, keras, make_train_function
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNNCell
@@ -297,11 +298,12 @@ def three_phases(sparsity, recurrent_sparsity, steps, begin_step=None, end_step=
         `Pruning` with one `tfmot.sparsity.keras.ConstantSparsity` for each of the two.
 
     Raises:
-        ValueError: if a sparsity is out of its range, or not
-            `0 <= begin_step <= end_step <= steps`, or `frequency` or `steps` is below 1.
+        ValueError: if a sparsity is out of its range, a step or `frequency` is no whole number,
+            not `0 <= begin_step <= end_step <= steps`, or `frequency` or `steps` is below 1.
     """
-    begin_step = steps // 3 if begin_step is None else begin_step
-    end_step = 2 * steps // 3 if end_step is None else end_step
+    steps, frequency = whole_number("steps", steps), whole_number("frequency", frequency)
+    begin_step = whole_number("begin_step", steps // 3 if begin_step is None else begin_step)
+    end_step = whole_number("end_step", 2 * steps // 3 if end_step is None else end_step)
     for name, value in (("sparsity", sparsity), ("recurrent_sparsity", recurrent_sparsity)):
         if not 0.0 <= value < 1.0:
             raise ValueError(f"{name}={value}; expected the fraction removed, 0 <= {name} < 1.")

@@ -6,6 +6,7 @@ import operator
 import tensorflow as tf
 
 from keras_fastgrnn import activations
+from keras_fastgrnn.arguments import whole_number
 from keras_fastgrnn.compat import LEGACY, RNN, SimpleRNNCell, keras
 from keras_fastgrnn.recurrence import recur
 
@@ -17,9 +18,10 @@ NORMAL = {"class_name": "RandomNormal", "config": {"stddev": 0.1}}
 
 
 def _positive_integer(argument, value):
-    if not isinstance(value, numbers.Integral) or value <= 0:
-        raise ValueError(f"{argument}={value!r}: expected a positive integer.")
-    return int(value)
+    value = whole_number(argument, value)
+    if value <= 0:
+        raise ValueError(f"{argument}={value!r}; expected at least 1.")
+    return value
 
 
 def _reseeded(initializer):

@@ -35,40 +35,54 @@ _TABLES = {
     "TensorMap": "name:string tensor_index:uint",
     "AddOptions": "fused_activation_function:byte pot_scale_int16:bool",
     "BatchMatMulOptions": "adj_x:bool adj_y:bool asymmetric_quantize_inputs:bool",
+    "CastOptions": "in_data_type:byte out_data_type:byte",
     "ConcatenationOptions": "axis:int fused_activation_function:byte",
     "Conv2DOptions": """padding:byte stride_w:int stride_h:int fused_activation_function:byte
         dilation_w_factor:int=1 dilation_h_factor:int=1 quantized_bias_type:byte""",
+    "CumsumOptions": "exclusive:bool reverse:bool",
     "DepthwiseConv2DOptions": """padding:byte stride_w:int stride_h:int depth_multiplier:int
         fused_activation_function:byte dilation_w_factor:int=1 dilation_h_factor:int=1""",
+    "DivOptions": "fused_activation_function:byte",
     "FullyConnectedOptions": """fused_activation_function:byte weights_format:byte
         keep_num_dims:bool asymmetric_quantize_inputs:bool quantized_bias_type:byte""",
     "GatherOptions": "axis:int batch_dims:int",
     "LeakyReluOptions": "alpha:float",
+    "MirrorPadOptions": "mode:byte",
     "MulOptions": "fused_activation_function:byte",
     "NoOptions": "",
     "PackOptions": "values_count:int axis:int",
     "Pool2DOptions": """padding:byte stride_w:int stride_h:int filter_width:int filter_height:int
         fused_activation_function:byte""",
     "ReducerOptions": "keep_dims:bool",
+    "ResizeBilinearOptions": """new_height:int new_width:int align_corners:bool
+        half_pixel_centers:bool""",
+    "ResizeNearestNeighborOptions": "align_corners:bool half_pixel_centers:bool",
     "SoftmaxOptions": "beta:float",
     "SplitOptions": "num_splits:int",
+    "SplitVOptions": "num_splits:int",
     "StridedSliceOptions": """begin_mask:int end_mask:int ellipsis_mask:int new_axis_mask:int
         shrink_axis_mask:int offset:bool""",
     "SubOptions": "fused_activation_function:byte pot_scale_int16:bool",
+    "TransposeConvOptions": """padding:byte stride_w:int stride_h:int
+        fused_activation_function:byte quantized_bias_type:byte""",
     "UnpackOptions": "num:int axis:int",
 }
 
 # A table's number in the union of all options.
 OPTIONS = {
-    "AddOptions": 11, "BatchMatMulOptions": 101, "ConcatenationOptions": 10, "Conv2DOptions": 1,
-    "DepthwiseConv2DOptions": 2, "FullyConnectedOptions": 8, "GatherOptions": 23,
-    "LeakyReluOptions": 75, "MulOptions": 21, "PackOptions": 59, "Pool2DOptions": 5,
-    "ReducerOptions": 27, "SoftmaxOptions": 9, "SplitOptions": 35, "StridedSliceOptions": 32,
-    "SubOptions": 28, "UnpackOptions": 64,
+    "AddOptions": 11, "BatchMatMulOptions": 101, "CastOptions": 37, "ConcatenationOptions": 10,
+    "Conv2DOptions": 1, "CumsumOptions": 102, "DepthwiseConv2DOptions": 2, "DivOptions": 29,
+    "FullyConnectedOptions": 8, "GatherOptions": 23, "LeakyReluOptions": 75, "MirrorPadOptions": 77,
+    "MulOptions": 21, "PackOptions": 59, "Pool2DOptions": 5, "ReducerOptions": 27,
+    "ResizeBilinearOptions": 15, "ResizeNearestNeighborOptions": 74, "SoftmaxOptions": 9,
+    "SplitOptions": 35, "SplitVOptions": 79, "StridedSliceOptions": 32,
+    "SubOptions": 28, "TransposeConvOptions": 49, "UnpackOptions": 64,
 }  # fmt: skip
 
 # The types that an operator with a rule has: name, bytes of a value.
-TENSOR_TYPES = {0: ("float32", 4), 2: ("int32", 4), 9: ("int8", 1)}
+TENSOR_TYPES = {
+    0: ("float32", 4), 2: ("int32", 4), 6: ("bool", 1), 7: ("int16", 2), 9: ("int8", 1),
+}  # fmt: skip
 
 _OPERATORS = """
     ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE
@@ -105,11 +119,15 @@ def _parse(fields):
 _TABLES = {name: list(_parse(fields)) for name, fields in _TABLES.items()}
 
 
-def fail(where, problem):
-    raise ValueError(
+def failure(where, problem):
+    return (
         f"{where} {problem}. The .tflite file is damaged or not made for this interpreter: export "
         "or convert the model again."
     )
+
+
+def fail(where, problem):
+    raise ValueError(failure(where, problem))
 
 
 def require(condition, where, problem):

@@ -13,9 +13,10 @@ from keras_fastgrnn.micro.flatbuffer_schema import (
     OPTIONS,
     TENSOR_TYPES,
     Reader,
+    failure,
     require,
 )
-from keras_fastgrnn.micro.operator_rules import FASTGRNN, RULES, check_operator
+from keras_fastgrnn.micro.operator_rules import FASTGRNN, RULES, Unmet, check_operator, describe
 
 _SEAL = b"FGRN"
 
@@ -26,6 +27,19 @@ _MAX_BYTES = 64 << 20
 _MIN_SCALE, _MAX_SCALE = 2.0**-60, 2.0**60
 # Metadata by which TFLite Micro lays out its memory.
 _REFUSED_METADATA = (b"OfflineMemoryAllocation", b"COMPRESSION_METADATA")
+
+
+class UnsupportedOperator(ValueError):
+    """An operator that TFLite Micro does not have, or not as the file wants it.
+
+    Attributes:
+        name: of the operator.
+        reason: string, without its place in the file.
+    """
+
+    def __init__(self, operator, problem, reason):
+        super().__init__(failure(operator.where, problem))
+        self.name, self.reason = operator.name, reason
 
 
 def seal(model):
@@ -84,7 +98,11 @@ def verify(model):
     _check_flow(graph)
     for operator in graph.operators:
         _resolve(operator, graph.tensors, reader)
-        check_operator(operator)
+        try:
+            check_operator(operator)
+        except Unmet as unmet:
+            problem = f"{unmet}. {describe(operator)}"
+            raise UnsupportedOperator(operator, problem, str(unmet)) from None
 
 
 def _text(name):
@@ -111,7 +129,9 @@ def _find_rule(operator, codes, tensors):
     written = [_text(tensors[i].name) for i in operator.outputs if 0 <= i < len(tensors)]
     operator.where += f" ({operator.name}, writes {written})"
     operator.rule = RULES.get(operator.name)
-    require(operator.rule, operator.where, "is not an operator that this interpreter checks")
+    if operator.rule is None:
+        problem = "is not an operator that this interpreter checks"
+        raise UnsupportedOperator(operator, problem, "docs/tflm.md lists those it runs")
 
 
 def _check_tensor(tensor, buffers):
@@ -195,7 +215,7 @@ def _resolve(operator, tensors, reader):
         require(not getattr(operator, field), where, f"has {field}, which is not supported")
     operator.inputs = [None if i == -1 else tensors[i] for i in operator.inputs]
     operator.outputs = [tensors[i] for i in operator.outputs]
-    if rule.options or operator.options is not None:
+    if (rule.options and rule.needs_options) or operator.options is not None:
         table = rule.options or "NoOptions"
         found, expected = operator.options_type, OPTIONS.get(table, operator.options_type)
         valid = found == expected and operator.options is not None

@@ -14,7 +14,8 @@ every_class = pytest.mark.parametrize("class_", [FastRNNCell, FastGRNNCell, Fast
     [
         ({"units": 0}, "units=0"),
         ({"units": -3}, "units=-3"),
-        ({"units": 2.5}, "units=2.5"),
+        ({"units": 2.5}, "units=2.5; expected a whole number"),
+        ({"units": float("nan")}, "units=nan; expected a whole number"),
         ({"units": "16"}, "units='16'"),
         ({"units": None}, "units=None"),
         ({"kernel_rank": 0}, "kernel_rank=0"),
@@ -40,8 +41,8 @@ def test_bad_gate(class_):
         class_(4, recurrent_activation="hard_gate")
 
 
-def test_numpy_integers_and_ranks_above_the_matrix_are_fine():
-    layer = FastGRNN(np.int64(4), kernel_rank=np.int32(9), recurrent_rank=12)
+def test_whole_numbers_and_ranks_above_the_matrix_are_fine():
+    layer = FastGRNN(np.int64(4), kernel_rank=np.int32(9), recurrent_rank=12.0)
     assert layer(np.zeros((2, 3, 5))).shape == (2, 4)
     assert layer.cell.kernel_a.shape == (5, 9) and layer.cell.recurrent_kernel_b.shape == (12, 4)
 

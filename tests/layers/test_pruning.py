@@ -555,6 +555,10 @@ def test_same_path_twice_is_refused():
         ({"sparsity": 1.0}, "sparsity=1.0; expected"),
         ({"recurrent_sparsity": -0.1}, "recurrent_sparsity=-0.1; expected"),
         ({"steps": 0}, "steps=0"),
+        ({"steps": 9.375}, "steps=9.375; expected a whole number"),
+        ({"begin_step": 7.5}, "begin_step=7.5; expected a whole number"),
+        ({"end_step": np.float32(20.5)}, "end_step=.*20.5.*; expected a whole number"),
+        ({"frequency": "15"}, "frequency='15'; expected a whole number"),
         ({"begin_step": 21}, "begin_step=21"),
         ({"end_step": 31}, "end_step=31"),
         ({"frequency": 0}, "frequency=0"),
@@ -563,6 +567,12 @@ def test_same_path_twice_is_refused():
 def test_wrong_phases_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         three_phases(**{"sparsity": 0.5, "recurrent_sparsity": 0.5, "steps": 30, **change})
+
+
+def test_phases_of_whole_numbers_of_any_type_are_the_same():
+    steps = [three_phases(0.5, 0.5, steps) for steps in (30, 30.0, np.int64(30), np.float32(30))]
+    schedules = [pruning.schedules["kernel"] for pruning in steps]
+    assert {(type(s.begin_step), s.begin_step, s.end_step) for s in schedules} == {(int, 10, 20)}
 
 
 def test_three_phases_do_not_change_the_keras_of_the_process():

@@ -22,7 +22,7 @@ from keras_fastgrnn.micro.verify import seal, verify
 
 NAMES = (
     "sequence", "image", "branches", "activations", "shapes", "attention", "float_io", "float",
-    "identity", "fastgrnn",
+    "identity", "fastgrnn", "conditions", "elementwise", "resized",
 )  # fmt: skip
 
 
@@ -89,6 +89,25 @@ def models():
         x = layers.LayerNormalization()(layers.Attention()([x, x]))
         return layers.Dense(2)(layers.Flatten()(x))
 
+    def conditions(x, y):
+        both = ops.logical_and(x > 0.1, ops.logical_not(ops.logical_or(y < 0.2, x <= y)))
+        same = ops.logical_and(ops.equal(x, y), ops.logical_or(x != y, x >= 0.5))
+        return ops.where(both, x, 0.0) + ops.cast(ops.cast(y * 3.0, "int32"), "float32"), same
+
+    def elementwise(x):
+        y = ops.log(ops.sqrt(ops.abs(x)) + 1.0) / (ops.exp(ops.cos(ops.sin(x))) + 1.0)
+        y = ops.ceil(ops.floor(ops.round(3.0 * y) % 2.0) // 0.3)
+        return ops.log_softmax(ops.cumsum(y, axis=1) - ops.min(x, axis=1, keepdims=True))
+
+    def resized(x):
+        x = layers.Conv2DTranspose(2, 3, strides=2)(
+            ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "reflect")
+        )
+        x = layers.UpSampling2D(2, interpolation="bilinear")(ops.flip(x, axis=2))
+        x = layers.Lambda(lambda x: tf.image.resize(x, (7, 9), "nearest"))(x)
+        y, z = ops.split(x, [3], axis=2)
+        return ops.broadcast_to(y[:, :, :1], (1, 7, 4, 2)), z
+
     cells = [
         options.pack(integer_cell(Shape(features=3))[0], return_sequences=True),
         options.pack(integer_cell(Shape(features=16, recurrent_activation=None))[0]),
@@ -103,6 +122,9 @@ def models():
         "float_io": convert(sequence, (12, 3), io=tf.float32),
         "float": convert(image, (8, 6, 3), io=None),
         "identity": convert(layers.Dropout(0.5), (4,)),
+        "conditions": convert(conditions, (4, 3), (4, 3), io=None),
+        "elementwise": convert(elementwise, (4, 3), io=None),
+        "resized": convert(resized, (5, 6, 2)),
         "fastgrnn": fastgrnn_model(*cells, timesteps=7)[:-8],
     }
 
@@ -261,8 +283,8 @@ DAMAGES = {
         (lambda e: put(e.op("CONV_2D"), outputs=e.graph.inputs), "a constant or written twice"),
         (lambda e: put(e.op("CONV_2D").inputs, _0=99), r"inputs\[0\] is 99, not one of"),
         (lambda e: put(e.op("CONV_2D"), opcodeIndex=99), "opcode_index is 99"),
-        (lambda e: put(e.model.operatorCodes[0], builtinCode=53, deprecatedBuiltinCode=53),
-         r"\(CAST, writes \['.*'\]\) is not an operator that this"),
+        (lambda e: put(e.model.operatorCodes[0], builtinCode=26, deprecatedBuiltinCode=26),
+         r"\(SPACE_TO_DEPTH, writes \['.*'\]\) is not an operator that this"),
         (lambda e: put(e.model.operatorCodes[0], builtinCode=32, deprecatedBuiltinCode=32,
               customCode=b"ADD"),
          r"\(CUSTOM:ADD, .* is not an operator that this"),
@@ -331,15 +353,42 @@ DAMAGES = {
         (lambda e: put(e.op("PADV2").inputs, _2=e.op("PADV2").inputs[0]), "one value to pad with"),
     ],
     "branches": [
-        (lambda e: put(e.input("ADD", 1).quantization.scale, _0=1e9), r"a scale below 2\^18 times"),
+        (lambda e: put(e.input("ADD", 0).quantization.scale, _0=1e9), r"a scale below 2\^18 times"),
         (lambda e: put(e.input("SUB", 1).quantization.scale, _0=1e9), r"a scale below 2\^18 times"),
         (lambda e: put(e.tensors[(set(e.graph.inputs) - set(e.op("FULLY_CONNECTED").inputs)).pop()],
                        shape=[1, 4, 2]),
          r"shapes that broadcast\. It reads int8 \(1, 4, "),
         (lambda e: put(e.options("CONCATENATION"), axis=3), "needs an axis of 3 dimensions"),
+        (lambda e: put(e.options("CONCATENATION"), fusedActivationFunction=1), "activation 0"),
+        (lambda e: put(e.op("CONCATENATION"), inputs=[e.op("CONCATENATION").inputs[0]] * 11),
+         "needs at most 10 tensors"),
+        (lambda e: put(e.output("TANH").quantization.zeroPoint, _0=1),
+         "needs an output of scale 0.0078125, zero point 0"),
         (lambda e: put(e.options("CONCATENATION"), axis=0), "needs to write"),
         (lambda e: put(e.options("FULLY_CONNECTED"), weightsFormat=1), "needs weights_format 0"),
         (lambda e: put(e.options("FULLY_CONNECTED"), keepNumDims=False), "needs to write"),
+    ],
+    "resized": [
+        (lambda e: put(e.integers("MIRROR_PAD", 1), _2=5), "needs paddings to mirror"),
+        (lambda e: put(e.options("MIRROR_PAD"), mode=2), r"needs mode 0 \(reflect\) or 1"),
+        (lambda e: put(e.options("TRANSPOSE_CONV"), strideH=1), r"needs to read \(1, 13, 8, 2\)"),
+        (lambda e: put(e.integers("TRANSPOSE_CONV", 0), _3=3), "needs 2 channels"),
+        (lambda e: put(e.integers("REVERSE_V2", 1), _0=4), "needs axes of 4 dimensions"),
+        (lambda e: put(e.integers("REVERSE_V2", 1), _0=-1), "needs axes of 4 dimensions"),
+        (lambda e: put(e.options("RESIZE_BILINEAR"), alignCorners=True), "corners or half pixels"),
+        (lambda e: put(e.integers("RESIZE_BILINEAR", 1), _0=-1), "needs to write"),
+        (lambda e: put(e.integers("SPLIT_V", 1), _0=4), "needs sizes that make up axis 2"),
+        (lambda e: put(e.options("SPLIT_V"), numSplits=3), "needs num_splits and sizes for 2"),
+        (lambda e: put(e.integers("BROADCAST_TO", 1), _1=8), "needs a shape to broadcast to"),
+        (lambda e: put(e.output("REVERSE_V2").quantization.scale, _0=1e-3),
+         r"needs one scale and zero point, not \[\(\(0.001"),
+    ],
+    "elementwise": [
+        (lambda e: put(e.integers("CUMSUM", 1), _0=3), "needs an axis of 3 dimensions"),
+    ],
+    "conditions": [
+        (lambda e: put(e.output("GREATER"), type=0), "needs bool of"),
+        (lambda e: put(e.output("CAST"), type=1), "has type 1, none of"),
     ],
     "sequence": [
         (lambda e: put(e.options("SOFTMAX"), beta=np.nan), "needs a finite beta"),
@@ -349,6 +398,10 @@ DAMAGES = {
     ],
     "activations": [
         (lambda e: put(e.options("LEAKY_RELU"), alpha=np.inf), "needs a finite alpha"),
+        # From one scale into another its kernel copies the integers.
+        (lambda e: put(e.output("RELU6").quantization.scale, _0=0.5),
+         r"needs one scale and zero point, not \[.*0\.5"),
+        (lambda e: put(e.output("HARD_SWISH").quantization.scale, _0=1e-5), "below 128 times"),
     ],
     "attention": [
         (lambda e: put(e.options("BATCH_MATMUL"), adjY=False), "needs matrices that multiply"),

@@ -1,0 +1,179 @@
+"""What the stock converter writes -> what TFLite Micro runs, with the same numbers or better ones.
+
+TFLite Micro lacks some of TensorFlow Lite's operators, has others in float32 alone, and has kernels
+that take the scales of what they read and write to be one (micro/operator_rules.py).
+"""
+
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+from keras_fastgrnn.export import flatbuffer
+from keras_fastgrnn.micro.flatbuffer_schema import OPERATORS
+from keras_fastgrnn.micro.operator_rules import MAX_CONCATENATED, RULES
+
+_INT8, _FLOAT32 = schema.TensorType.INT8, schema.TensorType.FLOAT32
+_CLIPS = {"RELU6": (0, 6), "RELU_N1_TO_1": (-1, 1)}
+_VERSIONS = {"BROADCAST_TO": 2}
+
+
+def rewrite(model):
+    """Changes a `ModelT` of the TFLite schema. Operators that run as they are stay as they are."""
+    graph = model.subgraphs[0]
+    # The operators that this adds come behind these, and are in the form that it gives.
+    for operator in list(graph.operators):
+        name = OPERATORS[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        if name == "TILE":
+            _broadcast(model, operator)
+        elif name == "SELECT" and _same_shapes(graph, operator):
+            _rename(model, operator, "SELECT_V2")
+        elif name == "CONCATENATION":
+            _nest(model, operator)
+        elif name in _CLIPS and _saturates(graph, operator, *_CLIPS[name]):
+            _rename(model, operator, "QUANTIZE")
+    for operator in list(graph.operators):
+        name = OPERATORS[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        if name in RULES:
+            _convert_formats(model, operator, RULES[name])
+    _drop_unused_codes(model)
+
+
+def _convert_formats(model, operator, rule):
+    """Gives it float32 where its kernel has no int8, and one format where its kernel needs one."""
+    graph = model.subgraphs[0]
+    inputs, outputs = list(operator.inputs), list(operator.outputs)
+    reads, writes = rule.letters(inputs, outputs)
+    for i, letter in enumerate(reads):
+        tensor = graph.tensors[inputs[i]]
+        if letter == "f" and tensor.type == _INT8:
+            inputs[i] = _dequantize(model, inputs[i])
+        elif letter == "s" and tensor.type == _INT8:
+            inputs[i] = _quantize_as(model, inputs[i], graph.tensors[outputs[0]])
+    for i, letter in enumerate(writes):
+        if letter == "f" and graph.tensors[outputs[i]].type == _INT8:
+            outputs[i] = flatbuffer.add_float_twin(model, outputs[i])
+            _add(model, "QUANTIZE", [outputs[i]], [operator.outputs[i]])
+    operator.inputs, operator.outputs = inputs, outputs
+
+
+def _dequantize(model, index):
+    real, tensor = flatbuffer.add_float_twin(model, index), model.subgraphs[0].tensors[index]
+    data = model.buffers[tensor.buffer].data
+    if data is None:
+        _add(model, "DEQUANTIZE", [index], [real])
+    else:
+        values = flatbuffer.affine(tensor).dequantize(np.frombuffer(bytes(data), np.int8))
+        _set_constant(model, real, values.astype(np.float32))
+    return real
+
+
+def _quantize_as(model, index, like):
+    tensor = model.subgraphs[0].tensors[index]
+    if flatbuffer.affine(tensor) == flatbuffer.affine(like):
+        return index
+    other = _add_int8(model, tensor.shape, like)
+    _add(model, "QUANTIZE", [index], [other])
+    return other
+
+
+def _saturates(graph, operator, low, high):
+    """Whether writing in the format of its output cuts off what a clip at `low` and `high` does."""
+    x, y = (flatbuffer.affine(graph.tensors[i]) for i in (operator.inputs[0], operator.outputs[0]))
+    if x == y or y is None:
+        return False
+    least, most = y.dequantize(np.array([-128, 127], np.int8))
+    return least >= low - y.scale / 2 and most <= high + y.scale / 2
+
+
+def _same_shapes(graph, operator):
+    """Whether SELECT_V2, which broadcasts, selects as SELECT does."""
+    shapes = {tuple(graph.tensors[i].shape) for i in (*operator.inputs, *operator.outputs)}
+    return len(shapes) == 1
+
+
+def _nest(model, operator):
+    """A CONCATENATION of many tensors as one of CONCATENATIONs."""
+    graph = model.subgraphs[0]
+    y, axis = graph.tensors[operator.outputs[0]], operator.builtinOptions.axis
+    while len(operator.inputs) > MAX_CONCATENATED:
+        parts = []
+        for i in range(0, len(operator.inputs), MAX_CONCATENATED):
+            group = list(operator.inputs[i : i + MAX_CONCATENATED])
+            shape = np.array(y.shape)
+            shape[axis] = sum(graph.tensors[index].shape[axis] for index in group)
+            parts.append(_add_int8(model, shape, y))
+            nested = _add(model, "CONCATENATION", group, parts[-1:])
+            nested.builtinOptions = operator.builtinOptions
+            nested.builtinOptionsType = operator.builtinOptionsType
+        operator.inputs = parts
+
+
+def _broadcast(model, operator):
+    """A TILE as a BROADCAST_TO, between RESHAPEs if it repeats axes of more than one value."""
+    graph = model.subgraphs[0]
+    x, y = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    times = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
+    if x.type != _INT8 or times is None:
+        return
+    before, after = [], []
+    for size, count in zip(x.shape, np.frombuffer(bytes(times), np.int32), strict=True):
+        whole = count == 1 or size == 1
+        before += [size] if whole else [1, size]
+        after += [size * count] if whole else [count, size]
+    index = operator.inputs[0]
+    if len(before) > len(x.shape):
+        index = _reshape(model, index, _add_int8(model, before, x))
+    wide = operator.outputs[0]
+    if len(after) > len(y.shape):
+        wide = _add_int8(model, after, y)
+        _reshape(model, wide, operator.outputs[0])
+    _rename(model, operator, "BROADCAST_TO")
+    operator.inputs, operator.outputs = [index, _add_integers(model, after)], [wide]
+
+
+def _reshape(model, x, y):
+    _add(model, "RESHAPE", [x, _add_integers(model, model.subgraphs[0].tensors[y].shape)], [y])
+    return y
+
+
+def _add(model, name, inputs, outputs):
+    code = getattr(schema.BuiltinOperator, name)
+    return flatbuffer.add_operator(model, code, inputs, outputs, _VERSIONS.get(name, 1))
+
+
+def _rename(model, operator, name):
+    """Makes it another operator, without options."""
+    new = _add(model, name, operator.inputs, operator.outputs)
+    model.subgraphs[0].operators.remove(new)
+    operator.opcodeIndex = new.opcodeIndex
+    operator.builtinOptions, operator.builtinOptionsType = None, schema.BuiltinOptions.NONE
+
+
+def _drop_unused_codes(model):
+    operators = model.subgraphs[0].operators
+    used = sorted({operator.opcodeIndex for operator in operators})
+    for operator in operators:
+        operator.opcodeIndex = used.index(operator.opcodeIndex)
+    model.operatorCodes = [model.operatorCodes[i] for i in used]
+
+
+def _add_int8(model, shape, like):
+    """A tensor in the format of another."""
+    tensor = schema.TensorT()
+    tensor.shape, tensor.buffer = np.array(shape, np.int32), 0
+    flatbuffer.set_affine(tensor, flatbuffer.affine(like))
+    return flatbuffer.add_tensor(model, tensor)
+
+
+def _add_integers(model, values):
+    tensor = schema.TensorT()
+    tensor.type, tensor.shape = schema.TensorType.INT32, np.array([len(values)], np.int32)
+    index = flatbuffer.add_tensor(model, tensor)
+    _set_constant(model, index, np.array(values, np.int32))
+    return index
+
+
+def _set_constant(model, index, values):
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    model.subgraphs[0].tensors[index].buffer = len(model.buffers)
+    model.buffers.append(buffer)

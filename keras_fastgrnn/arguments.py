@@ -1,0 +1,14 @@
+"""Checks of arguments that several modules take."""
+
+import numbers
+
+
+def whole_number(name, value):
+    """Returns the int that a number is, whatever its type.
+
+    Raises:
+        ValueError: if it is none: a fraction, NaN, or no number.
+    """
+    if not isinstance(value, numbers.Real) or value % 1 != 0:
+        raise ValueError(f"{name}={value!r}; expected a whole number.")
+    return int(value)

@@ -1,0 +1,127 @@
+"""What verify() lets through, TFLite Micro computes as TensorFlow Lite does.
+
+The int8 kernels are held against TensorFlow Lite's float32 kernels on the real values, not against
+its int8 kernels: where TFLite Micro takes scales for equal that are not, those do the same.
+"""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from operator_cases import GENERATORS, Maker, Operator
+
+from keras_fastgrnn.export.quantize import affine_int8
+from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.micro.operator_rules import FASTGRNN, RULES
+from keras_fastgrnn.micro.verify import UnsupportedOperator, verify
+
+CASES = 27  # of each type; a rule that lets all scales through is wrong in most
+# The formats that int8 kernels of saturating functions write in.
+FIXED = [(1 / 256, -128), (1 / 128, 0), (16 / 256, 127)]
+
+
+def run_lite(operator):
+    resolver = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    lite = tf.lite.Interpreter(
+        model_content=operator.file(), experimental_op_resolver_type=resolver
+    )
+    lite.allocate_tensors()
+    for detail, x in zip(lite.get_input_details(), operator.free_inputs, strict=True):
+        lite.set_tensor(detail["index"], x.values)
+    lite.invoke()
+    return [lite.get_tensor(detail["index"]) for detail in lite.get_output_details()]
+
+
+def run_micro(operator):
+    y = Interpreter(operator.file()).invoke(*(x.values for x in operator.free_inputs))
+    return list(y) if isinstance(y, tuple) else [y]
+
+
+def real_outputs(operator):
+    """What the operator makes of the real values of its inputs."""
+    if operator.name in ("QUANTIZE", "DEQUANTIZE"):
+        return [operator.inputs[0].real.values]
+    return run_lite(operator.real)
+
+
+def share_inputs(operator):
+    """Gives int8 inputs the format of the first; weights and biases keep theirs."""
+    data = [x for x in operator.inputs if x is not None and x.scale is not None]
+    if all(x.values.dtype == np.int8 and x.zero_point.any() for x in data):
+        for x in data:
+            x.scale, x.zero_point = data[0].scale, data[0].zero_point
+
+
+def put_outputs(operator, kind, fixed, real):
+    """Gives int8 outputs the format of the first input, or one of `FIXED`, or one that fits."""
+    inputs = [x for x in operator.inputs if x is not None and x.scale is not None]
+    if kind == "shared" and inputs:
+        scale, zero_point = inputs[0].scale[:1], inputs[0].zero_point[:1]
+    elif kind == "fixed":
+        scale, zero_point = map(np.atleast_1d, fixed)
+    else:
+        values = np.clip(np.concatenate([y.ravel() for y in real]).astype(np.float64), -1e9, 1e9)
+        affine = affine_int8(min(values.min(), 0.0), max(values.max(), 1e-3))
+        scale, zero_point = map(np.atleast_1d, affine)
+    for y in operator.outputs:
+        if y.scale is not None:
+            y.scale, y.zero_point = scale.astype(np.float32), zero_point
+
+
+def draw(name, dtype, seed):
+    """A random operator, and its real outputs; `None` if it is none in TensorFlow Lite either."""
+    operator = Operator(name, *GENERATORS[name](Maker(np.random.default_rng(seed), dtype)))
+    kind, fixed = ("shared", "fits", "fixed")[seed % 3], FIXED[seed // 3 % 3]
+    if kind == "shared":
+        share_inputs(operator)
+    try:
+        real = real_outputs(operator)
+    except (RuntimeError, ValueError):
+        return None
+    put_outputs(operator, kind, fixed, real)
+    return operator, real
+
+
+def check(y, output, real):
+    if output.scale is None:
+        # Sums of some 50 float32 products in another order, exp() of another library.
+        np.testing.assert_allclose(y, real, rtol=1e-5, atol=1e-5)
+        return
+    expected = np.round(real.astype(np.float64) / output.scale) + output.zero_point
+    # One step: the kernels round a multiplier, a product and a shift, the real value is rounded
+    # once.
+    assert np.abs(y - np.clip(expected, -128, 127)).max() <= 1
+
+
+@pytest.mark.parametrize("name", sorted(RULES.keys() - {FASTGRNN}))
+def test_what_verify_lets_through_is_right(name):
+    ran = Counter()
+    for dtype in (np.float32, np.int8):
+        for seed in range(CASES):
+            drawn = draw(name, dtype, seed)
+            if drawn is None:
+                continue
+            operator, real = drawn
+            try:
+                verify(operator.file())
+            except UnsupportedOperator:
+                continue
+            for y, output, expected in zip(
+                run_micro(operator), operator.outputs, real, strict=True
+            ):
+                check(y, output, expected)
+            ran[dtype] += 1
+    # The operators that are not of one type alone have to run in both.
+    types = 2 if set(RULES[name].tensors) & set("ds") else 1
+    assert len(ran) >= types and min(ran.values()) >= 3
+
+
+def test_a_wrong_scale_would_be_seen():
+    """RELU6 from one scale into another, of which verify() lets none through."""
+    operator, real = draw("RELU6", np.int8, seed=1)
+    with pytest.raises(UnsupportedOperator, match="needs one scale and zero point"):
+        verify(operator.file())
+    copied = np.clip(operator.inputs[0].values, operator.inputs[0].zero_point, 127)
+    with pytest.raises(AssertionError):
+        check(copied, operator.outputs[0], real[0])
