@@ -154,9 +154,8 @@ def _heads(model, loop_free):
         while isinstance(source, keras.layers.Dropout):
             source = source.input._keras_history.operation
         if (
-            (is_recurrent(source) or (_is_bidirectional(source) and source.merge_mode == "concat"))
-            and layer.activation in _HEAD_ACTIVATIONS
-        ):
+            is_recurrent(source) or (_is_bidirectional(source) and source.merge_mode == "concat")
+        ) and layer.activation in _HEAD_ACTIVATIONS:
             (writer,) = (operator for operator in graph.operators if index in operator.outputs)
             if layer.activation not in (keras.activations.linear, keras.activations.relu):
                 index = writer.inputs[0]
