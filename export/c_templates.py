@@ -243,8 +243,8 @@ BEST = {
 # or whether the only one of a sigmoid is over 0.5.
 DETECTED = {
     "returns": "1 if it is over @NAME@_THRESHOLD, else 0",
-    "best_variables": "",
-    "best": "  return y[0] > @NAME@_THRESHOLD;",
+    "best_variables": "int logit;",
+    "best": "  logit = y[0];\n  return logit > @NAME@_THRESHOLD;",
 }
 THRESHOLD = """\
 /* The output at which the sigmoid, which is left out, is 0.5. That of another p is

@@ -105,7 +105,8 @@ def choose_quantizer(dtype, factor, offset, affine):
     """
     factors = np.asarray(factor, np.float64) / affine.scale
     offsets = np.asarray(offset, np.float64) / affine.scale + affine.zero_point
-    features = [_feature(dtype, *pair) for pair in zip(factors, offsets, strict=True)]
+    pairs = zip(factors.tolist(), offsets.tolist(), strict=True)
+    features = [_feature(dtype, *pair) for pair in pairs]
     return Quantizer(dtype, *map(list, zip(*features, strict=True)))
 
 
