@@ -108,8 +108,7 @@ def _quantizer(chain, unit, mean, std, sensor):
     if sensor not in SENSORS:
         raise ValueError(f"sensor={sensor!r} is not supported: use {' or '.join(SENSORS)}.")
     factor, offset = sensor_affine(chain.features, unit, mean, std)
-    with np.errstate(over="ignore"):
-        factor, offset = factor * chain.factor, offset * chain.factor + chain.offset
+    factor, offset = factor * chain.factor, offset * chain.factor + chain.offset
     return choose_quantizer(sensor, factor, offset, chain.input)
 
 
@@ -135,9 +134,12 @@ class _Array(NamedTuple):
 
     @property
     def definition(self):
-        rows = textwrap.wrap(", ".join(map(str, self.values.tolist())), 96)
-        body = "\n".join(f"    {row}" for row in rows)
+        body = _rows(map(str, self.values.tolist()))
         return f"static const FASTGRNN_FLASH {self.declaration} = {{\n{body}}};\n"
+
+
+def _rows(values):
+    return textwrap.indent(textwrap.fill(", ".join(values), 96), "    ")
 
 
 def _constant(name, dtype, values):
@@ -203,11 +205,11 @@ def _input_values(chain, quantizer):
     }
     if normalized:
         values["normalized"] = "; of an input, after the model's normalisation"
-        arrays = (("factor", chain.factor), ("offset", chain.offset))
         values["float_value"] = "(x[i] * factor[i] + offset[i])"
-        values["float_constants"] = "\n  ".join(
-            f"static const float {name}[] = {{{', '.join(f'{v!s}f' for v in array)}}};"
-            for name, array in ((name, np.float32(array)) for name, array in arrays)
+        arrays = {"factor": np.float32(chain.factor), "offset": np.float32(chain.offset)}
+        values["float_constants"] = "\n".join(
+            f"  static const float {name}[] = {{\n{_rows(f'{v!s}f' for v in array)}}};"
+            for name, array in arrays.items()
         )
     if quantizer is not None:
         values |= c_templates.SENSOR_INPUT[quantizer.dtype]
@@ -239,11 +241,13 @@ def _class_names(chain, classes):
     is_list = np.iterable(classes) and not isinstance(classes, str)
     if not is_list or not all(isinstance(name, str) for name in classes):
         raise ValueError(f"classes={classes!r} is not supported: give a list of strings.")
-    one, expected = _is_detector(chain), max(chain.outputs, 1 + _is_detector(chain))
-    if len(classes) != expected:
+    wanted, what = chain.outputs, "its outputs"
+    if _is_detector(chain):
+        wanted, what = 2, "0, or 1 over the threshold"
+    if len(classes) != wanted:
         raise ValueError(
             f"classes={classes!r} has {len(classes)} names, and the model predicts one of "
-            f"{expected}" + (": 0, or 1 over the threshold." if one else ", its outputs.")
+            f"{wanted}: {what}."
         )
     names = ", ".join(map(_string_literal, classes))
     macro = f"/* The names of what is predicted. */\n#define @NAME@_CLASSES {{{names}}}"

@@ -74,7 +74,7 @@ int @name@_selftest(void);
 /* Real values -> what a step takes: not in the program unless it is called, as it needs floating
  * point. x, q: @NAME@_FEATURES values. */
 static inline void @name@_quantize_float(const float* x, int8_t* q) {
-  @float_constants@
+@float_constants@
   int i, v;
   for (i = 0; i < @NAME@_FEATURES; ++i) {
     float rest, r = @float_value@ / @NAME@_INPUT_SCALE;

@@ -44,7 +44,7 @@ _WORDS = {
 _WAY_OUT = (
     "Use TFLite Micro (docs/tflm.md), or a model of FastRNN and FastGRNN layers one after another, "
     "then at most a Dense layer with a softmax, sigmoid or tanh; a Normalization or Rescaling may "
-    "come first."
+    "come first, in a file that takes float32."
 )
 
 

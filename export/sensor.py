@@ -60,15 +60,17 @@ def sensor_affine(features, unit, mean=None, std=None):
     Raises:
         ValueError: if one is no such number.
     """
-    unit = _per_feature("unit", unit, features, "finite numbers other than 0", lambda v: v != 0)
+    unit = _per_feature("unit", unit, features)
     mean = _per_feature("mean", 0.0 if mean is None else mean, features)
-    std = _per_feature(
-        "std", 1.0 if std is None else std, features, "finite numbers over 0", lambda v: v > 0
-    )
+    std = _per_feature("std", 1.0 if std is None else std, features)
+    if not unit.all():
+        raise ValueError(f"unit={unit.tolist()} is not supported: give numbers other than 0.")
+    if (std < 1e-60).any():
+        raise ValueError(f"std={std.tolist()} is not supported: give numbers over 1e-60.")
     return unit / std, -mean / std
 
 
-def _per_feature(name, value, features, kind="finite numbers", valid=np.isfinite):
+def _per_feature(name, value, features):
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" or array.size not in (1, features):
         raise ValueError(
@@ -76,8 +78,9 @@ def _per_feature(name, value, features, kind="finite numbers", valid=np.isfinite
             f"{features} features."
         )
     array = np.broadcast_to(array.astype(np.float64).ravel(), features)
-    if not (np.isfinite(array) & valid(array)).all():
-        raise ValueError(f"{name}={value!r} is not supported: give {kind}.")
+    # Beyond, a quotient might not be finite, nor a multiple of it.
+    if not (np.abs(array) < 1e60).all():
+        raise ValueError(f"{name}={value!r} is not supported: give numbers below 1e60.")
     return array
 
 

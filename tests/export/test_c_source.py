@@ -451,6 +451,7 @@ def test_rescale(tmp_path):
     arguments = np.stack([v, multiplier, shift], axis=1)
     output = execute(str(tmp_path / "rescale"), input=arguments.astype(np.int32).tobytes())
     expected = [rescale(*row) for row in arguments.tolist()]
+    np.testing.assert_array_equal(chain_module.rescale(v, multiplier, shift), expected)
     np.testing.assert_array_equal(np.frombuffer(output, np.int32), expected)
 
 
@@ -1052,7 +1053,5 @@ def test_command(tmp_path):
 
 def test_flags_are_numbers():
     assert _numbers("unit", None) is None and _numbers("unit", ["-1", "2e-3"]) == [-1, 0.002]
-    with pytest.raises(
-        ValueError, match="--unit=1,fast is not supported: give a number, or one for"
-    ):
+    with pytest.raises(ValueError, match="--unit=1,fast is not supported: give a number"):
         _numbers("unit", ["1", "fast"])
