@@ -1,9 +1,11 @@
 """What a step costs on each microcontroller, under its emulator.
 
     make bench-mcu
+    python benchmarks/microcontrollers.py --sensor
 
 Prints it and writes benchmarks/results/microcontrollers.json, and the tables and plots of
-docs/microcontrollers.md. Counts are instructions where QEMU runs the chip, and cycles where simavr
+docs/microcontrollers.md; and what a sensor's integers cost, to docs/c_source.md, with --sensor that
+alone. Counts are instructions where QEMU runs the chip, and cycles where simavr
 does.
 """
 
@@ -15,7 +17,7 @@ import keras
 import matplotlib
 import numpy as np
 import record
-from absl import app
+from absl import app, flags
 from boards import TARGETS, Case, check, kernel_size, program
 from rich.console import Console
 from rich.progress import track
@@ -27,6 +29,7 @@ from keras_fastgrnn.export.calibrate import calibrate
 from keras_fastgrnn.export.fold import FloatCell
 from keras_fastgrnn.export.options import BITMAP, DENSE, PAIRS, pack
 from keras_fastgrnn.export.quantize import affine_int8, quantize
+from keras_fastgrnn.export.sensor import SENSORS
 from keras_fastgrnn.micro import Interpreter
 
 matplotlib.use("Agg")
@@ -34,6 +37,7 @@ from matplotlib import pyplot as plt  # noqa: E402
 
 RESULTS = record.FOLDER / "microcontrollers.json"
 PAGE = record.ROOT / "docs" / "microcontrollers.md"
+SENSOR_PAGE = record.ROOT / "docs" / "c_source.md"
 PLOT = record.ROOT / "docs" / "microcontrollers.png"
 
 # What each figure has to reach.
@@ -160,8 +164,9 @@ def ratios(rows, key):
 
 
 @contextlib.contextmanager
-def generated(layer, features, *head):
-    """What `c_source` makes of a model with random weights, half of them zero if of low rank.
+def generated(layer, features, *head, **arguments):
+    """What `c_source` makes of a model with random weights, half of them zero if of low rank, with
+    its arguments.
 
     Yields:
         `(folder, x, y)`: of the files; int8 sequences, and what the model makes of them.
@@ -180,9 +185,37 @@ def generated(layer, features, *head):
     y = np.concatenate([Interpreter(tflite).invoke(sequence[None]) for sequence in x])
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        for path, text in c_source(tflite).items():
+        for path, text in c_source(tflite, **arguments).items():
             (folder / path).write_text(text)
         yield folder, x, y
+
+
+def small_model(**arguments):
+    """`generated()` of the one that goes into the ATmega328P."""
+    layer = FastGRNN(16, kernel_rank=2, recurrent_rank=8)
+    return generated(layer, 3, keras.layers.Dense(6), **arguments)
+
+
+def sensor_bytes():
+    """What `<name>_quantize()` adds to that model, without its tables: a list of dicts."""
+    chips = [target for target in TARGETS if target.name in ("ATmega328P", "Cortex-M0")]
+    kinds = {"without": {}} | {sensor: dict(unit=0.01, sensor=sensor) for sensor in SENSORS}
+    code = {}
+    for kind, arguments in kinds.items():
+        with small_model(**arguments) as (folder, _, _):
+            code |= {(chip.name, kind): program.kernel_size(chip, folder) for chip in chips}
+    return [
+        {"target": chip.name, "sensor": sensor, "code_bytes": code[chip.name, sensor] - without}
+        for chip in chips
+        for without in [code[chip.name, "without"]]
+        for sensor in SENSORS
+    ]
+
+
+def write_sensor_page(rows):
+    header = ["", "sensor", "bytes of code"]
+    body = [[row["target"], row["sensor"], row["code_bytes"]] for row in rows]
+    record.page(SENSOR_PAGE, {"sensor": record.table(header, body)})
 
 
 def headline():
@@ -190,8 +223,7 @@ def headline():
         next(target for target in TARGETS if target.name == name)
         for name in ("Cortex-M4", "Cortex-M55", "ATmega328P")
     )
-    small = FastGRNN(16, kernel_rank=2, recurrent_rank=8)
-    with generated(small, 3, keras.layers.Dense(6)) as (folder, x, y):
+    with small_model() as (folder, x, y):
         avr_program = program.replay(avr, folder, x, y)
         flash, static_ram = program.sizes(avr, folder)
     large = {"units": 100, "features": 32}
@@ -309,6 +341,11 @@ def plot(sweeps):
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown argument {argv[1]!r}.")
+    sensor = sensor_bytes()
+    write_sensor_page(sensor)
+    if flags.FLAGS.sensor:
+        record.figures(RESULTS.name, {"sensor": sensor})
+        return
     grids, sweeps = [], []
     for target in track(TARGETS, "microcontrollers"):
         grids.append(measure(target, list(grid(target))))
@@ -316,7 +353,7 @@ def main(argv):
     figures = headline()
     # Those of make tflm-firmware stay, which needs more than this.
     kept = {name: value for name, value in record.read(RESULTS).items() if name.startswith("tflm_")}
-    details = {"command": "make bench-mcu", "grid": sum(grids, [])}
+    details = {"command": "make bench-mcu", "sensor": sensor, "grid": sum(grids, [])}
     results = figures | kept | details | {"sweep": sum(sweeps, [])}
     record.write(RESULTS, results)
     write_page(figures | kept, grids, sweeps)
@@ -328,4 +365,5 @@ def main(argv):
 
 
 if __name__ == "__main__":
+    flags.DEFINE_bool("sensor", False, "Only what a sensor's integers cost.")
     app.run(main)

@@ -1,7 +1,8 @@
 """Converted model -> plain C99, for chips that TFLite Micro does not fit on.
 
 python -m keras_fastgrnn.export.c_source --model=model.tflite --output=folder [--name=model]
-    [--layout=c|cmake|arduino|esp-idf|zephyr]
+    [--layout=c|cmake|arduino|esp-idf|zephyr] [--classes=walk,run]
+    [--unit=0.000244 [--mean=0.1,0,1] [--std=0.5] [--sensor=int16|int32]]
 """
 
 import os
@@ -17,9 +18,10 @@ import numpy as np
 from absl import app, flags
 
 import keras_fastgrnn.micro
-from keras_fastgrnn.export.c_templates import DENSE, HEADER, LAYOUTS, SOURCE
+from keras_fastgrnn.export import c_templates, selftest
 from keras_fastgrnn.export.chain import read_chain
 from keras_fastgrnn.export.options import BITMAP, FIELDS, PAIRS
+from keras_fastgrnn.export.sensor import SENSORS, choose_quantizer, sensor_affine
 
 __all__ = ["c_source"]
 
@@ -27,38 +29,91 @@ _TABLE = ", 132 of the sigmoid's table (DSP extension: 512)"
 _KERNEL = pathlib.Path(keras_fastgrnn.micro.__file__).parent
 
 
-def c_source(tflite, *, name="model", layout="c"):
+def c_source(
+    tflite, *, name="model", layout="c", classes=None, unit=None, mean=None, std=None, sensor=None
+):
     """Writes a converted model as C99 without malloc, float or a library.
 
     The C gives the bytes that TFLite Micro gives. A model is FastRNN and FastGRNN layers one after
-    another, then at most one Dense layer, then at most a softmax. The softmax is left out: the
-    largest output is the same without it.
+    another, then at most one Dense layer, then at most a softmax, sigmoid or tanh, which is left
+    out: the largest output is the same without it.
+
+    With `unit` the C also has `<name>_quantize()`, which takes the sensor's integers to the int8 of
+    the model in integers alone: `(x * unit - mean) / std`, and then a Normalization or Rescaling
+    layer, if the model begins with one. An x may differ by one step from what the .tflite file
+    makes of the real value.
 
     Args:
         tflite: bytes that `convert()` returned.
         name: of the model in the C, and of its files: letters, digits and `_`.
         layout: `"c"`: the C files alone. `"cmake"`: a library, and a program that runs the model.
             `"arduino"`: a library with a sketch. `"esp-idf"`: a component. `"zephyr"`: a module.
+        classes: list of strings, the names of what the model predicts, for `<NAME>_CLASSES`.
+        unit: the real value of 1 in the sensor's integers, as a number or one for each feature. Not
+            for a model that reads integers itself: there it is 1.
+        mean, std: numbers, likewise, if the data was normalised before the model.
+        sensor: `"int16"` (the default) or `"int32"`, the integers of the sensor.
 
     Returns:
         dict of the paths and texts of the files in a folder.
 
     Raises:
         ValueError: if the file is damaged, the model has an operator that can not be written, or
-            there is no such layout or can be no such name.
+            an argument is not one of those above.
+
+    Example:
+
+    >>> # An accelerometer of 4096 a g, whose g were normalised for the training.
+    >>> files = c_source(tflite, name="walk", unit=1 / 4096, mean=x.mean((0, 1)), std=x.std((0, 1)))
     """
-    if layout not in LAYOUTS:
-        raise ValueError(f"layout={layout!r} is not supported: use one of {', '.join(LAYOUTS)}.")
+    if layout not in c_templates.LAYOUTS:
+        raise ValueError(
+            f"layout={layout!r} is not supported: use one of {', '.join(c_templates.LAYOUTS)}."
+        )
     if not re.fullmatch("(?!fastgrnn)[a-z][a-z0-9_]*", name, re.IGNORECASE | re.ASCII):
         raise ValueError(
             f"name={name!r} is not supported: use a letter, then letters, digits and _; not "
             "'fastgrnn', with which the kernel's names begin."
         )
-    folder, files = LAYOUTS[layout]
-    files = files | {f"{folder}@name@.h": HEADER, f"{folder}@name@.c": SOURCE}
-    values = {"name": name, "NAME": name.upper(), **_values(read_chain(tflite))}
+    chain = read_chain(tflite)
+    quantizer = _quantizer(chain, unit, mean, std, sensor)
+    folder, files = c_templates.LAYOUTS[layout]
+    sources = {"h": c_templates.HEADER, "c": c_templates.SOURCE}
+    files = files | {f"{folder}@name@.{kind}": text for kind, text in sources.items()}
+    values = {"name": name, "NAME": name.upper(), **_values(chain, quantizer)}
+    values |= _class_names(chain, classes)
     filled = {_fill(path, values): _fill(text, values) for path, text in files.items()}
     return filled | {f"{folder}fastgrnn_kernel.h": _kernel()}
+
+
+def _quantizer(chain, unit, mean, std, sensor):
+    """The `Quantizer` of what the C is to read; `None` for the model's int8."""
+    given = {"unit": unit, "mean": mean, "std": std, "sensor": sensor}
+    given = {name: value for name, value in given.items() if value is not None}
+    if chain.dtype in SENSORS:
+        if given:
+            raise ValueError(
+                f"{_assignments(given)} is not supported, since the model reads {chain.dtype} "
+                "itself: leave it out."
+            )
+        unit, sensor = 1.0, chain.dtype
+    elif unit is None:
+        if given:
+            raise ValueError(
+                f"{_assignments(given)} needs a unit: give the real value of 1 in the sensor's "
+                "integers."
+            )
+        return None
+    sensor = sensor or SENSORS[0]
+    if sensor not in SENSORS:
+        raise ValueError(f"sensor={sensor!r} is not supported: use {' or '.join(SENSORS)}.")
+    factor, offset = sensor_affine(chain.features, unit, mean, std)
+    factor, offset = factor * chain.factor, offset * chain.factor + chain.offset
+    return choose_quantizer(sensor, factor, offset, chain.input)
+
+
+def _assignments(given):
+    return ", ".join(f"{name}={value!r}" for name, value in given.items())
 
 
 class _Array(NamedTuple):
@@ -79,9 +134,12 @@ class _Array(NamedTuple):
 
     @property
     def definition(self):
-        rows = textwrap.wrap(", ".join(map(str, self.values.tolist())), 96)
-        body = "\n".join(f"    {row}" for row in rows)
+        body = _rows(map(str, self.values.tolist()))
         return f"static const FASTGRNN_FLASH {self.declaration} = {{\n{body}}};\n"
+
+
+def _rows(values):
+    return textwrap.indent(textwrap.fill(", ".join(values), 96), "    ")
 
 
 def _constant(name, dtype, values):
@@ -89,34 +147,122 @@ def _constant(name, dtype, values):
     return _Array(name, dtype, values.size, values)
 
 
-def _values(chain):
+def _values(chain, quantizer):
     """What stands in the place of each name in the texts."""
     cells = [cell.integer_cell for cell in chain.cells]
     names = ["FastRNN" if cell.recurrent_activation is None else "FastGRNN" for cell in cells]
     layers = [f"{name} {cell.units}" for name, cell in zip(names, cells, strict=True)]
     if chain.dense:
-        layers.append(f"Dense {len(chain.dense.bias)}")
+        layers.append(f"Dense {chain.outputs}")
     activations = {name for cell in cells for name in (cell.activation, cell.recurrent_activation)}
     members, (constants, definitions) = _members(chain), _constants(chain)
     dsp_members = [_dsp_member(member, cells) for member in members]
+    tables = _quantizer_tables(quantizer)
+    definitions += [table.definition for table in tables]
     return {
-        "summary": f"{cells[0].features} inputs -> {' -> '.join(layers)}",
+        "summary": f"{chain.features} inputs -> {' -> '.join(layers)}",
         "ram": sum(member.bytes for member in members),
         "dsp_ram": sum(member.bytes for member in dsp_members),
-        "constants": sum(constant.bytes for constant in constants),
+        "constants": sum(constant.bytes for constant in [*constants, *tables]),
         "table": _TABLE if activations & {"tanh", "sigmoid"} else "",
-        "features": cells[0].features,
-        "outputs": len(chain.dense.bias) if chain.dense else cells[-1].units,
+        "features": chain.features,
+        "outputs": chain.outputs,
         "timesteps": chain.timesteps,
         "stateful": int(chain.cells[0].stateful),
         "input_scale": np.float32(chain.input.scale),
         "input_zero_point": chain.input.zero_point,
         "output_scale": np.float32(chain.output.scale),
         "output_zero_point": chain.output.zero_point,
-        "softmax": " The model's softmax is left out." if chain.softmax else "",
         "members": "\n".join(map(_declarations, members, dsp_members)),
         "definitions": "\n".join(definitions),
-    } | _statements(chain)
+        **_statements(chain),
+        **_input_values(chain, quantizer),
+        **_selftest_values(chain, quantizer),
+    }
+
+
+def _quantizer_tables(quantizer):
+    """The `_Array`s of a `Quantizer`."""
+    dtypes = {"multiplier": "int16", "offset": "int32", "shift": "uint8"}
+    if quantizer is None:
+        return []
+    if quantizer.dtype == "int32":
+        dtypes |= {"low": "int32", "narrow": "uint8"}
+    return [
+        _constant(f"quantize_{part}", dtype, getattr(quantizer, part))
+        for part, dtype in dtypes.items()
+    ]
+
+
+def _input_values(chain, quantizer):
+    """What differs with what the C reads: a sensor's integers, or the int8 of the model."""
+    normalized = (chain.factor != 1).any() or (chain.offset != 0).any()
+    values = {
+        "normalized": "",
+        "float_constants": "",
+        "float_value": "x[i]",
+        **c_templates.INT8_INPUT,
+    }
+    if normalized:
+        values["normalized"] = "; of an input, after the model's normalisation"
+        values["float_value"] = "(x[i] * factor[i] + offset[i])"
+        arrays = {"factor": np.float32(chain.factor), "offset": np.float32(chain.offset)}
+        values["float_constants"] = "\n".join(
+            f"  static const float {name}[] = {{\n{_rows(f'{v!s}f' for v in array)}}};"
+            for name, array in arrays.items()
+        )
+    if quantizer is not None:
+        values |= c_templates.SENSOR_INPUT[quantizer.dtype]
+        values |= {"sensor": quantizer.dtype, "SENSOR": quantizer.dtype.upper()}
+    return values
+
+
+def _selftest_values(chain, quantizer):
+    """Its golden outputs, and how the chip makes its inputs."""
+    test = selftest.selftest(chain, quantizer)
+    arrays, word = [_constant("selftest_outputs", "int8", test.outputs)], "(int32_t)random >> 24"
+    if quantizer is not None:
+        arrays.append(_constant("selftest_center", quantizer.dtype, test.center))
+        arrays.append(_constant("selftest_shift", "uint8", test.shift))
+        word = "selftest_center[i] + ((int32_t)random >> selftest_shift[i])"
+    return {
+        "selftest_definitions": "\n".join(array.definition for array in arrays),
+        "selftest_steps": test.steps,
+        "selftest_input": word,
+        "lcg_factor": selftest.FACTOR,
+        "lcg_increment": selftest.INCREMENT,
+    }
+
+
+def _class_names(chain, classes):
+    """What stands for the names of the classes in the texts."""
+    if classes is None:
+        return {"class_macro": "", **c_templates.NUMBERED_CLASSES}
+    is_list = np.iterable(classes) and not isinstance(classes, str)
+    if not is_list or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"classes={classes!r} is not supported: give a list of strings.")
+    wanted, what = chain.outputs, "its outputs"
+    if _is_detector(chain):
+        wanted, what = 2, "0, or 1 over the threshold"
+    if len(classes) != wanted:
+        raise ValueError(
+            f"classes={classes!r} has {len(classes)} names, and the model predicts one of "
+            f"{wanted}: {what}."
+        )
+    names = ", ".join(map(_string_literal, classes))
+    macro = f"/* The names of what is predicted. */\n#define @NAME@_CLASSES {{{names}}}"
+    return {"class_macro": macro, **c_templates.NAMED_CLASSES}
+
+
+def _string_literal(text):
+    """A string of C, in UTF-8: whatever could end it, or be more than a character, in octal."""
+    plain = {*range(32, 127)} - set(b'"\\?@')  # ?: of trigraphs; @: of our own places
+    return '"' + "".join(chr(b) if b in plain else rf"\{b:03o}" for b in text.encode()) + '"'
+
+
+def _is_detector(chain):
+    """Whether the only output says whether or not: of a sigmoid."""
+    return chain.activation == "sigmoid" and chain.outputs == 1
 
 
 def _members(chain):
@@ -173,10 +319,20 @@ def _statements(chain):
         predictions = [*outputs, "dense(state->y, y);"]
     else:
         predictions = [outputs[0].replace("state->y)", "y)")]
-    return {
-        key: "\n".join(f"  {statement}" for statement in statements)
-        for key, statements in (("reset", resets), ("step", steps), ("predict", predictions))
+    statements = {"reset": resets, "step": steps, "predict": predictions}
+    values = {
+        key: "\n".join(f"  {statement}" for statement in lines) for key, lines in statements.items()
     }
+    return values | _prediction_values(chain)
+
+
+def _prediction_values(chain):
+    """What becomes of the outputs."""
+    left_out = f" The model's {chain.activation} is left out." if chain.activation else ""
+    values = {"left_out": left_out, "threshold": "", **c_templates.BEST}
+    if chain.activation == "sigmoid":
+        values["threshold"] = c_templates.THRESHOLD
+    return values | (c_templates.DETECTED if _is_detector(chain) else {})
 
 
 def _constants(chain):
@@ -197,7 +353,7 @@ def _constants(chain):
         values = {"units": units, "features": features, "zero_point": dense.zero_point}
         values |= {"low": dense.low, "high": dense.high}
         constants += arrays
-        definitions += [*(array.definition for array in arrays), _fill(DENSE, values)]
+        definitions += [*(array.definition for array in arrays), _fill(c_templates.DENSE, values)]
     return constants, definitions
 
 
@@ -249,7 +405,15 @@ def _cell(name, cell):
 
 
 def _fill(text, values):
-    return re.sub(r"@(\w+)@", lambda match: str(values[match[1]]), text)
+    """Puts each value in its place, and leaves out the lines of empty ones."""
+
+    def line(match):
+        return match[0] if str(values[match[1]]) else ""
+
+    text = re.sub(r"^ *@(\w+)@\n", line, text, flags=re.M)
+    while re.search(r"@\w+@", text):  # a value may have places for others
+        text = re.sub(r"@(\w+)@", lambda match: str(values[match[1]]), text)
+    return text
 
 
 def _kernel():
@@ -285,14 +449,31 @@ def _write(folder, files):
             os.replace(whole, folder / path)
 
 
+def _numbers(flag, texts):
+    """What is written as 0.5 or as 0.5,1,2; `None` stays so."""
+    try:
+        return texts and [float(text) for text in texts]
+    except ValueError:
+        raise ValueError(
+            f"--{flag}={','.join(texts)} is not supported: give a number, or one for each feature "
+            "with commas between them."
+        ) from None
+
+
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown argument {argv[1]!r}.")
     arguments = flags.FLAGS
     output = pathlib.Path(arguments.output)
     try:
-        tflite = pathlib.Path(arguments.model).read_bytes()
-        files = c_source(tflite, name=arguments.name, layout=arguments.layout)
+        files = c_source(
+            pathlib.Path(arguments.model).read_bytes(),
+            name=arguments.name,
+            layout=arguments.layout,
+            classes=arguments.classes,
+            sensor=arguments.sensor,
+            **{flag: _numbers(flag, arguments[flag].value) for flag in ("unit", "mean", "std")},
+        )
         _write(output, files)
     except (ValueError, OSError) as error:
         sys.exit(f"{error}")
@@ -304,6 +485,13 @@ if __name__ == "__main__":
     flags.DEFINE_string("model", None, "The .tflite file, written by keras_fastgrnn.export.")
     flags.DEFINE_string("output", None, "The folder to write.")
     flags.DEFINE_string("name", "model", "The model's name in the C, and of its files.")
-    flags.DEFINE_enum("layout", "c", list(LAYOUTS), "What is to build the folder.")
+    flags.DEFINE_enum("layout", "c", list(c_templates.LAYOUTS), "What is to build the folder.")
+    flags.DEFINE_list("classes", None, "The names of the classes, with commas between them.")
+    flags.DEFINE_list(
+        "unit", None, "The real value of 1 in the sensor's integers, or one a feature."
+    )
+    flags.DEFINE_list("mean", None, "Of the normalisation before the model, or one a feature.")
+    flags.DEFINE_list("std", None, "The same.")
+    flags.DEFINE_enum("sensor", None, SENSORS, "The sensor's integers; int16 if there is a unit.")
     flags.mark_flags_as_required(["model", "output"])
     app.run(main)

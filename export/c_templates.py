@@ -7,9 +7,10 @@ HEADER = """\
 /* @summary@. Written by keras_fastgrnn.export.c_source.
  *
  *   static @name@_state state;
- *   int8_t x[@NAME@_FEATURES], y[@NAME@_OUTPUTS];
+ *   @sensor@_t x[@NAME@_FEATURES];
+ *   int8_t@q_array@ y[@NAME@_OUTPUTS];
  *   @name@_init(&state);
- *   @name@_step(&state, x); for each time step
+ *   @usage@ for each time step
  *   best = @name@_predict(&state, y);
  *
  * RAM: @ram@ bytes for each state, @dsp_ram@ with Arm's DSP extension, and the stack.
@@ -30,11 +31,13 @@ extern "C" {
 /* Whether a sequence goes on where the one before it has ended. */
 #define @NAME@_STATEFUL @stateful@
 
-/* An integer q stands for SCALE * (q - ZERO_POINT). The C code itself has no use for these. */
+/* An integer q stands for SCALE * (q - ZERO_POINT)@normalized@. */
 #define @NAME@_INPUT_SCALE @input_scale@f
 #define @NAME@_INPUT_ZERO_POINT (@input_zero_point@)
 #define @NAME@_OUTPUT_SCALE @output_scale@f
 #define @NAME@_OUTPUT_ZERO_POINT (@output_zero_point@)
+@threshold@
+@class_macro@
 
 /* What the model remembers, and room to work in: one for each stream of inputs. */
 typedef struct {
@@ -47,14 +50,42 @@ int @name@_init(@name@_state* state);
 /* Before each sequence, but not within a stream if @NAME@_STATEFUL. */
 void @name@_reset(@name@_state* state);
 
+@quantize_declaration@
 /* A time step. x: @NAME@_FEATURES values. */
 void @name@_step(@name@_state* state, const int8_t* x);
 
 /* What the model makes of the steps up to here; more of them may follow.
  *
- * y: @NAME@_OUTPUTS values, written.@softmax@
- * Returns the index of the largest, of the first if some are equal. */
+ * y: @NAME@_OUTPUTS values, written.@left_out@
+ * Returns @returns@. */
 int @name@_predict(@name@_state* state, int8_t* y);
+
+/* Compiled where this is defined, here or for the whole program: */
+/* #define @NAME@_SELFTEST */
+#ifdef @NAME@_SELFTEST
+/* Whether this chip gives the bytes of the integer model, on two pseudo-random sequences of
+ * @selftest_steps@ steps, each after a reset@quantized@. Takes a state on the stack.
+ *
+ * Returns 0, or the first step, counted from 1 through both sequences, at which an output was
+ * compared and is another. */
+int @name@_selftest(void);
+#endif
+
+/* Real values -> what a step takes: not in the program unless it is called, as it needs floating
+ * point. x, q: @NAME@_FEATURES values. */
+static inline void @name@_quantize_float(const float* x, int8_t* q) {
+@float_constants@
+  int i, v;
+  for (i = 0; i < @NAME@_FEATURES; ++i) {
+    float rest, r = @float_value@ / @NAME@_INPUT_SCALE;
+    if (!(r > -300)) r = -300; /* also if it is NaN */
+    if (r > 300) r = 300;
+    v = (int)r;
+    rest = r - (float)v;
+    v += (rest >= 0.5f) - (rest <= -0.5f) + @NAME@_INPUT_ZERO_POINT;
+    q[i] = (int8_t)(v < -128 ? -128 : v > 127 ? 127 : v);
+  }
+}
 
 #ifdef __cplusplus
 }
@@ -100,14 +131,132 @@ WHOLE void @name@_step(@name@_state* state, const int8_t* x) {
 }
 
 WHOLE int @name@_predict(@name@_state* state, int8_t* y) {
-  int best = 0, i;
+  @best_variables@
 @predict@
+@best@
+}
+@quantize@
+
+#ifdef @NAME@_SELFTEST
+@selftest_definitions@
+int @name@_selftest(void) {
+  const FASTGRNN_FLASH int8_t* expected = selftest_outputs;
+  uint32_t random = 0;
+  int sequence, step, i;
+  @name@_state state;
+  for (sequence = 0; sequence < 2; ++sequence) {
+    @name@_reset(&state);
+    for (step = 1; step <= @selftest_steps@; ++step) {
+      @sensor@_t x[@NAME@_FEATURES];
+      int8_t@q_array@ y[@NAME@_OUTPUTS];
+      for (i = 0; i < @NAME@_FEATURES; ++i) {
+        random = random * UINT32_C(@lcg_factor@) + UINT32_C(@lcg_increment@);
+        if (sequence == 1) {
+          x[i] = random >> 31 ? @SENSOR@_MIN : @SENSOR@_MAX;
+        } else {
+          x[i] = (@sensor@_t)(@selftest_input@);
+        }
+      }
+      @quantize_call@
+      @name@_step(&state, @q@);
+      if ((step & (step - 1)) != 0 && step != @selftest_steps@) continue;
+      @name@_predict(&state, y);
+      for (i = 0; i < @NAME@_OUTPUTS; ++i) {
+        if (y[i] != *expected++) return sequence * @selftest_steps@ + step;
+      }
+    }
+  }
+  return 0;
+}
+#endif
+"""
+
+# What a step reads: the int8 of the model,
+INT8_INPUT = {
+    "sensor": "int8",
+    "SENSOR": "INT8",
+    "q": "x",
+    "q_array": "",
+    "quantize": "",
+    "quantize_call": "",
+    "quantize_declaration": "",
+    "usage": "@name@_step(&state, x);",
+    "quantized": "",
+    "read": "quantised inputs",
+    "analog_read": "(int8_t)((analogRead(A0) >> 2) - 128)",
+    "sensor_comment": """ A real value r is r / @NAME@_INPUT_SCALE + @NAME@_INPUT_ZERO_POINT,
+// rounded and kept within -128..127: with integers alone if c_source() gets the sensor's unit.""",
+}
+
+# or the integers of a sensor, as export/sensor.py specifies it.
+_QUANTIZE = """
+void @name@_quantize(const @sensor@_t* x, int8_t* q) {
+  uint16_t i;
+  for (i = 0; i < @NAME@_FEATURES; ++i) {
+    const int16_t v = @narrowed@;
+    const int32_t sum = multiply16(v, quantize_multiplier[i]) + quantize_offset[i];
+    q[i] = (int8_t)clip(round_shift(sum, quantize_shift[i]), -128, 127);
+  }
+}"""
+_NARROW = """
+/* What is over low, without its lowest bits, less 32768, and saturated. */
+static int16_t narrow(int32_t x, int32_t low, uint8_t bits) {
+  const uint32_t v = x < low ? 0 : ((uint32_t)x - (uint32_t)low) >> bits;
+  return (int16_t)((v > 65535 ? INT32_C(65535) : (int32_t)v) - 32768);
+}
+"""
+_SENSOR_INPUT = {
+    "q": "q",
+    "q_array": " q[@NAME@_FEATURES],",
+    "quantize": _QUANTIZE,
+    "quantize_call": "@name@_quantize(x, q);",
+    "quantize_declaration": """\
+/* The integers of the sensor -> what a step takes: normalised, and as int8, by one multiplier and
+ * one offset a feature. x, q: @NAME@_FEATURES values. */
+void @name@_quantize(const @sensor@_t* x, int8_t* q);
+""",
+    "usage": "@name@_quantize(x, q), @name@_step(&state, q);",
+    "quantized": ", by way of @name@_quantize()",
+    "read": "the sensor's integers",
+    "analog_read": "analogRead(A0)",
+    "sensor_comment": " It gives integers, which @name@_quantize() normalises.",
+}
+SENSOR_INPUT = {
+    "int16": _SENSOR_INPUT | {"narrowed": "x[i]"},
+    "int32": _SENSOR_INPUT
+    | {
+        "narrowed": "narrow(x[i], quantize_low[i], quantize_narrow[i])",
+        "quantize": _NARROW + _QUANTIZE,
+    },
+}
+
+# What a prediction is: the largest output,
+BEST = {
+    "returns": "the index of the largest, of the first if some are equal",
+    "best_variables": "int best = 0, i;",
+    "best": """\
   for (i = 1; i < @NAME@_OUTPUTS; ++i) {
     if (y[i] > y[best]) best = i;
   }
-  return best;
+  return best;""",
 }
-"""
+# or whether the only one of a sigmoid is over 0.5.
+DETECTED = {
+    "returns": "1 if it is over @NAME@_THRESHOLD, else 0",
+    "best_variables": "int logit;",
+    "best": "  logit = y[0];\n  return logit > @NAME@_THRESHOLD;",
+}
+THRESHOLD = """\
+/* The output at which the sigmoid, which is left out, is 0.5. That of another p is
+ * ln(p / (1 - p)) / @NAME@_OUTPUT_SCALE + @NAME@_OUTPUT_ZERO_POINT. */
+#define @NAME@_THRESHOLD @NAME@_OUTPUT_ZERO_POINT"""
+
+NUMBERED_CLASSES = {"names": "", "class": "best", "class_format": "%d"}
+NAMED_CLASSES = {
+    "names": "static const char* const names[] = @NAME@_CLASSES;",
+    "class": "names[best]",
+    "class_format": "%s",
+}
 
 DENSE = """\
 /* v * multiplier / 2^31, rounded half up, then * 2^shift, rounded half away from 0: the bytes of
@@ -141,15 +290,22 @@ project(@name@ C)
 add_library(@name@ STATIC src/@name@.c)
 target_include_directories(@name@ PUBLIC src)
 target_compile_features(@name@ PRIVATE c_std_99)
+option(@NAME@_SELFTEST "Compile @name@_selftest(), which the example runs before all else" OFF)
+if(@NAME@_SELFTEST)
+  target_compile_definitions(@name@ PUBLIC @NAME@_SELFTEST)
+endif()
 
 if(CMAKE_SOURCE_DIR STREQUAL PROJECT_SOURCE_DIR)
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release)
+  endif()
   add_executable(@name@_example example/main.c)
   target_link_libraries(@name@_example @name@)
 endif()
 """
 
 _MAIN = """\
-/* Reads sequences of quantised inputs, int8, from stdin. Of each it prints the class and then the
+/* Reads sequences of @read@, @sensor@, from stdin. Of each it prints the class and then the
  * outputs. */
 #include <stdio.h>
 
@@ -157,13 +313,24 @@ _MAIN = """\
 
 int main(void) {
   static @name@_state state;
-  int8_t x[@NAME@_FEATURES], y[@NAME@_OUTPUTS];
-  int step = 0, i;
+  @sensor@_t x[@NAME@_FEATURES];
+  int8_t@q_array@ y[@NAME@_OUTPUTS];
+  @names@
+  int step = 0, i, best;
+#ifdef @NAME@_SELFTEST
+  const int wrong = @name@_selftest();
+  if (wrong != 0) {
+    fprintf(stderr, "@name@_selftest: another output at step %d\\n", wrong);
+    return 1;
+  }
+#endif
   if (@name@_init(&state) != 0) return 1;
   while (fread(x, sizeof x, 1, stdin) == 1) {
-    @name@_step(&state, x);
+    @quantize_call@
+    @name@_step(&state, @q@);
     if (++step < @NAME@_TIMESTEPS) continue;
-    printf("%d:", @name@_predict(&state, y));
+    best = @name@_predict(&state, y);
+    printf("@class_format@:", @class@);
     for (i = 0; i < @NAME@_OUTPUTS; ++i) printf(" %d", y[i]);
     printf("\\n");
     if (!@NAME@_STATEFUL) @name@_reset(&state);
@@ -190,25 +357,31 @@ _SKETCH = """\
 #include <@name@.h>
 
 static @name@_state state;
+@names@
 
-// Put your sensor here. A real value r is r / @NAME@_INPUT_SCALE + @NAME@_INPUT_ZERO_POINT,
-// rounded and kept within -128..127; with integers alone if you can.
-static void read_sensor(int8_t x[@NAME@_FEATURES]) {
-  for (int i = 0; i < @NAME@_FEATURES; ++i) x[i] = (int8_t)((analogRead(A0) >> 2) - 128);
+// Put your sensor here.@sensor_comment@
+static void read_sensor(@sensor@_t x[@NAME@_FEATURES]) {
+  for (int i = 0; i < @NAME@_FEATURES; ++i) x[i] = @analog_read@;
 }
 
 void setup() {
   Serial.begin(115200);
   @name@_init(&state);
+#ifdef @NAME@_SELFTEST
+  Serial.println(@name@_selftest());  // 0: all bytes are as they should be
+#endif
 }
 
 void loop() {
   static int step = 0;
-  int8_t x[@NAME@_FEATURES], y[@NAME@_OUTPUTS];
+  @sensor@_t x[@NAME@_FEATURES];
+  int8_t@q_array@ y[@NAME@_OUTPUTS];
   read_sensor(x);
-  @name@_step(&state, x);
+  @quantize_call@
+  @name@_step(&state, @q@);
   if (++step < @NAME@_TIMESTEPS) return;
-  Serial.println(@name@_predict(&state, y));
+  const int best = @name@_predict(&state, y);
+  Serial.println(@class@);
   if (!@NAME@_STATEFUL) @name@_reset(&state);
   step = 0;
 }

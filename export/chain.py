@@ -6,7 +6,7 @@ import math
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.export import flatbuffer
+from keras_fastgrnn.export import flatbuffer, reference
 from keras_fastgrnn.export.options import unpack
 from keras_fastgrnn.export.quantize import Affine
 from keras_fastgrnn.export.reference import IntegerCell
@@ -19,6 +19,33 @@ _ENDS = {
     schema.ActivationFunctionType.RELU6: (0, 6),
 }
 _BUILTINS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
+_TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if name.isupper()}
+
+# The activations that may end a model, in Keras's words: what they make of the largest output is
+# the largest too.
+_ACTIVATIONS = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid", "TANH": "tanh"}
+
+# What a person calls the operators of common layers.
+_WORDS = {
+    "ADD": "an addition",
+    "AVERAGE_POOL_2D": "an average pooling",
+    "CONCATENATION": "a concatenation",
+    "CONV_2D": "a convolution",
+    "DEPTHWISE_CONV_2D": "a depthwise convolution",
+    "FASTGRNN": "a FastRNN or FastGRNN layer",
+    "FULLY_CONNECTED": "a Dense layer",
+    "LOGISTIC": "a sigmoid",
+    "MAX_POOL_2D": "a max pooling",
+    "MEAN": "an average",
+    "MUL": "a multiplication",
+    "RESHAPE": "a Reshape or Flatten",
+    "SUB": "a subtraction",
+}
+_WAY_OUT = (
+    "Use TFLite Micro (docs/tflm.md), or a model of FastRNN and FastGRNN layers one after another, "
+    "then at most a Dense layer with a softmax, sigmoid or tanh; a Normalization or Rescaling may "
+    "come first, in a file that takes float32."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,29 +80,67 @@ class Dense:
     low: int
     high: int
 
+    def run(self, x):
+        """int8 `(n, features)` -> int8 `(n, units)`."""
+        sums = x.astype(np.int64) @ self.weights.T.astype(np.int64) + self.bias
+        y = rescale(sums, np.array(self.multiplier), np.array(self.shift)) + self.zero_point
+        return np.clip(y, self.low, self.high).astype(np.int8)
+
+
+def rescale(v, multiplier, shift):
+    """`v * multiplier / 2**31`, rounded half up, then `* 2**shift`, rounded half away from 0: what
+    TFLite's MultiplyByQuantizedMultiplier gives."""
+    v = ((v << np.maximum(shift, 0)) * multiplier + (1 << 30)) >> 31
+    right = np.maximum(-shift, 0)
+    rest, half = v & ((1 << right) - 1), (1 << right) >> 1
+    return (v >> right) + (rest + (v >= 0) > half) * (right > 0)
+
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
     """A model.
 
     Attributes:
+        dtype: string, of what the file reads: a sensor's integers, or float32 or int8.
+        factor, offset: float64 `(features,)`: what is quantised is `x * factor + offset`. 1 and 0
+            where the model does not begin with a normalisation.
         input, output: `Affine` of its int8 values.
         timesteps: of the sequences that it was converted for.
         cells: list of `Cell`.
         dense: `Dense` or `None`.
-        softmax: whether a softmax would follow, which `output` is not of.
+        activation: `"softmax"`, `"sigmoid"` or `"tanh"`, which would follow, and which `output` is
+            not of; `None` if none would.
     """
 
+    dtype: str
+    factor: np.ndarray
+    offset: np.ndarray
     input: Affine
     output: Affine
     timesteps: int
     cells: list
     dense: Dense | None
-    softmax: bool
+    activation: str | None
+
+    @property
+    def features(self):
+        return self.cells[0].integer_cell.features
+
+    @property
+    def outputs(self):
+        return len(self.dense.bias) if self.dense else self.cells[-1].integer_cell.units
+
+    def run(self, x):
+        """int8 `(timesteps, features)` of one sequence -> int8 `(timesteps, outputs)`: what the
+        model makes of the steps up to each."""
+        for cell in (cell.integer_cell for cell in self.cells):
+            x = reference.output(cell, reference.states(cell, x[None])[0])
+        return self.dense.run(x) if self.dense else x
 
 
 def read_chain(tflite):
-    """Reads a model that is cells one after another, then at most a Dense layer and a softmax.
+    """Reads a model that is cells one after another, then at most a Dense layer and a softmax,
+    sigmoid or tanh. A normalisation of each feature may come first.
 
     Args:
         tflite: bytes that `convert()` returned.
@@ -84,83 +149,162 @@ def read_chain(tflite):
         `Chain`.
 
     Raises:
-        ValueError: if the file is damaged, or the model is another, with the operator and why.
+        ValueError: if the file is damaged, or the model is another, with what it has and why that
+            can not be.
     """
     verify(tflite)
-    file = schema.ModelT.InitFromPackedBuf(tflite, 0)
-    (graph,) = file.subgraphs
-    for ends in ("inputs", "outputs"):
-        count = len(getattr(graph, ends))
-        if count != 1:
-            raise ValueError(f"The model has {count} {ends}; only one can be written as C.")
-    (last,) = graph.inputs  # the tensor that the next operator has to read
-    rest = list(graph.operators)
+    reader = _Reader(tflite)
+    dtype = _TYPES[reader.tensor.type]
+    factor, offset = _read_normalization(reader)
+    input, shape = reader.affine, reader.tensor.shape
+    cells = _read_cells(reader)
+    dense = _read_dense(reader, cells)
+    output = reader.affine
+    activation = next((name for code, name in _ACTIVATIONS.items() if reader.take(code)), None)
+    reader.take("DEQUANTIZE")
+    reader.end()
+    return Chain(dtype, factor, offset, input, output, int(shape[1]), cells, dense, activation)
 
-    def name_of(operator):
-        code = file.operatorCodes[operator.opcodeIndex]
+
+class _Reader:
+    """The operators of a file, one after another, and the tensor that the next one has to read."""
+
+    def __init__(self, tflite):
+        self._file = schema.ModelT.InitFromPackedBuf(tflite, 0)
+        (self._graph,) = self._file.subgraphs
+        for ends in ("inputs", "outputs"):
+            if (count := len(getattr(self._graph, ends))) != 1:
+                raise refusal(f"it has {count} {ends}, and in C it has one")
+        (self._last,) = self._graph.inputs
+        self._rest = list(self._graph.operators)
+        self._where, self._cells = "the input", 0
+        self.tensors = self._graph.tensors
+
+    @property
+    def tensor(self):
+        return self.tensors[self._last]
+
+    @property
+    def affine(self):
+        return flatbuffer.affine(self.tensor)
+
+    def take(self, name):
+        """The next operator, if it is the one; else `None`."""
+        if not self._rest or self._name(self._rest[0]) != name:
+            return None
+        if self._last not in self._rest[0].inputs:
+            return None
+        operator = self._rest.pop(0)
+        (self._last,) = operator.outputs
+        self._cells += name == "FASTGRNN"
+        places = {
+            "FASTGRNN": f"recurrent layer {self._cells}",
+            "FULLY_CONNECTED": "the Dense layer",
+        }
+        self._where = places.get(name, self._where)
+        return operator
+
+    def constant(self, index, dtype):
+        """The values of a tensor; `None` if it is no constant."""
+        tensor = self.tensors[index]
+        data = self._file.buffers[tensor.buffer].data
+        return None if data is None else np.frombuffer(bytes(data), dtype).reshape(tensor.shape)
+
+    def end(self):
+        """Refuses what was not taken."""
+        if self._rest:
+            names = [self._name(operator) for operator in self._rest]
+            ours = names.index("FASTGRNN", 1) if "FASTGRNN" in names[1:] else len(names)
+            kinds = dict.fromkeys(name for name in names[:ours] if name != "DEQUANTIZE")
+            words = ", ".join(f"{_WORDS[n]} ({n})" if n in _WORDS else n for n in kinds)
+            problem = "has no place there"
+            if self._last not in self._rest[0].inputs:
+                problem = "reads something else: a branch"
+            raise refusal(f"what comes behind {self._where}, {words}, {problem}")
+        if not self._cells or self._last != self._graph.outputs[0]:
+            raise refusal("its output is not that of a recurrent layer or a Dense layer behind one")
+
+    def _name(self, operator):
+        code = self._file.operatorCodes[operator.opcodeIndex]
         name = _BUILTINS[code.builtinCode]
         return code.customCode.decode() if name == "CUSTOM" else name
 
-    def refuse(operator, problem):
-        raise ValueError(
-            f"Operator {graph.operators.index(operator)}, {name_of(operator)}, can not be written "
-            f"as C: {problem}. Use TFLite Micro, or a model of FastRNN and FastGRNN layers one "
-            "after another, then at most a Dense layer and a softmax."
+
+def refusal(problem):
+    return ValueError(f"The model can not be written as C: {problem}. {_WAY_OUT}")
+
+
+def _read_normalization(reader):
+    """`[factor, offset]` of each feature, before it is quantised."""
+    features = int(reader.tensor.shape[-1])
+    values = [np.ones(features), np.zeros(features)]
+    if reader.tensor.type != schema.TensorType.INT8:
+        reader.take("CAST")
+        for i, name in enumerate(("MUL", "ADD")):
+            x = reader.tensor
+            if operator := reader.take(name):
+                values[i] = _feature_constant(reader, operator, x, features)
+        reader.take("QUANTIZE")
+    return values
+
+
+def _feature_constant(reader, operator, x, features):
+    """What an operator takes each feature of the tensor x times, or adds to it."""
+    others = [index for index in operator.inputs if reader.tensors[index] is not x]
+    value = reader.constant(others[0], np.float32) if others else None
+    if value is None:
+        raise refusal("its input is added to or multiplied by what is no constant")
+    if value.size not in (1, features) or value.size != (value.shape or (1,))[-1]:
+        raise refusal(
+            f"its normalisation has values of shape {list(value.shape)}, and in C one for each of "
+            f"the {features} features"
         )
+    if operator.builtinOptions.fusedActivationFunction != schema.ActivationFunctionType.NONE:
+        raise refusal("an activation follows on its normalisation")
+    return np.broadcast_to(value.ravel().astype(np.float64), features)
 
-    def take(name):
-        """The next operator, if it is the one; else `None`."""
-        nonlocal last
-        if not rest or name_of(rest[0]) != name or rest[0].inputs[0] != last:
-            return None
-        (last,) = rest[0].outputs
-        return rest.pop(0)
 
-    def affine():
-        return flatbuffer.affine(graph.tensors[last])
-
-    def constant(index, dtype):
-        data = file.buffers[graph.tensors[index].buffer].data
-        return np.frombuffer(bytes(data), dtype).reshape(graph.tensors[index].shape)
-
-    if graph.tensors[last].type == schema.TensorType.FLOAT32:
-        take("QUANTIZE")
-    input, shape, cells, dense = affine(), graph.tensors[last].shape, [], None
-    while operator := take("FASTGRNN"):
-        options, weights = bytes(operator.customOptions), constant(operator.inputs[1], np.int8)
-        cell, flags = unpack(options, weights.tobytes())
+def _read_cells(reader):
+    """The `Cell`s."""
+    cells = []
+    while operator := reader.take("FASTGRNN"):
+        options = bytes(operator.customOptions)
+        weights = reader.constant(operator.inputs[1], np.int8).tobytes()
+        cell, flags = unpack(options, weights)
+        layer = f"recurrent layer {len(cells) + 1}"
         if flags["go_backwards"] or flags["reverse_output"]:
-            refuse(operator, "it reads or writes the steps from last to first")
+            raise refusal(
+                f"{layer} reads or writes the steps from last to first (go_backwards, "
+                "Bidirectional), and a chip has the first step first"
+            )
         if cells and flags["stateful"] != cells[0].stateful:
-            refuse(operator, "it is stateful and an operator before it is not, or the reverse")
-        cells.append(Cell(options, weights.tobytes(), cell, flags["stateful"]))
+            raise refusal(f"{layer} is stateful and the one before it is not, or the reverse")
+        cells.append(Cell(options, weights, cell, flags["stateful"]))
+    return cells
 
-    x = affine()
-    if cells and (operator := take("FULLY_CONNECTED")):
-        weights, units = constant(operator.inputs[1], np.int8), cells[-1].integer_cell.units
-        if weights.shape[1] != units:
-            refuse(operator, f"it reads {weights.shape[1]} values at once, and a step has {units}")
-        has_bias = len(operator.inputs) == 3 and operator.inputs[2] != -1
-        dense = _dense(
-            weights,
-            constant(operator.inputs[2], np.int32).ravel() if has_bias else np.int32(0),
-            graph.tensors[operator.inputs[1]].quantization.scale,
-            operator.builtinOptions.fusedActivationFunction,
-            x,
-            affine(),
+
+def _read_dense(reader, cells):
+    """The `Dense` behind the cells; `None` if there is none."""
+    x = reader.affine
+    if not cells or not (operator := reader.take("FULLY_CONNECTED")):
+        return None
+    weights, units = reader.constant(operator.inputs[1], np.int8), cells[-1].integer_cell.units
+    if weights.shape[1] != units:
+        raise refusal(
+            f"its Dense layer reads {weights.shape[1]} values at once, and a step has {units}"
         )
-        if dense is None:
-            refuse(operator, "its sums may overflow 32 bits")
-    output = affine()
-    softmax = take("SOFTMAX") is not None
-    take("DEQUANTIZE")
-    if rest and rest[0].inputs[0] != last:
-        refuse(rest[0], "it does not read what the operator before it writes")
-    elif rest:
-        refuse(rest[0], "it can not stand here")
-    if not cells or last != graph.outputs[0]:
-        raise ValueError("The model's output does not come from a FASTGRNN operator.")
-    return Chain(input, output, int(shape[1]), cells, dense, softmax)
+    has_bias = len(operator.inputs) == 3 and operator.inputs[2] != -1
+    dense = _dense(
+        weights,
+        reader.constant(operator.inputs[2], np.int32).ravel() if has_bias else np.int32(0),
+        reader.tensors[operator.inputs[1]].quantization.scale,
+        operator.builtinOptions.fusedActivationFunction,
+        x,
+        reader.affine,
+    )
+    if dense is None:
+        raise refusal("the sums of its Dense layer may overflow 32 bits")
+    return dense
 
 
 def _dense(weights, bias, scales, activation, input, output):

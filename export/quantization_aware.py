@@ -27,11 +27,11 @@ def quantization_aware(model, *, representative_dataset, reset="sample"):
     """Copies a trained model, for `fit()` to train it as the int8 model that `convert()` will make.
 
     Every FastRNN and FastGRNN layer of the copy computes, integer by integer, what the exported
-    operator will (docs/numerics.md), and a Dense layer between one and an output of the model what
-    its int8 operator will. Gradients pass the roundings. The formats of both (scales, shifts, zero
-    points, and zeta, nu, alpha and beta) are chosen here and kept, through `save()` and in
-    `convert()`: the exported integers are those that were trained. All other layers are float in
-    training, and int8 only in the export.
+    operator will (docs/numerics.md), and a Dense layer between one and an output of the model, also
+    at each step, what its int8 operator will. Gradients pass the roundings. The formats of both
+    (scales, shifts, zero points, and zeta, nu, alpha and beta) are chosen here and kept, through
+    `save()` and in `convert()`: the exported integers are those that were trained. All other layers
+    are float in training, and int8 only in the export.
 
     The copy shares no weights with the model and has to be compiled. Best it learns the outputs of
     the model, in a few epochs at a rate that falls to 0 (docs/quantize.md). A weight that is 0
@@ -159,10 +159,8 @@ def _heads(model, loop_free):
         while isinstance(source, keras.layers.Dropout):
             source = source.input._keras_history.operation
         if (
-            (is_recurrent(source) or (_is_bidirectional(source) and source.merge_mode == "concat"))
-            and layer.activation in _HEAD_ACTIVATIONS
-            and len(y.shape) == 2
-        ):
+            is_recurrent(source) or (_is_bidirectional(source) and source.merge_mode == "concat")
+        ) and layer.activation in _HEAD_ACTIVATIONS:
             (writer,) = (operator for operator in graph.operators if index in operator.outputs)
             if layer.activation not in (keras.activations.linear, keras.activations.relu):
                 index = writer.inputs[0]

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import boards
 import keras
 import numpy as np
 import pytest
@@ -18,11 +19,16 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tflite_models import fastgrnn_model
 from tools import require
 
+from keras_fastgrnn import FastGRNN
+from keras_fastgrnn.export import chain as chain_module
 from keras_fastgrnn.export import convert, flatbuffer
-from keras_fastgrnn.export.c_source import c_source
+from keras_fastgrnn.export.c_source import _numbers, c_source
+from keras_fastgrnn.export.chain import read_chain
 from keras_fastgrnn.export.options import pack
 from keras_fastgrnn.export.quantize import Affine
+from keras_fastgrnn.export.sensor import choose_quantizer, sensor_affine
 from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.micro.operator_rules import RULES
 from keras_fastgrnn.micro.verify import seal
 
 HERE = pathlib.Path(__file__).parent
@@ -83,8 +89,22 @@ def check(folder, tflite, x):
     return expected
 
 
-def add_dense(model, units=6, scales=6, output_scale=0.05, limit=127, bias=True, activation=0):
-    """Puts a FULLY_CONNECTED with random weights behind the output of a model."""
+def add_operator(model, code, inputs, outputs):
+    kind, operator = schema.OperatorCodeT(), schema.OperatorT()
+    kind.builtinCode = kind.deprecatedBuiltinCode = code
+    operator.opcodeIndex = len(model.operatorCodes)
+    model.operatorCodes.append(kind)
+    operator.inputs, operator.outputs = inputs, outputs
+    model.subgraphs[0].operators.append(operator)
+    return operator
+
+
+def add_dense(
+    model, units=6, scales=6, output_scale=0.05, limit=127, bias=True, activation=0, zero_point=11,
+    then=None,
+):  # fmt: skip
+    """Puts a FULLY_CONNECTED with random weights behind the output of a model, and then what has
+    no options."""
     graph = model.subgraphs[0]
     rng = np.random.default_rng(0)
     [x] = graph.outputs
@@ -114,7 +134,7 @@ def add_dense(model, units=6, scales=6, output_scale=0.05, limit=127, bias=True,
         values = rng.integers(-70 * limit, 70 * limit, units) if bias is True else bias
         inputs.append(add(int32, [units], input_scale * weight_scales, values.astype(np.int32)))
     shape = [*graph.tensors[x].shape[:-1], units]
-    graph.outputs = [add(int8, shape, [output_scale], zero_point=11)]
+    graph.outputs = [add(int8, shape, [output_scale], zero_point=zero_point)]
 
     code, operator = schema.OperatorCodeT(), schema.OperatorT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
@@ -126,6 +146,10 @@ def add_dense(model, units=6, scales=6, output_scale=0.05, limit=127, bias=True,
     operator.builtinOptions.fusedActivationFunction = activation
     operator.builtinOptions.keepNumDims = len(shape) == 3
     graph.operators.append(operator)
+    if then is not None:
+        [x], y = graph.outputs, add(int8, shape, [1 / 256], zero_point=-128)
+        add_operator(model, getattr(schema.BuiltinOperator, then), [x], [y])
+        graph.outputs = [y]
 
 
 def chain(*shapes, dense=None, timesteps=7, optimize="size", n=4, **flags):
@@ -269,6 +293,74 @@ def test_keras_model(keras_model, tmp_path, streaming):
     assert np.abs(probabilities - expected).max() < 1 / 256
 
 
+@pytest.mark.parametrize(
+    ("units", "activation", "sequences"),
+    [(1, "sigmoid", False), (3, "sigmoid", False), (2, "tanh", False), (1, "sigmoid", True)],
+)
+def test_activation_at_the_end(units, activation, sequences, tmp_path):
+    """It is left out; a sigmoid is over 0.5 where its logit is over the threshold."""
+    keras.utils.set_random_seed(0)
+    head = keras.layers.Dense(units, activation)
+    cell = FastGRNN(8, return_sequences=sequences)
+    model = topologies.randomize(keras.Sequential([keras.Input((12, 3)), cell, head]))
+    [samples] = topologies.samples(model, 40)
+    with_floats = convert(model, representative_dataset=samples)
+    int8 = dict(input_type="int8", output_type="int8")
+    tflite = convert(model, representative_dataset=samples, **int8)
+    files = c_source(with_floats)
+    assert files == c_source(tflite)
+    header = files["model.h"]
+    assert f"The model's {activation} is left out." in header
+    assert ("#define MODEL_THRESHOLD MODEL_OUTPUT_ZERO_POINT" in header) == (activation != "tanh")
+
+    x = read_chain(tflite).input.quantize(samples)
+    classes, y = run(tmp_path, tflite, x.reshape(-1, 3))
+    y, classes = y.reshape(40, 12, units), classes.reshape(40, 12)
+    kept = slice(None) if sequences else slice(11, None)
+    logits = interpret(without_softmax(tflite), x).reshape(40, -1, units)
+    np.testing.assert_array_equal(y[:, kept], logits)
+    if activation == "sigmoid":
+        zero_point = int(re.search(r"OUTPUT_ZERO_POINT \((.+)\)", header)[1])
+        over = y[:, kept] > zero_point
+        probabilities = Interpreter(with_floats).predict(samples).reshape(over.shape)
+        assert 0 < over.mean() < 1
+        # A probability of 0.5 may be rounded to it, from less than half of its step.
+        apart = probabilities != 0.5
+        assert apart.mean() > 0.95
+        np.testing.assert_array_equal(over[apart], probabilities[apart] > 0.5)
+        if units == 1:
+            np.testing.assert_array_equal(classes[:, kept], over[..., 0])
+    if units > 1:
+        np.testing.assert_array_equal(classes, y.argmax(axis=-1))
+
+
+def test_threshold_at_the_end_of_int8(tmp_path):
+    """Where no logit of the samples is over 0 the comparison is always false, without a warning."""
+    tflite, x = chain({}, dense=dict(units=1, scales=1, zero_point=127, then="LOGISTIC"))
+    classes, y = run(tmp_path, tflite, x.reshape(-1, 3))
+    assert not classes.any() and y.max() == 127
+
+
+CLASSES = ["walk", 'a "b"', "back\\slash", "Ä 語", "??/ % \x07", "7\n@name@ */"]
+
+
+def test_classes(tmp_path):
+    files = c_source(model_of("head")[0], classes=CLASSES)
+    main = """
+    #include <stdio.h>
+    #include "model.h"
+    static const char* const names[] = MODEL_CLASSES;
+    int main(void) {
+      unsigned i;
+      for (i = 0; i < sizeof names / sizeof names[0]; ++i) printf("%s|", names[i]);
+      return 0;
+    }
+    """
+    write(tmp_path, files | {"main.c": main})
+    execute(*GCC, str(tmp_path / "main.c"), "-o", str(tmp_path / "main"))
+    assert execute(str(tmp_path / "main")).decode() == "".join(f"{name}|" for name in CLASSES)
+
+
 def test_reset(tmp_path):
     tflite, x = model_of("stream")
     once = run(tmp_path, tflite, x[:10, 0])[1]
@@ -360,6 +452,7 @@ def test_rescale(tmp_path):
     arguments = np.stack([v, multiplier, shift], axis=1)
     output = execute(str(tmp_path / "rescale"), input=arguments.astype(np.int32).tobytes())
     expected = [rescale(*row) for row in arguments.tolist()]
+    np.testing.assert_array_equal(chain_module.rescale(v, multiplier, shift), expected)
     np.testing.assert_array_equal(np.frombuffer(output, np.int32), expected)
 
 
@@ -375,7 +468,9 @@ def test_header_states_the_bytes(name, tmp_path):
         if match := re.fullmatch(r"\w+ (\w+) r (\w+)", line):
             symbols[match[2]] = int(match[1], 16)
     table = symbols.pop("fastgrnn_sigmoid_table")
-    mine = sum(size for symbol, size in symbols.items() if re.match("cell_._|dense_", symbol))
+    mine = sum(
+        size for symbol, size in symbols.items() if re.match("cell_._|dense_|quantize_", symbol)
+    )
     ram, constants, stated_table = re.search(
         r"RAM: (\d+) bytes .*?Flash: (\d+) bytes of constants(?:, (\d+) of)?",
         files["model.h"],
@@ -385,6 +480,208 @@ def test_header_states_the_bytes(name, tmp_path):
     assert stated_table == (None if name == "relu" else str(table))
     # model.c does not compile if it is not that.
     assert f"sizeof(model_state) == {ram} " in files["model.c"]
+
+
+# ---- From the integers of a sensor ----
+
+
+QUANTIZE = """
+#include <stdio.h>
+
+#include "model.h"
+
+int main(void) {
+  SENSOR_T x[MODEL_FEATURES];
+  int8_t q[MODEL_FEATURES];
+  while (fread(x, sizeof x, 1, stdin) == 1) {
+    CALL(x, q);
+    fwrite(q, sizeof q, 1, stdout);
+  }
+  return 0;
+}
+"""
+
+
+def call(folder, files, function, sensor, x):
+    """Rows `x (n, features)` through a function that writes int8."""
+    write(folder, files | {"quantize.c": QUANTIZE})
+    macros = (f"-DSENSOR_T={sensor}", f"-DCALL=model_{function}")
+    sources = [str(folder / name) for name in ("quantize.c", "model.c")]
+    execute(*GCC, *macros, *sources, "-o", str(folder / "quantize"))
+    output = execute(str(folder / "quantize"), input=x.tobytes())
+    return np.frombuffer(output, np.int8).reshape(x.shape)
+
+
+@pytest.mark.parametrize("sensor", ["int16", "int32"])
+def test_quantize(sensor, tmp_path):
+    """Every int16, and what tells the int32 apart, at 60 random units, means and deviations."""
+    rng, features = np.random.default_rng(0), 60
+    limits = np.iinfo(sensor)
+    tflite, _ = chain(dict(features=features, units=2))
+    unit = 10 ** rng.uniform(-6, 3, features) * rng.choice([1, 1, -1], features)
+    mean = unit * limits.max * rng.normal(size=features) * rng.choice([0, 1e-3, 0.5], features)
+    std = 10 ** rng.uniform(-2, 2, features)
+    if sensor == "int16":
+        x = np.arange(limits.min, limits.max + 1)[:, None].repeat(features, 1)
+    else:
+        around = mean / unit + rng.normal(size=(4000, features)) * 256 * std / np.abs(unit)
+        x = np.concatenate([around, rng.integers(limits.min, limits.max, (2000, features))])
+        x[:2] = [[limits.min], [limits.max]]
+    x = np.clip(x, limits.min, limits.max).astype(sensor)
+    files = c_source(tflite, unit=unit, mean=mean, std=std, sensor=sensor)
+    read = read_chain(tflite)
+    factor, offset = sensor_affine(features, unit, mean, std)
+    quantizer = choose_quantizer(sensor, factor, offset, read.input)
+    got = call(tmp_path, files, "quantize", f"{sensor}_t", x)
+    np.testing.assert_array_equal(got, quantizer.quantize(x))
+    assert (np.ptp(got.astype(int), axis=0) == 255).any()
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_quantize_float(normalized, tmp_path):
+    """As TFLite's QUANTIZE: also of halves, infinity, and beside what one more would round up."""
+    edit = begin_with(*NORMALIZATION) if normalized else begin_with()
+    tflite = fastgrnn_model(pack(integer_cell(Shape())[0]), timesteps=3, edit=edit)
+    affine = Affine(0.25, -3)
+    x = np.random.default_rng(0).normal(0, 30, (3000, 3)).astype(np.float32)
+    x[::2] = np.round(x[::2] * 8) / 8
+    x[1, :], x[3, :], x[5, :] = np.inf, -3e38, np.nextafter(np.float32(0.125), np.float32(0))
+    got = call(tmp_path, c_source(tflite), "quantize_float", "float", x)
+    factor, offset = NORMALIZATION if normalized else (1, 0)
+    expected = affine.quantize(x * np.float32(factor) + np.float32(offset))
+    np.testing.assert_array_equal(got, expected)
+
+
+NORMALIZATION = np.float32([0.5, 40, 3.3]), np.float32([0, -7.1, 11])
+
+
+def begin_with(factor=None, offset=None, dtype=None):
+    """An edit of a model of 3 features that reads float32, as convert() writes one that begins with
+    a normalisation: a MUL and an ADD before the QUANTIZE; before these a CAST of integers."""
+
+    def edit(model):
+        graph, builtin = model.subgraphs[0], schema.BuiltinOperator
+        x = graph.tensors[graph.inputs[0]]
+        flatbuffer.set_affine(x, Affine(0.25, -3))
+        flatbuffer.float_input(model, 0)
+        for code, name, value in ((builtin.ADD, "Add", offset), (builtin.MUL, "Mul", factor)):
+            if value is not None:
+                value = np.asarray(value, np.float32)
+                constant, outer = schema.TensorT(), schema.TensorT()
+                constant.type = outer.type = schema.TensorType.FLOAT32
+                constant.shape, outer.shape = np.array(value.shape, np.int32), x.shape
+                constant.buffer, outer.buffer = len(model.buffers), 0
+                model.buffers.append(schema.BufferT())
+                model.buffers[-1].data = np.frombuffer(value.tobytes(), np.uint8)
+                graph.tensors += [constant, outer]
+                inner, count = graph.inputs[0], len(graph.tensors)
+                graph.inputs[0] = count - 1
+                operator = add_operator(model, code, [count - 1, count - 2], [inner])
+                operator.builtinOptionsType = getattr(schema.BuiltinOptions, f"{name}Options")
+                operator.builtinOptions = getattr(schema, f"{name}OptionsT")()
+        if dtype is not None:
+            outer = schema.TensorT()
+            outer.type, outer.shape, outer.buffer = getattr(schema.TensorType, dtype), x.shape, 0
+            graph.tensors.append(outer)
+            add_operator(model, builtin.CAST, [len(graph.tensors) - 1], [graph.inputs[0]])
+            graph.inputs[0] = len(graph.tensors) - 1
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("factor", "offset"),
+    [NORMALIZATION, (NORMALIZATION[0], None), (None, NORMALIZATION[1]), ([[[2.0]]], 0.5)],
+)
+def test_the_normalisation_of_the_file(factor, offset, tmp_path):
+    """With the sensor's unit alone the C is what the file makes of real values, but for a step."""
+    cell = pack(integer_cell(Shape())[0])
+    tflite = fastgrnn_model(cell, timesteps=3, edit=begin_with(factor, offset))
+    x = np.random.default_rng(0).integers(-1500, 1500, (1000, 3)).astype(np.int16)
+    files = c_source(tflite, unit=0.01)
+    got = call(tmp_path, files, "quantize", "int16_t", x).astype(int)
+    real = x * np.float32(0.01) * np.float32(1 if factor is None else np.ravel(factor))
+    real += np.float32(0 if offset is None else np.ravel(offset))
+    assert np.abs(got - Affine(0.25, -3).quantize(real)).max() <= 1
+    assert "of an input, after the model's normalisation" in files["model.h"]
+    # And TFLite Micro takes such a file.
+    assert Interpreter(tflite).predict(x[None, :3] * np.float32(0.01)).shape == (1, 16)
+
+
+@pytest.mark.parametrize("dtype", ["INT16", "INT32"])
+def test_a_file_that_reads_integers(dtype, monkeypatch, tmp_path):
+    """The C reads the same, with no more to say about them."""
+    if "CAST" not in RULES:
+        monkeypatch.setattr(chain_module, "verify", lambda tflite: None)
+    edit = begin_with(*NORMALIZATION, dtype=dtype)
+    tflite = fastgrnn_model(pack(integer_cell(Shape())[0]), timesteps=3, edit=edit)
+    x = np.random.default_rng(0).integers(-30, 30, (1000, 3)).astype(dtype.lower())
+    got = call(tmp_path, c_source(tflite), "quantize", f"{dtype.lower()}_t", x).astype(int)
+    real = x.astype(np.float32) * NORMALIZATION[0] + NORMALIZATION[1]
+    assert np.abs(got - Affine(0.25, -3).quantize(real)).max() <= 1
+    message = f"unit=1 is not supported, since the model reads {dtype.lower()} itself"
+    with pytest.raises(ValueError, match=message):
+        c_source(tflite, unit=1)
+
+
+# ---- It tests itself ----
+
+
+SELFTEST = """
+#include <stdio.h>
+
+#include "model.h"
+
+int main(void) {
+  printf("%d", model_selftest());
+  return 0;
+}
+"""
+SENSORS = {"int8": {}, "int16": dict(unit=0.01, mean=3), "int32": dict(unit=1e-5, sensor="int32")}
+
+
+def run_selftest(folder, files):
+    write(folder, files | {"selftest.c": SELFTEST})
+    sources = [str(folder / name) for name in ("selftest.c", "model.c")]
+    execute(*GCC, "-DMODEL_SELFTEST", *sources, "-o", str(folder / "selftest"))
+    return int(execute(str(folder / "selftest")))
+
+
+@pytest.mark.parametrize(
+    ("name", "sensor"),
+    [
+        *(("head", "int8"), ("head", "int16"), ("head", "int32"), ("stack", "int16")),
+        *(("no head", "int8"), ("stream", "int8"), ("relu6", "int8")),
+        *(("tiny factors", "int8"), ("factors over 1", "int8"), ("stack of sequences", "int32")),
+    ],
+)
+def test_selftest(name, sensor, tmp_path):
+    assert run_selftest(tmp_path, c_source(model_of(name)[0], **SENSORS[sensor])) == 0
+
+
+def test_selftest_finds_what_is_wrong(tmp_path):
+    files = c_source(model_of("head")[0], unit=0.01)
+
+    def wrong(pattern, replacement, path="model.c"):
+        text, count = re.subn(pattern, replacement, files[path], count=1)
+        assert count == 1
+        return run_selftest(tmp_path, files | {path: text})
+
+    # The 16 steps of a sequence are compared after 1, 2, 4, 8 and 16, at 6 outputs.
+    assert wrong(r"(selftest_outputs\[60\] = \{\n +)-?\d+", r"\g<1>99") == 1
+    assert wrong(r"-?\d+(\};\n+static .+ selftest_center)", r"99\1") == 32
+    assert wrong(r"(dense_bias\[6\] = \{\n +)(-?\d+)", r"\g<1>1000 + \2") == 1
+    assert wrong(r"(quantize_offset\[3\] = \{\n +)(-?\d+)", r"\g<1>(1 << 24) + \2") > 0
+    assert wrong(r"(model_reset\(&state\);\n +for)", r"if (sequence == 0) \1") > 16
+    assert wrong(r"\(v \+ \(\(INT32_C\(1\) << n\) >> 1\)\)", "v", "fastgrnn_kernel.h") > 0
+
+
+def test_golden_outputs_are_those_of_tflite_micro():
+    """What the chip is compared with, which the integer model made."""
+    tflite, _ = model_of("head at each step")
+    read = read_chain(tflite)
+    x = np.random.default_rng(1).integers(-128, 128, (1, read.timesteps, read.features), np.int8)
+    np.testing.assert_array_equal(read.run(x[0]), interpret(tflite, x)[0])
 
 
 # ---- The folders ----
@@ -405,6 +702,24 @@ def test_cmake(tmp_path):
     y = interpret(tflite, x)
     expected = [f"{row.argmax()}: {' '.join(map(str, row))}" for row in y]
     assert lines == expected
+
+
+def test_cmake_with_a_sensor(tmp_path):
+    """It prints names, tests itself first, and is optimised without being told so."""
+    tflite, _ = model_of("head")
+    arguments = dict(unit=0.01, mean=3, classes=CLASSES)
+    files = c_source(tflite, name="activity", layout="cmake", **arguments)
+    build = cmake(write(tmp_path, files), "-DACTIVITY_SELFTEST=ON")
+    assert "CMAKE_BUILD_TYPE:STRING=" in (build / "CMakeCache.txt").read_text()
+    commands = (build / "CMakeFiles/activity.dir/flags.make").read_text()
+    assert "-O3 -DNDEBUG" in commands and "-DACTIVITY_SELFTEST" in commands
+    x = np.random.default_rng(0).integers(-15000, 15000, (4, 7, 3)).astype(np.int16)
+    lines = execute(str(build / "activity_example"), input=x.tobytes()).decode()
+    read = read_chain(tflite)
+    q = choose_quantizer("int16", *sensor_affine(3, 0.01, 3), read.input).quantize(x)
+    y = interpret(tflite, q)
+    expected = [f"{CLASSES[row.argmax()]}: {' '.join(map(str, row))}\n" for row in y]
+    assert lines == "".join(expected)
 
 
 # What the two SDKs have of these names.
@@ -455,7 +770,11 @@ ARDUINO = """
 #include <stdint.h>
 enum { A0 };
 int analogRead(uint8_t pin);
-struct Serial_ { void begin(unsigned long); void println(int); };
+struct Serial_ {
+  void begin(unsigned long);
+  void println(int);
+  void println(const char*);
+};
 extern Serial_ Serial;
 """
 ARDUINO_CORE = """
@@ -464,13 +783,20 @@ void loop();
 int analogRead(uint8_t pin) { return pin; }
 void Serial_::begin(unsigned long) {}
 void Serial_::println(int) {}
+void Serial_::println(const char*) {}
 Serial_ Serial;
 int main() { setup(); for (;;) loop(); }
 """
 
 
-def test_arduino(tmp_path):
-    files = c_source(model_of("head")[0], name="activity", layout="arduino")
+@pytest.mark.parametrize("arguments", [{}, dict(unit=0.01, classes=CLASSES)], ids=["", "sensor"])
+def test_arduino(arguments, tmp_path):
+    files = c_source(model_of("head")[0], name="activity", layout="arduino", **arguments)
+    if arguments:  # as a person would
+        path = "src/activity.h"
+        files[path] = files[path].replace(
+            "/* #define ACTIVITY_SELFTEST */", "#define ACTIVITY_SELFTEST"
+        )
     properties = dict(line.split("=", 1) for line in files["library.properties"].splitlines())
     # Arduino's library specification 1.5 requires these.
     required = {"name", "version", "author", "maintainer", "sentence", "paragraph", "category"}
@@ -510,6 +836,76 @@ def test_same_bytes_on_a_chip(target, name, tmp_path):
     program.replay(target, tmp_path, x, interpret(tflite, x))
 
 
+SELFTEST_ON_A_CHIP = """
+#include "board.h"
+#include "model.h"
+
+int main(void) {
+  const int wrong = model_selftest();
+  board_write_line("selftest ", (uint32_t)wrong);
+  if (wrong == 0) board_write("passed\\n");
+  board_exit(wrong != 0);
+}
+"""
+
+
+def run_on(target, folder, files, *macros):
+    """What a program on a chip says, in lines."""
+    write(folder, files)
+    sources = [str(path) for path in folder.glob("*.c")]
+    board = str(boards.FOLDER / target.board)
+    command = [*boards.compiler(target, "-Os", folder, boards.FOLDER), *macros]
+    execute(*command, "-Wl,--gc-sections", *sources, board, "-o", str(folder / "main.elf"))
+    return boards.emulate(target, folder / "main.elf")
+
+
+@pytest.mark.parametrize("sensor", SENSORS)
+def test_selftest_on_a_chip(target, sensor, tmp_path):
+    """The bytes of a sensor's integers, of the steps and of the prediction are the host's."""
+    files = c_source(model_of("head")[0], **SENSORS[sensor])
+    lines = run_on(target, tmp_path, files | {"main.c": SELFTEST_ON_A_CHIP}, "-DMODEL_SELFTEST")
+    assert "selftest 0" in lines
+
+
+QUANTIZE_ON_A_CHIP = """
+#include "board.h"
+#include "model.h"
+
+int main(void) {
+  uint32_t hash = 0;
+  int32_t v;
+  for (v = INT16_MIN; v <= INT16_MAX; ++v) {
+    int16_t x[MODEL_FEATURES];
+    int8_t q[MODEL_FEATURES];
+    uint8_t i;
+    for (i = 0; i < MODEL_FEATURES; ++i) x[i] = (int16_t)v;
+    model_quantize(x, q);
+    for (i = 0; i < MODEL_FEATURES; ++i) hash = hash * 31 + (uint8_t)q[i];
+  }
+  board_write_line("hash ", hash);
+  board_write("passed\\n");
+  board_exit(0);
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["ATmega328P", "Cortex-M0", "Cortex-M4"])
+def test_quantize_on_a_chip(name, tmp_path):
+    """Every int16 of three features."""
+    chip = next(target for target in TARGETS if target.name == name)
+    require(chip.packages, *chip.tools)
+    arguments = dict(unit=[0.01, -0.3, 7e-5], mean=[0, 1000, -1], std=[1, 30, 0.1])
+    tflite, _ = model_of("head")
+    quantizer = choose_quantizer("int16", *sensor_affine(3, **arguments), read_chain(tflite).input)
+    expected = 0
+    for q in (
+        quantizer.quantize(np.arange(-32768, 32768)[:, None]).astype(np.uint8).ravel().tolist()
+    ):
+        expected = (expected * 31 + q) % 2**32
+    files = c_source(tflite, **arguments) | {"main.c": QUANTIZE_ON_A_CHIP}
+    assert f"hash {expected}" in run_on(chip, tmp_path, files)
+
+
 # On AVR, bitmaps of constant length have code of their own.
 @pytest.mark.parametrize(
     "features, kernel_rank, recurrent_rank", [(3, 5, 6), (7, 4, 16), (8, 9, 1)]
@@ -543,21 +939,22 @@ def test_bytes_of_a_program(tmp_path):
 @pytest.mark.parametrize(
     "topology, message",
     [
-        ("go_backwards", "Operator 1, FASTGRNN, .*: it reads or writes the steps from last"),
-        ("bidirectional_last", "FASTGRNN, .*: it does not read what the operator before it writes"),
-        ("after_dense", "Operator 1, FULLY_CONNECTED, .*: it can not stand here"),
-        ("after_conv", r"Operator \d, \w+, .*: it can not stand here"),
-        ("dense_on_each_step", "Operator 3, LOGISTIC, .*: it can not stand here"),
-        ("flattened_sequence", "Operator 2, RESHAPE, .*: it can not stand here"),
-        ("two_inputs", "The model has 2 inputs; only one can be written as C"),
-        ("two_outputs", "The model has 2 outputs; only one can be written as C"),
+        ("go_backwards", "recurrent layer 1 reads or writes the steps from last to first"),
+        ("bidirectional_last", "behind recurrent layer 1, a FastRNN or .*, reads something else"),
+        ("after_dense", r"behind the input, a Dense layer \(FULLY_CONNECTED\), has no place there"),
+        ("after_conv", r"behind the input, .*a convolution \(CONV_2D\).* has no place there"),
+        ("flattened_sequence", r"behind recurrent layer 1, a Reshape or Flatten \(RESHAPE\), a De"),
+        ("two_inputs", "it has 2 inputs, and in C it has one"),
+        ("two_outputs", "it has 2 outputs, and in C it has one"),
     ],
 )
 def test_refuses_a_model(topology, message):
     model = topologies.randomize(getattr(topologies, topology)())
     samples = topologies.samples(model, 10)
     tflite = convert(model, representative_dataset=[samples])
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(
+        ValueError, match=f"can not be written as C: .*{message}.* Use TFLite Micro"
+    ):
         c_source(tflite)
 
 
@@ -583,12 +980,12 @@ def unread_head(model):
 @pytest.mark.parametrize(
     "edit, message",
     [
-        (two_heads, "Operator 2, FULLY_CONNECTED, .*: it can not stand here"),
-        (flat_head, "Operator 1, FULLY_CONNECTED, .*: it reads 32 values at once, and a step has"),
-        (unread_head, "The model's output does not come from a FASTGRNN operator"),
+        (two_heads, r"behind the Dense layer, a Dense layer \(FULLY_CONNECTED\), has no place"),
+        (flat_head, "its Dense layer reads 32 values at once, and a step has 16"),
+        (unread_head, "its output is not that of a recurrent layer or a Dense layer behind one"),
         (
             lambda model: add_dense(model, output_scale=1e-9),
-            "Operator 1, FULLY_CONNECTED, .*: its sums may overflow 32 bits",
+            "the sums of its Dense layer may overflow 32 bits",
         ),
     ],
 )
@@ -601,7 +998,7 @@ def test_refuses_a_head(edit, message):
 def test_refuses_what_is_stateful_in_part():
     first = pack(integer_cell(Shape(units=3))[0], return_sequences=True)
     second = pack(integer_cell(Shape())[0], stateful=True)
-    with pytest.raises(ValueError, match="Operator 1, FASTGRNN, .*: it is stateful and an"):
+    with pytest.raises(ValueError, match="recurrent layer 2 is stateful and the one before"):
         c_source(fastgrnn_model(first, second, timesteps=3))
 
 
@@ -612,6 +1009,21 @@ def test_refuses_bad_arguments():
             c_source(tflite, name=name)
     with pytest.raises(ValueError, match="layout='make' is not supported: use one of c, cmake"):
         c_source(tflite, layout="make")
+    for arguments, message in (
+        (dict(sensor="int16"), "sensor='int16' needs a unit: give the real value of 1 in"),
+        (dict(mean=1, std=2), "mean=1, std=2 needs a unit"),
+        (dict(unit=1, sensor="int8"), "sensor='int8' is not supported: use int16 or int32"),
+        (dict(unit=[1, 2]), r"unit=\[1, 2\] is not supported: .* each of the 3 features"),
+        (dict(classes="walk"), "classes='walk' is not supported: give a list of strings"),
+        (dict(classes=[1, 2, 3, 4, 5, 6]), r"classes=\[1.*\] is not supported: give a list of str"),
+        (dict(classes=["a"]), r"classes=\['a'\] has 1 names, and the model predicts one of 6"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            c_source(tflite, **arguments)
+    detector, _ = chain({}, dense=dict(units=1, scales=1, then="LOGISTIC"))
+    assert 'CLASSES {"no", "yes"}' in c_source(detector, classes=["no", "yes"])["model.h"]
+    with pytest.raises(ValueError, match="one of 2: 0, or 1 over the threshold"):
+        c_source(detector, classes=["yes"])
     with pytest.raises(ValueError, match="has checksum"):
         c_source(tflite[:99] + bytes([tflite[99] ^ 1]) + tflite[100:])
 
@@ -626,9 +1038,11 @@ def test_command(tmp_path):
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     arguments = ("--model=model.tflite", "--output=a/b", "--name=activity", "--layout=zephyr")
-    result = command(*arguments)
+    sensor = ("--unit=0.01", "--mean=-1,0,3", "--std=2", "--sensor=int32", "--classes=a,b,c,d,e,f")
+    result = command(*arguments, *sensor)
     assert result.returncode == 0, result.stderr
-    files = c_source(tflite, name="activity", layout="zephyr")
+    sensor = dict(unit=0.01, mean=[-1, 0, 3], std=2, sensor="int32", classes=[*"abcdef"])
+    files = c_source(tflite, name="activity", layout="zephyr", **sensor)
     written = [path for path in (tmp_path / "a/b").rglob("*") if path.is_file()]
     assert {str(path.relative_to(tmp_path / "a/b")): path.read_text() for path in written} == files
     assert result.stdout.splitlines() == [f"a/b/{path}" for path in files]
@@ -636,3 +1050,9 @@ def test_command(tmp_path):
     result = command("--model=damaged.tflite", "--output=c")
     assert result.returncode == 1 and "damaged" in result.stderr
     assert "Traceback" not in result.stderr and not (tmp_path / "c").exists()
+
+
+def test_flags_are_numbers():
+    assert _numbers("unit", None) is None and _numbers("unit", ["-1", "2e-3"]) == [-1, 0.002]
+    with pytest.raises(ValueError, match="--unit=1,fast is not supported: give a number"):
+        _numbers("unit", ["1", "fast"])

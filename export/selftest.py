@@ -1,0 +1,68 @@
+"""Inputs that a chip can make by itself, and what the integer model makes of them."""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+# A linear congruential generator modulo 2^32 (Numerical Recipes, section 7.1); its upper bits are
+# the random ones.
+FACTOR, INCREMENT = 1664525, 1013904223
+SEQUENCES = 2
+
+
+class Selftest(NamedTuple):
+    """Two sequences for a model, the second all of extremes.
+
+    Attributes:
+        steps: of a sequence.
+        center, shift: lists of integers, one for each feature: an input of the first sequence is
+            `center` and a random int32 without its `shift` lowest bits.
+        outputs: int8 `(k, outputs)`: of each sequence what is predicted after 1, 2, 4, ... steps
+            and after the last.
+    """
+
+    steps: int
+    center: list
+    shift: list
+    outputs: np.ndarray
+
+
+def selftest(chain, quantizer=None):
+    """Returns the `Selftest` of a `Chain`, by way of a `Quantizer` if there is one."""
+    steps = min(max(chain.timesteps, 16), 1000)
+    ends = np.iinfo(quantizer.dtype if quantizer else np.int8)
+    center, shift = [0] * chain.features, [24] * chain.features
+    if quantizer:
+        features = zip(*dataclasses.astuple(quantizer)[1:], strict=True)
+        around = [_around(ends.bits - 1, *feature) for feature in features]
+        center, shift = map(list, zip(*around, strict=True))
+    checked = [i for i in range(steps) if i & (i + 1) == 0 or i == steps - 1]
+    outputs, words = [], random_words(SEQUENCES * steps * chain.features)
+    first, second = words.reshape(SEQUENCES, steps, chain.features)
+    for x in (center + (first >> shift), np.where(second < 0, ends.min, ends.max)):
+        q = quantizer.quantize(x) if quantizer else x.astype(np.int8)
+        outputs.append(chain.run(q)[checked])
+    return Selftest(steps, center, shift, np.concatenate(outputs))
+
+
+def random_words(n):
+    """The first n of the generator, as int64 with the values of an int32."""
+    words, word = np.empty(n, np.int64), 0
+    for i in range(n):
+        words[i] = word = (word * FACTOR + INCREMENT) % 2**32
+    return words - (words >> 31 << 32)
+
+
+def _around(bits, low, narrow, multiplier, offset, shift):
+    """`(center, shift)` of one feature: around the middle of the int8, as wide as what does not
+    saturate or up to twice that, within an integer of so many bits and its sign."""
+    middle = -offset / multiplier if multiplier else 0
+    middle = round(min(max(middle, -32768), 32767))
+    if bits == 31:
+        middle = (middle + 32768 << narrow) + low
+    half_width = 2.0 ** (7 + shift + narrow) / abs(multiplier or 1)
+    width = min(max(math.ceil(math.log2(half_width)), 0), bits)
+    most = (1 << bits) - (1 << width)
+    return min(max(middle, -most), most), 31 - width

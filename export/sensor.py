@@ -1,0 +1,149 @@
+"""From the integers of a sensor to the int8 that a model reads, in integers: the specification.
+
+Of each feature a normalisation and the scale of the int8 become one multiplier and one offset. The
+C that c_source() writes gives the bytes that this gives.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+SENSORS = ("int16", "int32")
+
+# Bits of a multiplier, and the largest shift: |multiplier| <= 2^14, and a step of the output is at
+# most 2^21, so no sum leaves int32 (see `_feature()`).
+_MULTIPLIER_BITS, _MAX_SHIFT = 14, 21
+# In steps of the output. Beyond, a value is saturated whatever is added to it; and where a step of
+# the sensor is more than the second, at most one of its integers is not saturated.
+_MOST, _MOST_FACTOR = 256, 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantizer:
+    """Integers of a sensor -> int8: `(x * multiplier + offset) / 2**shift`, rounded half up, and
+    saturated.
+
+    An int32 x becomes an int16 before: what is over `low`, without its `narrow` lowest bits, less
+    32768, and saturated. All that it cuts off is saturated in the int8 too.
+
+    Attributes:
+        dtype: `"int16"` or `"int32"`, of the sensor.
+        low, narrow, multiplier, offset, shift: lists of integers, one for each feature.
+    """
+
+    dtype: str
+    low: list
+    narrow: list
+    multiplier: list
+    offset: list
+    shift: list
+
+    def quantize(self, x):
+        """Integers `(..., features)` -> int8."""
+        x = np.asarray(x).astype(np.int64)
+        if self.dtype == "int32":
+            x = np.minimum(np.maximum(x - self.low, 0) >> self.narrow, 65535) - 32768
+        sums = x * self.multiplier + self.offset
+        shift = np.array(self.shift)
+        return np.clip((sums + ((1 << shift) >> 1)) >> shift, -128, 127).astype(np.int8)
+
+
+def sensor_affine(features, unit, mean=None, std=None):
+    """What a user says about a sensor -> `(factor, offset)`: floats `(features,)`.
+
+    Args:
+        features: their number.
+        unit: the real value of 1 in the sensor's integers, a number or one for each feature.
+        mean, std: of a normalisation of the real value, the same; 0 and 1 if `None`.
+
+    Raises:
+        ValueError: if one is no such number.
+    """
+    unit = _per_feature("unit", unit, features)
+    mean = _per_feature("mean", 0.0 if mean is None else mean, features)
+    std = _per_feature("std", 1.0 if std is None else std, features)
+    if not unit.all():
+        raise ValueError(f"unit={unit.tolist()} is not supported: give numbers other than 0.")
+    if (std < 1e-60).any():
+        raise ValueError(f"std={std.tolist()} is not supported: give numbers over 1e-60.")
+    return unit / std, -mean / std
+
+
+def _per_feature(name, value, features):
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf" or array.size not in (1, features):
+        raise ValueError(
+            f"{name}={value!r} is not supported: give a number, or a list of one for each of the "
+            f"{features} features."
+        )
+    array = np.broadcast_to(array.astype(np.float64).ravel(), features)
+    # Beyond, a quotient might not be finite, nor a multiple of it.
+    if not (np.abs(array) < 1e60).all():
+        raise ValueError(f"{name}={value!r} is not supported: give numbers below 1e60.")
+    return array
+
+
+def choose_quantizer(dtype, factor, offset, affine):
+    """The `Quantizer` of a model whose real inputs are `x * factor + offset`.
+
+    It differs by at most one step from what TFLite makes of these: its MUL, ADD and QUANTIZE in
+    float32. Each of the two is the exact value with an error, rounded; if the errors are below one
+    step together, so is the difference of what is rounded, and integers differ by one at most.
+
+    - Of the multiplier, 2^-14 of the distance from `center`, where it matters at most 129 steps and
+      half a step of the sensor, 256: 0.024. Where the shift is limited, 2^-22 for each of at most
+      2^16 steps of the sensor: 0.016.
+    - Of the offset, 2^-5 at the least shift, 4.
+    - Of the bits of an int32 that are left out, half of at most 2^-6.
+    - Of four roundings in float32, 2^-24 each of twice the offset in steps: 0.5 up to 2^20 steps.
+
+    Args:
+        dtype: one of `SENSORS`.
+        factor, offset: floats `(features,)`.
+        affine: `Affine` of the model's int8 input.
+
+    Returns:
+        `Quantizer`.
+    """
+    factors = np.asarray(factor, np.float64) / affine.scale
+    offsets = np.asarray(offset, np.float64) / affine.scale + affine.zero_point
+    pairs = zip(factors.tolist(), offsets.tolist(), strict=True)
+    features = [_feature(dtype, *pair) for pair in pairs]
+    return Quantizer(dtype, *map(list, zip(*features, strict=True)))
+
+
+def _feature(dtype, factor, offset):
+    """`(low, narrow, multiplier, offset, shift)` of one feature: int8 = x * factor + offset.
+
+    |multiplier (x - center)| <= 2^14 (2^16 - 1), and what is added at the center, with the half of
+    the rounding, is at most 2^8 2^21 + 2^20: the sum is below 2^31. The offset at x = 0 is at most
+    2^29 + 2^14 2^15.
+    """
+    low, narrow = 0, 0
+    if dtype == "int32":
+        low, narrow = _narrow(factor, offset)
+        offset += factor * (low + 32768 * 2.0**narrow + (2.0**narrow - 1) / 2)
+        factor *= 2.0**narrow
+    # The middle of the int8, where the error of the multiplier does not count.
+    center = _saturate(-offset / factor if factor else 0, -32768, 32767)
+    value = min(max(factor * center + offset, -_MOST), _MOST)
+    factor = min(max(factor, -_MOST_FACTOR), _MOST_FACTOR)
+    shift = min(_MULTIPLIER_BITS - math.frexp(factor)[1], _MAX_SHIFT)
+    multiplier = round(factor * 2**shift)
+    return low, narrow, multiplier, round(value * 2**shift) - multiplier * center, shift
+
+
+def _narrow(factor, offset):
+    """`(low, narrow)`: of an int32 the 16 bits around the middle of the int8, in which a step of
+    the sensor is 2^-7 to 2^-6 of the int8's, or what it is without them."""
+    narrow = min(max(-6 - math.frexp(factor)[1], 0), 16) if factor else 16
+    least = -(2**31)
+    if narrow == 16:  # all of it
+        return least, narrow
+    middle = _saturate(-offset / factor, least, 2**31 - 1)
+    return max(middle - (32768 << narrow), least), narrow
+
+
+def _saturate(value, low, high):
+    return round(min(max(value, low), high))

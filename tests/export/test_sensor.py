@@ -1,0 +1,96 @@
+"""The integers of a sensor -> int8: at most one step from what TFLite makes of the real values."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_fastgrnn.export.quantize import Affine
+from keras_fastgrnn.export.sensor import SENSORS, choose_quantizer, sensor_affine
+
+
+@st.composite
+def features(draw):
+    """`(dtype, factor, offset, Affine)`: of a sensor with a normalisation."""
+    dtype, rng = draw(st.sampled_from(SENSORS)), np.random.default_rng(draw(st.integers(0, 2**32)))
+    affine = Affine(float(np.float32(10 ** rng.uniform(-4, 1))), int(rng.integers(-128, 128)))
+    factor = 10 ** rng.uniform(-7, 4) * rng.choice([1, 1, -1])
+    # The middle, in the sensor's integers: near 0, anywhere, and just outside.
+    middle = rng.normal() * np.iinfo(dtype).max * draw(st.sampled_from([0, 1e-4, 0.3, 1.1]))
+    return dtype, factor, -middle * factor, affine
+
+
+def integers(dtype, factor, offset, affine):
+    """All there are of an int16; of an int32 many, most of them where the int8 is not saturated."""
+    limits = np.iinfo(dtype)
+    if dtype == "int16":
+        return np.arange(limits.min, limits.max + 1)
+    rng = np.random.default_rng(0)
+    around = -offset / factor + rng.normal(0, 256 * affine.scale / abs(factor), 4000)
+    x = np.concatenate([around, rng.integers(limits.min, limits.max, 2000), np.arange(-200, 200)])
+    x = np.concatenate([x, -offset / factor + np.arange(-200, 200), [limits.min, limits.max]])
+    return np.clip(np.round(x), limits.min, limits.max).astype(np.int64)
+
+
+@given(features())
+def test_at_most_one_step_from_float(feature):
+    dtype, factor, offset, affine = feature
+    x = integers(*feature)
+    quantizer = choose_quantizer(dtype, [factor], [offset], affine)
+    got = quantizer.quantize(x[:, None])[:, 0].astype(int)
+    exact = x * (factor / affine.scale) + offset / affine.scale + affine.zero_point
+    assert np.abs(got - np.clip(np.floor(exact + 0.5), -128, 127)).max() <= 1
+    # The sum of the errors in choose_quantizer(), but for that of float32.
+    assert (got <= np.maximum(exact + 0.5, -128) + 0.064).all()
+    assert (got >= np.minimum(exact - 0.5, 127) - 0.064).all()
+    if abs(offset / affine.scale) < 2**20:  # else float32 has no such step
+        real = x.astype(np.float32) * np.float32(factor) + np.float32(offset)
+        assert np.abs(got - affine.quantize(real)).max() <= 1
+
+
+@given(features())
+def test_no_sum_leaves_int32(feature):
+    dtype, factor, offset, affine = feature
+    quantizer = choose_quantizer(dtype, [factor], [offset], affine)
+    assert abs(quantizer.multiplier[0]) < 2**15 and abs(quantizer.offset[0]) < 2**31
+    assert 4 <= quantizer.shift[0] <= 21 and 0 <= quantizer.narrow[0] <= 16
+    ends = np.array([-32768, 32767], np.int64)
+    sums = ends * quantizer.multiplier[0] + quantizer.offset[0]
+    assert np.abs(sums).max() + (1 << quantizer.shift[0] - 1) < 2**31
+
+
+@pytest.mark.parametrize("dtype", SENSORS)
+@pytest.mark.parametrize("factor", [0.0, 1e-300, 5e-324, -1e-30, 1e30, 1e300])
+def test_factors_beyond_reason(dtype, factor):
+    """A constant feature, whose standard deviation is next to nothing, and one that is ignored."""
+    quantizer = choose_quantizer(dtype, [factor], [0.0], Affine(0.5, 3))
+    x = np.array([np.iinfo(dtype).min, -1, 0, 1, np.iinfo(dtype).max])
+    with np.errstate(over="ignore"):
+        expected = np.clip(np.floor(x * (factor / 0.5) + 3.5), -128, 127)
+    np.testing.assert_array_equal(quantizer.quantize(x[:, None])[:, 0], expected)
+
+
+def test_each_feature_has_its_own():
+    factor, offset = sensor_affine(2, 0.01, mean=[1, 100], std=[0.1, 20])
+    quantizer = choose_quantizer("int16", factor, offset, Affine(0.02, 0))
+    # 1.5 is 5 standard deviations over the mean, 130 is 1.5.
+    np.testing.assert_array_equal(
+        quantizer.quantize([[100, 10000], [150, 13000]]), [[0, 0], [127, 75]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(unit=0), r"unit=\[0.0, 0.0, 0.0\] is not supported: give numbers other than 0"),
+        (dict(unit=[1, 2]), r"unit=\[1, 2\] is not supported: .* for each of the 3 features"),
+        (dict(unit="0.1"), "unit='0.1' is not supported: give a number"),
+        (dict(unit=True), "unit=True is not supported: give a number"),
+        (dict(unit=1, mean=float("nan")), "mean=nan is not supported: give numbers below 1e60"),
+        (dict(unit=1, std=[1, 0, 1]), r"std=\[1.0, 0.0, 1.0\] is not supported: give numbers over"),
+        (dict(unit=1, std=-1), r"std=\[-1.0, .* is not supported: give numbers over"),
+    ],
+)
+def test_refuses_what_is_no_number_of_a_feature(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        sensor_affine(3, **arguments)
