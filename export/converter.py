@@ -10,6 +10,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from keras_fastgrnn.export import flatbuffer, reference
 from keras_fastgrnn.export.calibrate import Ranges, calibrate
 from keras_fastgrnn.export.fold import FloatCell, fold
+from keras_fastgrnn.export.front import Front, fronts
 from keras_fastgrnn.export.graph import Recurrent, functional, walk
 from keras_fastgrnn.export.loop_free import convert_loop_free
 from keras_fastgrnn.export.options import pack
@@ -78,6 +79,7 @@ class Conversion:
         operators: list of `Operator`, in the order in which they run.
         inputs, outputs: lists of float arrays, the representative samples and what the Keras model
             makes of them.
+        fronts: list of the `Front` of each input, which the file computes in float32.
     """
 
     model: bytes
@@ -85,6 +87,12 @@ class Conversion:
     operators: list
     inputs: list
     outputs: list
+    fronts: list
+
+    @property
+    def rounded_inputs(self):
+        """The samples as they are where they are rounded to int8."""
+        return [front(x) for front, x in zip(self.fronts, self.inputs, strict=True)]
 
 
 def convert(
@@ -160,6 +168,9 @@ def conversion(
     if streaming:
         _check_streaming(model, inputs)
         inputs = _as_steps(inputs)
+    samples = inputs
+    ends, passed = _fronts(model, samples, input_type)
+    inputs = [front(x) for front, x in zip(ends, samples, strict=True)]
 
     operators = []
 
@@ -178,7 +189,8 @@ def conversion(
         operators.append(operator)
         return _tensor(operator.y)
 
-    outputs = [np.asarray(y) for y in walk(model, [_tensor(x) for x in inputs], run_float)]
+    tensors = [_tensor(x) for x in inputs]
+    outputs = [np.asarray(y) for y in walk(model, tensors, run_float, passed=passed)]
 
     def loop_free(*tensors):
         """Of the model's inputs and the recurrent layers' outputs; gives the model's outputs, the
@@ -190,7 +202,7 @@ def conversion(
             return unread.pop(0)
 
         with plain_dense() as products:
-            results = walk(model, list(tensors[: len(inputs)]), cut) + read
+            results = walk(model, list(tensors[: len(inputs)]), cut, passed=passed) + read
         output_formats[:] = [layer.output_format for layer, _ in products]
         return results + [product for _, product in products]
 
@@ -245,7 +257,7 @@ def conversion(
     graph.outputs = list(graph.outputs[: len(outputs)])
     for i, values in enumerate(inputs):
         if input_type == "float32" and values.dtype == np.float32:
-            flatbuffer.float_input(tflite, i)
+            flatbuffer.float_input(tflite, i, ends[i])
     for i in range(len(outputs)):
         if output_type == "float32":
             flatbuffer.float_output(tflite, i)
@@ -259,7 +271,14 @@ def conversion(
         verify(data)
     except ValueError as error:
         raise ValueError(f"The model can not run in TensorFlow Lite Micro: {error}") from error
-    return Conversion(data, loop_free_bytes, operators, inputs, outputs)
+    return Conversion(data, loop_free_bytes, operators, samples, outputs, ends)
+
+
+def _fronts(model, samples, input_type):
+    """`fronts()` of a file that takes float32; one that takes int8 has rounded before."""
+    if input_type == "int8":
+        return [Front()] * len(samples), set()
+    return fronts(model, samples)
 
 
 def _with_ends(inputs, operators):

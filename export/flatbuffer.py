@@ -39,22 +39,25 @@ def set_affine(tensor, value):
 
 def add_recurrent(model, x, y, options, weights):
     """Appends a cell's operator, from tensor `x` to tensor `y`, both indexes."""
-    tensor = schema.TensorT()
-    tensor.type, tensor.shape = _INT8, np.array([len(weights)], np.int32)
-    tensor.buffer = len(model.buffers)
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(weights, np.uint8)
-    model.buffers.append(buffer)
-    operator = _add_operator(model, schema.BuiltinOperator.CUSTOM, [x, _add(model, tensor)], [y])
+    weights = _constant(model, _INT8, np.frombuffer(weights, np.int8))
+    operator = _add_operator(model, schema.BuiltinOperator.CUSTOM, [x, weights], [y])
     operator.customOptions = np.frombuffer(options, np.uint8)
 
 
-def float_input(model, i):
-    """Puts a QUANTIZE behind input `i`, which becomes float32."""
+def float_input(model, i, front):
+    """Puts a QUANTIZE behind input `i`, which becomes float32, and its `Front` before that."""
     graph = model.subgraphs[0]
-    outer = _add(model, _float_twin(graph.tensors[graph.inputs[i]]))
-    _add_operator(model, schema.BuiltinOperator.QUANTIZE, [outer], [graph.inputs[i]])
-    graph.inputs[i] = outer
+    inner = graph.inputs[i]
+    graph.inputs[i] = x = _add(model, _float_twin(graph.tensors[inner]))
+    for name, values in (("Mul", front.multiplier), ("Add", front.offset)):
+        if values is not None:
+            y = _add(model, _float_twin(graph.tensors[inner]))
+            code = getattr(schema.BuiltinOperator, name.upper())
+            operator = _add_operator(model, code, [x, _constant(model, _FLOAT32, values)], [y])
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, f"{name}Options")
+            operator.builtinOptions = getattr(schema, f"{name}OptionsT")()
+            x = y
+    _add_operator(model, schema.BuiltinOperator.QUANTIZE, [x], [inner])
 
 
 def float_output(model, i):
@@ -90,6 +93,15 @@ def _float_twin(tensor):
     twin = schema.TensorT()
     twin.type, twin.shape, twin.buffer = _FLOAT32, tensor.shape, 0
     return twin
+
+
+def _constant(model, type, values):
+    tensor, buffer = schema.TensorT(), schema.BufferT()
+    tensor.type, tensor.shape = type, np.array(values.shape, np.int32)
+    tensor.buffer = len(model.buffers)
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    return _add(model, tensor)
 
 
 def _add(model, tensor):

@@ -40,7 +40,7 @@ class Recurrent:
         return states[:, ::-1] if self.reverse_output else states
 
 
-def walk(model, inputs, recurrent, visit=None):
+def walk(model, inputs, recurrent, visit=None, passed=()):
     """Runs a model at inference, operation by operation.
 
     Nothing of the model is changed or traced: `inputs` may be eager or symbolic tensors.
@@ -51,6 +51,7 @@ def walk(model, inputs, recurrent, visit=None):
         recurrent: function `(Recurrent, sequences) -> outputs`, called in place of each FastRNN and
             FastGRNN layer, in an order that depends on the model alone.
         visit: optional function `(name, outputs)`, called after each operation.
+        passed: set of layers that the inputs have passed already.
 
     Returns:
         List of tensors, one for each output of the model.
@@ -60,7 +61,9 @@ def walk(model, inputs, recurrent, visit=None):
     """
     return tf.nest.flatten(
         run_through_graph(
-            functional(model), inputs, lambda operation: _runner(operation, recurrent, visit)
+            functional(model),
+            inputs,
+            lambda operation: _runner(operation, recurrent, visit, passed),
         )
     )
 
@@ -97,9 +100,11 @@ def cells(layer):
     return layer.cell.cells if stacked else [layer.cell]
 
 
-def _runner(operation, recurrent, visit):
+def _runner(operation, recurrent, visit, passed):
     """The function that stands for an operation of the graph."""
     name = operation.name
+    if operation in passed:
+        return lambda x, **kwargs: x
 
     def run(*args, **kwargs):
         if kwargs.get("training"):
@@ -115,7 +120,7 @@ def _runner(operation, recurrent, visit):
         if isinstance(operation, keras.Model):
             if len(args) != 1 or set(kwargs) - {"training", "mask"}:
                 raise ValueError(f"Model '{name}' is called with more than its inputs.")
-            outputs = walk(operation, tf.nest.flatten(args[0]), recurrent, visit)
+            outputs = walk(operation, tf.nest.flatten(args[0]), recurrent, visit, passed)
             return outputs if len(outputs) > 1 else outputs[0]
         if is_recurrent(operation):
             outputs = _run_rnn(operation, _sequences(operation, args, kwargs), recurrent)

@@ -152,7 +152,7 @@ def end_ranges(findings):
     """The `Range` of each int8 input and output of the model."""
     conversion, graph = findings.conversion, findings.model.subgraphs[0]
     loop_free = schema.ModelT.InitFromPackedBuf(conversion.loop_free, 0).subgraphs[0]
-    for i, values in enumerate(conversion.inputs):
+    for i, values in enumerate(conversion.rounded_inputs):
         affine = flatbuffer.affine(loop_free.tensors[loop_free.inputs[i]])
         name = graph.tensors[graph.inputs[i]].name.decode()
         yield _int8_range(f"input {i} ({name})", values, affine)
@@ -311,7 +311,7 @@ def integer_run(conversion):
     n_outputs = len(conversion.outputs)
     known = [
         Affine(*detail["quantization"]).quantize(x) if detail["dtype"] == np.int8 else x
-        for x, detail in zip(conversion.inputs, inputs, strict=False)
+        for x, detail in zip(conversion.rounded_inputs, inputs, strict=False)
     ]
     n, states = len(known[0]), []
 

@@ -76,6 +76,16 @@ if not LEGACY:
         """Runs a functional model, with `function_of(layer)` in place of each layer."""
         return model._run_through_graph(inputs, operation_fn=function_of)
 
+    def graph_nodes(model):
+        """`(layer, ids of the tensors it reads, of those it writes)` for each call of a layer in a
+        functional model."""
+        return [
+            (node.operation, [id(x) for x in node.input_tensors], [id(y) for y in node.outputs])
+            for nodes in model._nodes_by_depth.values()
+            for node in nodes
+            if not node.is_input
+        ]
+
 else:
 
     class SimpleRNNCell(keras.layers.SimpleRNNCell):
@@ -176,6 +186,14 @@ else:
                 for key, y in zip(node.flat_output_ids, outputs, strict=True):
                     tensors[key] = [y] * uses[key]
         return [tensors[str(id(y))].pop() for y in model.outputs]
+
+    def graph_nodes(model):
+        return [
+            (node.layer, [*map(int, node.flat_input_ids)], [*map(int, node.flat_output_ids)])
+            for nodes in model._nodes_by_depth.values()
+            for node in nodes
+            if not node.is_input
+        ]
 
     # RNN(cell) is pruned only if the cell is one of these. By inheritance their metaclasses clash.
     import_tfmot().sparsity.keras.PrunableLayer.register(SimpleRNNCell)
