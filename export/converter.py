@@ -13,6 +13,7 @@ from keras_fastgrnn.export.fold import FloatCell, fold
 from keras_fastgrnn.export.front import Front, fronts
 from keras_fastgrnn.export.graph import Recurrent, functional, walk
 from keras_fastgrnn.export.loop_free import convert_loop_free
+from keras_fastgrnn.export.measure import compare_outputs, few_samples, large_errors
 from keras_fastgrnn.export.options import pack
 from keras_fastgrnn.export.quantize import (
     HEADROOM,
@@ -23,6 +24,7 @@ from keras_fastgrnn.export.quantize import (
 )
 from keras_fastgrnn.export.quantized_layers import plain_dense
 from keras_fastgrnn.export.reference import IntegerCell
+from keras_fastgrnn.export.resolution import unresolved, warn
 from keras_fastgrnn.micro.verify import seal, verify
 
 
@@ -136,14 +138,18 @@ def convert(
     >>> model_bytes = keras_fastgrnn.export.convert(model, representative_dataset=x_train[:200])
     >>> pathlib.Path("model.tflite").write_bytes(model_bytes)
     """
-    return conversion(
+    result = conversion(
         model,
         representative_dataset=representative_dataset,
         streaming=streaming,
         input_type=input_type,
         output_type=output_type,
         optimize=optimize,
-    ).model
+    )
+    compared, _ = compare_outputs(few_samples(result))
+    for message in (*unresolved(result), *large_errors(result, compared)):
+        warn(message)
+    return result.model
 
 
 def conversion(

@@ -5,6 +5,7 @@ the step of the widest feature; so the file normalises in float32, before it rou
 """
 
 import collections
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +50,9 @@ def fronts(model, inputs):
     # A layer that also stands elsewhere can not be left out there.
     first = collections.Counter(layer for layers in found for layer in layers)
     shared = {layer for layer, uses in _uses(model).items() if uses > first[layer]}
-    found = [_before(shared, layers) for layers in found]
+    found = [
+        list(itertools.takewhile(lambda layer: layer not in shared, layers)) for layers in found
+    ]
     return list(map(_front, found)), {layer for layers in found for layer in layers}
 
 
@@ -64,7 +67,7 @@ def _leading(model, i):
         if len(readers) != 1:
             break
         [(layer, read, written)] = readers
-        if type(layer) in _AFFINE:
+        if _is_affine(layer):
             layers.append(layer)
         elif isinstance(layer, keras.Model) and len(read) == 1:
             inner, whole = _leading(layer, 0)
@@ -85,9 +88,12 @@ def _uses(model):
     return uses
 
 
-def _before(shared, layers):
-    end = next((i for i, layer in enumerate(layers) if layer in shared), len(layers))
-    return layers[:end]
+def _is_affine(layer):
+    """Whether its multipliers and offsets stand along the last axes."""
+    if not isinstance(layer, keras.layers.BatchNormalization):
+        return type(layer) in _AFFINE
+    last = len(layer.input.shape) - 1
+    return type(layer) in _AFFINE and layer.axis in (-1, last, [last])  # a list in tf_keras
 
 
 def _normalization(layer):
@@ -126,7 +132,7 @@ def _front(layers):
 
 
 def _constant(values, neutral):
-    """As few float32 numbers as there are different ones along an axis; `None` if all are neutral."""
+    """As few float32 numbers as tell all features apart; `None` if they change nothing."""
     values = values.astype(np.float32)
     if (values == neutral).all():
         return None
