@@ -290,6 +290,8 @@ def main(argv):
         raise app.UsageError(f"Unknown argument {argv[1]!r}.")
     arguments = flags.FLAGS
     output = pathlib.Path(arguments.output)
+    if not os.path.isfile(arguments.model):
+        sys.exit(f"--model={arguments.model} is not there: name a .tflite file.")
     try:
         tflite = pathlib.Path(arguments.model).read_bytes()
         files = c_source(tflite, name=arguments.name, layout=arguments.layout)
@@ -305,5 +307,6 @@ if __name__ == "__main__":
     flags.DEFINE_string("output", None, "The folder to write.")
     flags.DEFINE_string("name", "model", "The model's name in the C, and of its files.")
     flags.DEFINE_enum("layout", "c", list(LAYOUTS), "What is to build the folder.")
+    flags.DEFINE_bool("verbose", False, "Whether TensorFlow's own messages are shown.")
     flags.mark_flags_as_required(["model", "output"])
     app.run(main)

@@ -129,8 +129,8 @@ def unresolved(conversion):
                 spreads.append(f"and as few in {len(coarse) - _NAMED} more")
             yield (
                 f"{place.name}: one step of its int8 is {place.scale:.3g}, and nearly all values "
-                f"lie within {', '.join(spreads)}. int8 hardly tells them apart below {ENOUGH_STEPS:g} "
-                f"steps. {place.remedy}"
+                f"lie within {', '.join(spreads)}. Below {ENOUGH_STEPS:g} steps int8 hardly tells "
+                f"them apart. {place.remedy}"
             )
 
 

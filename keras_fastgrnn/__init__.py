@@ -11,6 +11,7 @@ Beside the layers and cells of this module there are
 
 import importlib.metadata
 
+from keras_fastgrnn import quiet  # noqa: F401  # first: the next imports TensorFlow
 from keras_fastgrnn.activations import quant_sigmoid, quant_tanh
 from keras_fastgrnn.fastgrnn import FastGRNN, FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNN, FastRNNCell
