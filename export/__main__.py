@@ -8,19 +8,20 @@ import pathlib
 import sys
 import tempfile
 
-import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 
-import keras_fastgrnn  # noqa: F401  # registers the layers for keras.models.load_model
-from keras_fastgrnn.compat import keras
 from keras_fastgrnn.export.converter import conversion
+from keras_fastgrnn.export.files import by_input, read_model, read_samples, shown_warnings
+from keras_fastgrnn.export.graph import functional
 from keras_fastgrnn.export.report import examine, text
+from keras_fastgrnn.export.resolution import warn
 
 _MODEL = flags.DEFINE_string("model", None, "The .keras file to convert.")
 _SAMPLES = flags.DEFINE_multi_string(
     "samples",
     None,
-    "An .npy file of representative samples (n, ...). Once for each input of the model.",
+    "An .npy file of representative samples (n, ...), once for each input of the model, in their "
+    "order; or one .npz file with an array for each by its name.",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The .tflite file to write.")
 _STREAMING = flags.DEFINE_bool(
@@ -41,28 +42,37 @@ _OPTIMIZE = flags.DEFINE_enum(
 _REPORT = flags.DEFINE_string(
     "report", None, "The .html file to write a report with charts to. Needs matplotlib."
 )
+_VERBOSE = flags.DEFINE_bool("verbose", False, "Whether TensorFlow's own messages are shown.")
 flags.mark_flags_as_required(["model", "samples", "output"])
 
 
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown argument {argv[1]!r}.")
+    if not _VERBOSE.value:
+        logging.set_verbosity(logging.ERROR)
     output = pathlib.Path(_OUTPUT.value)
+    if output.is_dir() or not output.parent.is_dir():
+        sys.exit(f"--output={output} is not a file in a folder that exists: name such a file.")
     page = None if _REPORT.value is None else _page(_REPORT.value, output)
     try:
-        model = keras.models.load_model(_MODEL.value, compile=False)
-        samples = [np.load(path, allow_pickle=False) for path in _SAMPLES.value]
-        result = conversion(
-            model,
-            representative_dataset=samples[0] if len(samples) == 1 else [samples],
-            streaming=_STREAMING.value,
-            reset=_RESET.value,
-            input_type=_INPUT_TYPE.value,
-            output_type=_OUTPUT_TYPE.value,
-            optimize=_OPTIMIZE.value,
-        )
-        _write(output, result.model)
-        findings = examine(result)
+        files = [read_samples(path) for path in _SAMPLES.value]
+        model = read_model(_MODEL.value, output)
+        samples = by_input(_SAMPLES.value, files, [x.name for x in functional(model).inputs])
+        with shown_warnings():
+            result = conversion(
+                model,
+                representative_dataset=samples,
+                streaming=_STREAMING.value,
+                reset=_RESET.value,
+                input_type=_INPUT_TYPE.value,
+                output_type=_OUTPUT_TYPE.value,
+                optimize=_OPTIMIZE.value,
+            )
+            _write(output, result.model)
+            findings = examine(result)
+            for message in findings.warnings:
+                warn(message)
         print("\n".join(text(findings)))
         if page is not None:
             _write(pathlib.Path(_REPORT.value), page(findings, output.name).encode())

@@ -465,6 +465,8 @@ def main(argv):
         raise app.UsageError(f"Unknown argument {argv[1]!r}.")
     arguments = flags.FLAGS
     output = pathlib.Path(arguments.output)
+    if not os.path.isfile(arguments.model):
+        sys.exit(f"--model={arguments.model} is not there: name a .tflite file.")
     try:
         files = c_source(
             pathlib.Path(arguments.model).read_bytes(),
@@ -493,5 +495,6 @@ if __name__ == "__main__":
     flags.DEFINE_list("mean", None, "Of the normalisation before the model, or one a feature.")
     flags.DEFINE_list("std", None, "The same.")
     flags.DEFINE_enum("sensor", None, SENSORS, "The sensor's integers; int16 if there is a unit.")
+    flags.DEFINE_bool("verbose", False, "Whether TensorFlow's own messages are shown.")
     flags.mark_flags_as_required(["model", "output"])
     app.run(main)

@@ -12,8 +12,10 @@ from keras_fastgrnn.export import flatbuffer, reference
 from keras_fastgrnn.export.blame import explain
 from keras_fastgrnn.export.calibrate import Ranges, calibrate, merged
 from keras_fastgrnn.export.fold import FloatCell, fold
-from keras_fastgrnn.export.graph import Recurrent, functional, walk
+from keras_fastgrnn.export.front import Front, fronts
+from keras_fastgrnn.export.graph import Recurrent, call_layer, functional, walk
 from keras_fastgrnn.export.loop_free import convert_loop_free
+from keras_fastgrnn.export.measure import compare_outputs, few_samples, large_errors
 from keras_fastgrnn.export.options import pack
 from keras_fastgrnn.export.quantize import (
     Formats,
@@ -23,6 +25,7 @@ from keras_fastgrnn.export.quantize import (
 )
 from keras_fastgrnn.export.quantized_layers import plain_dense
 from keras_fastgrnn.export.reference import IntegerCell
+from keras_fastgrnn.export.resolution import unresolved, warn
 from keras_fastgrnn.export.samples import representative_arrays
 from keras_fastgrnn.export.streaming import (
     as_steps,
@@ -91,6 +94,8 @@ class Conversion:
         operators: list of `Operator`, in the order in which they run.
         inputs, outputs: lists of float arrays, the representative samples and what the Keras model
             makes of them.
+        fronts: list of the `Front` of each input, which the file computes in float32.
+        lengths: integers, the steps of each stream of a streaming model; `None` for another.
     """
 
     model: bytes
@@ -98,6 +103,13 @@ class Conversion:
     operators: list
     inputs: list
     outputs: list
+    fronts: list
+    lengths: np.ndarray | None
+
+    @property
+    def rounded_inputs(self):
+        """The samples as they are where they are rounded to int8."""
+        return [front(x) for front, x in zip(self.fronts, self.inputs, strict=True)]
 
 
 def convert(
@@ -148,7 +160,7 @@ def convert(
     >>> model_bytes = keras_fastgrnn.export.convert(model, representative_dataset=samples)
     >>> pathlib.Path("model.tflite").write_bytes(model_bytes)
     """
-    return conversion(
+    result = conversion(
         model,
         representative_dataset=representative_dataset,
         streaming=streaming,
@@ -156,7 +168,11 @@ def convert(
         input_type=input_type,
         output_type=output_type,
         optimize=optimize,
-    ).model
+    )
+    compared, _ = compare_outputs(few_samples(result))
+    for message in (*unresolved(result), *large_errors(result, compared)):
+        warn(message)
+    return result.model
 
 
 def conversion(
@@ -185,12 +201,17 @@ def conversion(
         functional(model).inputs, representative_dataset, streaming=streaming
     )
     if streaming:
-        inputs, lengths = as_steps(columns)
-        check_streaming(model, inputs, lengths)
+        samples, lengths = as_steps(columns)
+        check_streaming(model, samples, lengths)
         if reset == "never":
             lengths = lengths.sum(keepdims=True)
     else:
-        inputs, lengths = [np.concatenate(column) for column in columns], None
+        samples, lengths = [np.concatenate(column) for column in columns], None
+    ends, passed = _fronts(model, samples, input_type)
+    inputs = [front(x) for front, x in zip(ends, samples, strict=True)]
+
+    def call(layer, args, kwargs):
+        return args[0] if layer in passed else call_layer(layer, args, kwargs)
 
     operators = []
 
@@ -198,7 +219,8 @@ def conversion(
         operators.append(_run_float(recurrent, x, lengths))
         return _tensor(operators[-1].y)
 
-    outputs = [np.asarray(y) for y in walk(model, [_tensor(x) for x in inputs], run_float)]
+    tensors = [_tensor(x) for x in inputs]
+    outputs = [np.asarray(y) for y in walk(model, tensors, run_float, call=call)]
 
     def loop_free(*tensors):
         """Of the model's inputs and the recurrent layers' outputs; gives the model's outputs, the
@@ -210,7 +232,7 @@ def conversion(
             return unread.pop(0)
 
         with plain_dense() as products:
-            results = walk(model, list(tensors[: len(inputs)]), cut) + read
+            results = walk(model, list(tensors[: len(inputs)]), cut, call=call) + read
         output_formats[:] = [layer.output_format for layer, _ in products]
         return results + [product for _, product in products]
 
@@ -220,7 +242,7 @@ def conversion(
     try:
         tflite = convert_loop_free(loop_free, _with_ends(inputs, operators))
     except ValueError as error:
-        raise explain(error, model, inputs, [operator.y for operator in operators]) from error
+        raise explain(error, model, samples, [operator.y for operator in operators]) from error
     flatbuffer.strip(tflite)
     graph = tflite.subgraphs[0]
     for index, output_format in zip(graph.outputs[len(results) :], output_formats, strict=True):
@@ -263,13 +285,13 @@ def conversion(
             raise ValueError(f"Layer '{recurrent.name}': {error}") from error
         _warn_if_saturated(operator)
         flatbuffer.add_recurrent(tflite, x, y, operator.options, operator.weights)
-    find_saturation(model, inputs, operators)
+    find_saturation(model, samples, operators)
 
     graph.inputs = list(graph.inputs[: len(inputs)])
     graph.outputs = list(graph.outputs[: len(outputs)])
     for i, values in enumerate(inputs):
         if input_type == "float32" and values.dtype == np.float32:
-            flatbuffer.float_input(tflite, i)
+            flatbuffer.float_input(tflite, i, ends[i])
     for i in range(len(outputs)):
         if output_type == "float32":
             flatbuffer.float_output(tflite, i)
@@ -282,8 +304,15 @@ def conversion(
     try:
         verify(data)
     except ValueError as error:
-        raise explain(error, model, inputs, [operator.y for operator in operators]) from error
-    return Conversion(data, loop_free_bytes, operators, inputs, outputs)
+        raise explain(error, model, samples, [operator.y for operator in operators]) from error
+    return Conversion(data, loop_free_bytes, operators, samples, outputs, ends, lengths)
+
+
+def _fronts(model, samples, input_type):
+    """`fronts()` of a file that takes float32; one that takes int8 has rounded before."""
+    if input_type == "int8":
+        return [Front()] * len(samples), set()
+    return fronts(model, samples)
 
 
 def _with_ends(inputs, operators):

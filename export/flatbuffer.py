@@ -39,23 +39,25 @@ def set_affine(tensor, value):
 
 def add_recurrent(model, x, y, options, weights):
     """Appends a cell's operator, from tensor `x` to tensor `y`, both indexes."""
-    tensor = schema.TensorT()
-    tensor.type, tensor.shape = _INT8, np.array([len(weights)], np.int32)
-    tensor.buffer = len(model.buffers)
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(weights, np.uint8)
-    model.buffers.append(buffer)
-    inputs = [x, add_tensor(model, tensor)]
-    operator = add_operator(model, schema.BuiltinOperator.CUSTOM, inputs, [y])
+    weights = _add_constant(model, _INT8, np.frombuffer(weights, np.int8))
+    operator = add_operator(model, schema.BuiltinOperator.CUSTOM, [x, weights], [y])
     operator.customOptions = np.frombuffer(options, np.uint8)
 
 
-def float_input(model, i):
-    """Puts a QUANTIZE behind input `i`, which becomes float32."""
+def float_input(model, i, front):
+    """Puts a QUANTIZE behind input `i`, which becomes float32, and its `Front` before that."""
     graph = model.subgraphs[0]
-    outer = add_float_twin(model, graph.inputs[i])
-    add_operator(model, schema.BuiltinOperator.QUANTIZE, [outer], [graph.inputs[i]])
-    graph.inputs[i] = outer
+    inner = graph.inputs[i]
+    graph.inputs[i] = x = add_float_twin(model, inner)
+    for name, values in (("Mul", front.multiplier), ("Add", front.offset)):
+        if values is not None:
+            y, constant = add_float_twin(model, inner), _add_constant(model, _FLOAT32, values)
+            code = getattr(schema.BuiltinOperator, name.upper())
+            operator = add_operator(model, code, [x, constant], [y])
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, f"{name}Options")
+            operator.builtinOptions = getattr(schema, f"{name}OptionsT")()
+            x = y
+    add_operator(model, schema.BuiltinOperator.QUANTIZE, [x], [inner])
 
 
 def float_output(model, i):
@@ -92,6 +94,15 @@ def add_float_twin(model, index):
     twin = schema.TensorT()
     twin.type, twin.shape, twin.buffer = _FLOAT32, model.subgraphs[0].tensors[index].shape, 0
     return add_tensor(model, twin)
+
+
+def _add_constant(model, type, values):
+    tensor, buffer = schema.TensorT(), schema.BufferT()
+    tensor.type, tensor.shape = type, np.array(values.shape, np.int32)
+    tensor.buffer = len(model.buffers)
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    return add_tensor(model, tensor)
 
 
 def add_tensor(model, tensor):

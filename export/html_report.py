@@ -7,7 +7,14 @@ from matplotlib.colors import ListedColormap
 
 from keras_fastgrnn.export import html_page
 from keras_fastgrnn.export.html_page import BLUE, INK, ORANGE, bar, chart, charts, table
-from keras_fastgrnn.export.report import end_ranges, layer_ranges, stream_limits, worst
+from keras_fastgrnn.export.report import (
+    end_ranges,
+    layer_ranges,
+    stream_limits,
+    worst,
+    worst_features,
+)
+from keras_fastgrnn.export.resolution import ENOUGH_STEPS, input_places
 
 _POINTS = 3000  # of a scatter
 _WORST, _WINDOW = 4, 100  # samples, and steps of a stream on either side of one
@@ -32,6 +39,9 @@ def page(findings, name):
 def _summary(findings, what):
     n = len(findings.conversion.inputs[0])
     yield f"<p>Float in Keras against the integers of the file, on {n:,} {what}s.</p>\n"
+    yield f"<p>Outputs: in {html.escape(findings.measured_in)}. Layers: in the integer model.</p>\n"
+    for message in findings.warnings:
+        yield f'<p style="color:#d33">{html.escape(message)}</p>\n'
     for limit in stream_limits(findings):
         yield f"<p>{html.escape(limit)}.</p>\n"
     rows = []
@@ -62,6 +72,16 @@ def _ranges_and_values(findings):
         "wastes bits, often for one outlier. Red: what saturates.</p>\n"
     )
     yield "<h3>Inputs and outputs</h3>\n" + _ranges(end_ranges(findings))
+    for place in filter(None, input_places(findings.conversion)):
+        heading, features = worst_features(place)
+        yield f"<p>{html.escape(heading)}. {ENOUGH_STEPS:g} steps are few.</p>\n"
+        yield table(
+            ("feature", ">least", ">most", ">spread in int8 steps", ""),
+            (
+                (i, low, high, steps, "" if ok else "too few")
+                for i, low, high, steps, ok in features
+            ),
+        )
     yield charts(_values(at.name, at) for at in findings.outputs)
     for layer in findings.layers:
         yield f"<h3>{html.escape(layer.name)}</h3>\n"

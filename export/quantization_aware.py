@@ -116,6 +116,9 @@ def quantization_aware(model, *, representative_dataset, reset="sample"):
 
     copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
     copy.set_weights(model.get_weights())
+    for layer in copy._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # which Keras does for load_weights() alone
     for pair in layers:
         for original, cell in zip(*map(cells, pair), strict=True):
             _start_from(operators[id(original)], cell)

@@ -2,41 +2,25 @@
 
 import collections
 import dataclasses
-import warnings
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.export import flatbuffer, reference
+from keras_fastgrnn.export import flatbuffer
 from keras_fastgrnn.export.converter import Conversion, Operator
-from keras_fastgrnn.export.quantize import Affine
+from keras_fastgrnn.export.measure import (
+    Compared,
+    compare,
+    compare_outputs,
+    integer_run,
+    large_errors,
+)
+from keras_fastgrnn.export.resolution import end_names, input_places, unresolved
 
 _TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if name.isupper()}
+_FEATURES = 12  # of an input, that are shown
 _BUILTINS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
-
-
-class Compared(NamedTuple):
-    """What the integer model makes of the representative samples, at one place.
-
-    Attributes:
-        name: string, of the recurrent operator, or `output i`.
-        affine: `Affine` of the int8 values.
-        expected: float array, what the Keras model has there.
-        error: float64 array, the integer model's value less that.
-        by_sample: array `(n,)`, the largest magnitude of the error in each sample.
-        rms, largest, float_rms: floats, of the error, and of `expected`.
-    """
-
-    name: str
-    affine: Affine
-    expected: np.ndarray
-    error: np.ndarray
-    by_sample: np.ndarray
-    rms: float
-    largest: float
-    float_rms: float
 
 
 class Layer(NamedTuple):
@@ -46,7 +30,7 @@ class Layer(NamedTuple):
         name: string, the Keras layer's for ours, else the operator's.
         weights: dict of int8 arrays.
         operator: `Operator`; `None` for one of TensorFlow Lite's, as are the next two.
-        compared: `Compared`, of what it writes.
+        compared: `measure.Compared`, of what it writes.
         states: int16 `(n, timesteps, units)`, in the order in which it reads the steps.
     """
 
@@ -67,6 +51,8 @@ class Findings:
         parts: dict, the bytes of each part of the file by its name. Their sum is the file.
         layers: list of `Layer`, the recurrent ones first.
         outputs: list of `Compared`, one for each output of the model.
+        measured_in: string, what ran the model for `outputs`. What is inside it is of the integer
+            model, which has the bytes of the recurrent operators.
     """
 
     conversion: Conversion
@@ -74,6 +60,7 @@ class Findings:
     parts: dict
     layers: list
     outputs: list
+    measured_in: str
 
     @property
     def stream(self):
@@ -86,11 +73,17 @@ class Findings:
     def compared(self):
         return [*(layer.compared for layer in self.layers if layer.operator), *self.outputs]
 
+    @property
+    def warnings(self):
+        """What is wrong with the numbers of the file, if anything: a list of messages."""
+        return [*unresolved(self.conversion), *large_errors(self.conversion, self.outputs)]
+
 
 def examine(conversion):
-    """`Conversion` -> `Findings`. Runs the integer model, which takes most of the time."""
+    """`Conversion` -> `Findings`. Runs the model, which takes most of the time."""
     model = schema.ModelT.InitFromPackedBuf(conversion.model, 0)
-    cells, outputs = integer_run(conversion)
+    cells, integer_outputs = integer_run(conversion)
+    outputs, measured_in = compare_outputs(conversion, integer_outputs)
     layers = []
     for operator, (states, y) in zip(conversion.operators, cells, strict=True):
         name, cell = operator.recurrent.name, operator.integer_cell
@@ -98,7 +91,7 @@ def examine(conversion):
         for kind in ("kernel", "recurrent_kernel"):
             *first, last = (matrix.values for matrix in getattr(cell, kind))
             matrices |= {f"{kind}_a": values for values in first} | {kind: last}
-        compared = _compare(name, operator.output, operator.y, y)
+        compared = compare(name, operator.output, operator.y, operator.output.dequantize(y))
         layers.append(Layer(name, matrices, operator, compared, states))
     for name, operator in _operator_names(model, conversion.operators):
         constants = _constants(model, operator)
@@ -106,25 +99,7 @@ def examine(conversion):
             is_int8 = schema.TensorType.INT8
             int8 = [data.view(np.int8) for tensor, data in constants if tensor.type == is_int8]
             layers += [Layer(name, {"weights": values}) for values in int8]
-    return Findings(
-        conversion,
-        model,
-        _parts(model, conversion),
-        layers,
-        [
-            _compare(f"output {i}", affine, expected, y)
-            for i, ((y, affine), expected) in enumerate(
-                zip(outputs, conversion.outputs, strict=True)
-            )
-        ],
-    )
-
-
-def _compare(name, affine, expected, y):
-    error = affine.dequantize(y) - expected
-    by_sample = np.abs(error).reshape(len(error), -1).max(axis=1)
-    rms, float_rms = (np.sqrt(np.mean(np.square(v, dtype=np.float64))) for v in (error, expected))
-    return Compared(name, affine, expected, error, by_sample, rms, by_sample.max(), float_rms)
+    return Findings(conversion, model, _parts(model, conversion), layers, outputs, measured_in)
 
 
 class Range(NamedTuple):
@@ -149,12 +124,12 @@ class Range(NamedTuple):
 
 def end_ranges(findings):
     """The `Range` of each int8 input and output of the model."""
-    conversion, graph = findings.conversion, findings.model.subgraphs[0]
+    conversion = findings.conversion
+    names = end_names(conversion, "inputs")
     loop_free = schema.ModelT.InitFromPackedBuf(conversion.loop_free, 0).subgraphs[0]
-    for i, values in enumerate(conversion.inputs):
+    for i, values in enumerate(conversion.rounded_inputs):
         affine = flatbuffer.affine(loop_free.tensors[loop_free.inputs[i]])
-        name = graph.tensors[graph.inputs[i]].name.decode()
-        yield _int8_range(f"input {i} ({name})", values, affine)
+        yield _int8_range(f"input {i} ({names[i]})", values, affine)
     for at in findings.outputs:
         yield _int8_range(at.name, at.expected, at.affine)
 
@@ -216,12 +191,14 @@ def text(findings):
     return [
         *_tensors(findings.model, findings.conversion.operators),
         "",
+        *_features(findings.conversion),
         "bytes  part",
         *(f"{size:>5}  {part}" for part, size in findings.parts.items()),
         f"{len(findings.conversion.model):>5}  in all",
         "",
         # The error at each recurrent operator and output.
         "error against the Keras model, on the representative samples",
+        f"outputs: in {findings.measured_in}; layers: in the integer model",
         f"{'at':<32} {'rms':>10} {'largest':>10} {'float rms':>10}",
         *(
             f"{at.name:<32} {at.rms:>10.4g} {at.largest:>10.4g} {at.float_rms:>10.4g}"
@@ -239,6 +216,26 @@ def stream_limits(findings):
             yield f"{name}: without a reset its state saturates after {steps:,} steps"
         elif operator.recurrent.stateful:
             yield f"{name}: without a reset its state does not saturate on the samples in a row"
+
+
+def worst_features(place):
+    """`(heading, list of Feature)`: those of an input, of many the ones with the fewest steps."""
+    features = place.features
+    if len(features) <= _FEATURES:
+        return f"{place.name}: its features", features
+    worst = sorted(features, key=lambda feature: (feature.resolved, feature.steps))[:_FEATURES]
+    return f"{place.name}: the {_FEATURES} of its {len(features)} features with fewest steps", worst
+
+
+def _features(conversion):
+    for place in filter(None, input_places(conversion)):
+        heading, features = worst_features(place)
+        yield heading
+        yield f"{'feature':>7} {'least':>11} {'most':>11} {'spread in int8 steps':>21}"
+        for index, low, high, steps, resolved in features:
+            few = "" if resolved else "  too few"
+            yield f"{index:>7} {low:>11.4g} {high:>11.4g} {steps:>21.4g}{few}"
+        yield ""
 
 
 def _operator_names(model, operators):
@@ -300,44 +297,3 @@ def _parts(model, conversion):
             parts[f"{name}: constants"] += len(data)
     parts["structure of the file"] = len(conversion.model) - parts.total()
     return dict(parts)
-
-
-def integer_run(conversion):
-    """Runs the integers of a conversion on its representative samples.
-
-    The recurrent operators are the NumPy integer model, the rest is TensorFlow Lite. Each pass over
-    the loop-free model adds the input of one more recurrent operator to what is known.
-
-    Returns:
-        `(cells, outputs)`: `(int16 states, int8 y)` for each recurrent operator, the states in the
-        order in which it reads the steps, and `(array, Affine)` for each output of the model.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that LiteRT will replace this interpreter
-        interpreter = tf.lite.Interpreter(model_content=conversion.loop_free)
-    interpreter.allocate_tensors()
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    n_outputs = len(conversion.outputs)
-    known = [
-        Affine(*detail["quantization"]).quantize(x) if detail["dtype"] == np.int8 else x
-        for x, detail in zip(conversion.inputs, inputs, strict=False)
-    ]
-    n, states = len(known[0]), []
-
-    def run(sample):
-        for i, detail in enumerate(inputs):
-            value = known[i][sample] if i < len(known) else np.zeros(detail["shape"][1:], np.int8)
-            interpreter.set_tensor(detail["index"], value[None])
-        interpreter.invoke()
-        return [interpreter.get_tensor(detail["index"])[0] for detail in outputs]
-
-    for i, operator in enumerate(conversion.operators):
-        x = np.stack([run(sample)[n_outputs + i] for sample in range(n)])
-        states.append(operator.integer_states(x))
-        written = operator.recurrent.write(states[-1])
-        known.append(reference.output(operator.integer_cell, written))
-    results = [run(sample)[:n_outputs] for sample in range(n)]
-    return list(zip(states, known[len(conversion.inputs) :], strict=True)), [
-        (np.stack(column), Affine(*detail["quantization"]))
-        for column, detail in zip(zip(*results, strict=True), outputs, strict=False)
-    ]

@@ -56,6 +56,11 @@ def as_steps(columns):
     return steps, np.array(lengths)
 
 
+def first_steps(lengths):
+    """Where each of several streams begins among the steps of all."""
+    return np.cumsum(lengths) - lengths
+
+
 def in_streams(run, x, lengths):
     """Runs a cell over streams, those of one length at once.
 
@@ -74,7 +79,7 @@ def in_streams(run, x, lengths):
     if np.all(lengths == lengths[0]):
         states = run(steps.reshape(len(lengths), -1, x.shape[2]))
         return states.reshape(*x.shape[:2], -1)
-    starts, states = np.cumsum(lengths) - lengths, None
+    starts, states = first_steps(lengths), None
     for length in np.unique(lengths):
         rows = starts[lengths == length, np.newaxis] + np.arange(length)
         part = run(steps[rows])
@@ -141,7 +146,7 @@ def check_streaming(model, steps, lengths):
 
 def _some(steps, lengths, timesteps):
     """A few of the samples, each again and again up to the timesteps."""
-    starts = np.cumsum(lengths) - lengths
+    starts = first_steps(lengths)
     chosen = np.unique(np.linspace(0, len(lengths) - 1, _SAMPLES).astype(int))
     rows = starts[chosen, np.newaxis] + np.arange(timesteps) % lengths[chosen, np.newaxis]
     return steps[rows, 0]

@@ -14,6 +14,7 @@ import importlib.metadata
 import pathlib
 import sys
 
+from keras_fastgrnn import quiet  # noqa: F401  # first: the next imports TensorFlow
 from keras_fastgrnn.activations import quant_sigmoid, quant_tanh
 from keras_fastgrnn.fastgrnn import FastGRNN, FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNN, FastRNNCell

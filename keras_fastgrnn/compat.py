@@ -79,6 +79,16 @@ if not LEGACY:
     def set_dtype_policy(layer, policy):
         layer.dtype_policy = policy
 
+    def graph_nodes(model):
+        """`(layer, ids of the tensors it reads, of those it writes)` for each call of a layer in a
+        functional model."""
+        return [
+            (node.operation, [id(x) for x in node.input_tensors], [id(y) for y in node.outputs])
+            for nodes in model._nodes_by_depth.values()
+            for node in nodes
+            if not node.is_input
+        ]
+
 else:
 
     class SimpleRNNCell(keras.layers.SimpleRNNCell):
@@ -182,6 +192,14 @@ else:
 
     def set_dtype_policy(layer, policy):
         layer._set_dtype_policy(policy)
+
+    def graph_nodes(model):
+        return [
+            (node.layer, [*map(int, node.flat_input_ids)], [*map(int, node.flat_output_ids)])
+            for nodes in model._nodes_by_depth.values()
+            for node in nodes
+            if not node.is_input
+        ]
 
     # RNN(cell) is pruned only if the cell is one of these. By inheritance their metaclasses clash.
     import_tfmot().sparsity.keras.PrunableLayer.register(SimpleRNNCell)

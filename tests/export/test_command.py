@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -20,12 +21,29 @@ X = np.random.default_rng(0).normal(0, 1, (20, 12, 3)).astype(np.float32)
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("command")
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([layers.Input((12, 3)), FastGRNN(8, name="r"), layers.Dense(5)])
+    model = keras.Sequential(
+        [layers.Input((12, 3), name="sensor"), FastGRNN(8, name="r"), layers.Dense(5)]
+    )
     model.save(folder / "model.keras")
     np.save(folder / "x.npy", X)
     np.save(folder / "nan.npy", X * np.nan)
+    np.save(folder / "small.npy", X * [1, 1, 1e-3])
+    np.save(folder / "objects.npy", np.array([None, "x"]))
+    np.savez(folder / "other.npz", x=X)
+    (folder / "x.csv").write_text("1,2,3\n")
+    (folder / "empty.npy").write_bytes(b"")
+    for name in ("x.npy", "other.npz"):
+        path = folder / name
+        (folder / f"cut{path.suffix}").write_bytes(path.read_bytes()[:1000])
     (folder / "damaged.keras").write_bytes(b"PK" + bytes(100))
     return folder
+
+
+def run_main(**flags):
+    if not absl_flags.FLAGS.is_parsed():
+        absl_flags.FLAGS(["command", "--model=", "--samples=", "--output="])
+    with flagsaver.flagsaver(**flags):
+        main(["command"])
 
 
 def test_writes_what_convert_gives(folder):
@@ -68,22 +86,81 @@ def test_one_stream(folder, monkeypatch, capsys):
     (folder / "stream.tflite").unlink()
 
 
+def test_is_quiet(folder):
+    """TensorFlow's C++ writes to stderr from its import on; warnings and errors are still seen."""
+
+    def run(module, *flags):
+        return subprocess.run(
+            [sys.executable, "-m", module, *flags],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "0"},
+        )
+
+    export = ["--model=model.keras", "--samples=small.npy", "--output=quiet.tflite"]
+    result = run("keras_fastgrnn.export", *export)
+    assert result.returncode == 0
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Warning: Input 'sensor': one step of its int8 is")
+    verbose = run("keras_fastgrnn.export", *export, "--verbose")
+    assert verbose.stdout == result.stdout
+    assert line in verbose.stderr and "fully_quantize" in verbose.stderr
+
+    result = run("keras_fastgrnn.export.c_source", "--model=quiet.tflite", "--output=c")
+    assert (result.returncode, result.stderr) == (0, "")
+    result = run("keras_fastgrnn.export.c_source", "--model=none.tflite", "--output=c")
+    assert result.returncode == 1
+    assert result.stderr == "--model=none.tflite is not there: name a .tflite file.\n"
+
+
+def test_samples_by_name(folder, monkeypatch):
+    gyro, acc = (keras.Input((12, 3), name=name) for name in ("gyro", "acc"))
+    joined = layers.Concatenate()([FastGRNN(4)(gyro), FastGRNN(4)(acc)])
+    keras.Model([gyro, acc], layers.Dense(2)(joined)).save(folder / "two.keras")
+    monkeypatch.chdir(folder)
+    np.savez("two.npz", acc=X, gyro=10 * X)
+    np.save("ten.npy", 10 * X)
+    for samples in (["two.npz"], ["ten.npy", "x.npy"]):
+        run_main(model="two.keras", samples=samples, output="two.tflite", input_type="int8")
+        gyro, acc = Interpreter((folder / "two.tflite").read_bytes()).inputs
+        assert gyro.scale == pytest.approx(10 * acc.scale)
+    for samples, message in (
+        (["x.npy"], "--samples=x.npy: the model has inputs 'gyro', 'acc'"),
+        (["two.npz", "x.npy"], "--samples=two.npz, x.npy: the model has inputs 'gyro', 'acc'"),
+        (["other.npz"], r"other.npz holds arrays 'x', and the model has inputs 'gyro', 'acc'"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            run_main(model="two.keras", samples=samples, output="refused.tflite")
+
+
 @pytest.mark.parametrize(
     "flags, message",
     [
         ({"samples": ["nan.npy"]}, "hold NaN or infinity"),
-        ({"samples": ["missing.npy"]}, "missing.npy"),
-        ({"model": "missing.keras"}, "missing.keras"),
-        ({"model": "damaged.keras"}, "damaged.keras"),
-        ({"output": "missing/model.tflite"}, "missing"),
+        ({"samples": ["missing.npy"]}, "--samples=missing.npy is not there: name an .npy or .npz"),
+        ({"samples": ["x.csv"]}, "--samples=x.csv is not an .npy or .npz file of numbers"),
+        ({"samples": ["empty.npy"]}, "--samples=empty.npy is not an .npy or .npz file of numbers"),
+        ({"samples": ["cut.npy"]}, "--samples=cut.npy is not an .npy or .npz file of numbers"),
+        ({"samples": ["cut.npz"]}, "--samples=cut.npz is not an .npy or .npz file of numbers"),
+        ({"samples": ["objects.npy"]}, "--samples=objects.npy is not .* of numbers"),
+        ({"samples": ["."]}, "--samples=. is not there: name an .npy or .npz file"),
+        ({"samples": ["other.npz"]}, "--samples=other.npz holds arrays 'x', and .*'sensor'"),
+        ({"samples": ["x.npy", "x.npy"]}, "--samples=x.npy, x.npy: the model has inputs 'sensor'"),
+        ({"model": "missing.keras"}, "--model=missing.keras is not there: name a .keras file"),
+        ({"model": "."}, "--model=. is not there: name a .keras file"),
+        ({"model": "x.csv"}, "--model=x.csv is not a .keras file"),
+        ({"model": "damaged.keras"}, "--model=damaged.keras is not a .keras file"),
+        ({"model": "other.npz"}, "--model=other.npz can not be loaded: "),
+        ({"output": "missing/model.tflite"}, "--output=missing/model.tflite is not a file in a fo"),
+        ({"output": "."}, "--output=. is not a file in a folder that exists"),
+        ({"output": "model.keras"}, "--output=model.keras is the file of --model"),
     ],
 )
 def test_error_is_one_message_and_no_file(folder, monkeypatch, flags, message):
     monkeypatch.chdir(folder)
     before = sorted(folder.iterdir())
     flags = {"model": "model.keras", "samples": ["x.npy"], "output": "refused.tflite", **flags}
-    if not absl_flags.FLAGS.is_parsed():
-        absl_flags.FLAGS(["command", "--model=", "--samples=", "--output="])
-    with flagsaver.flagsaver(**flags), pytest.raises(SystemExit, match=message):
-        main(["command"])
+    with pytest.raises(SystemExit, match=message):
+        run_main(**flags)
     assert sorted(folder.iterdir()) == before

@@ -1,0 +1,84 @@
+"""The files that the command reads. What is wrong with one is said by its flag and its name."""
+
+import contextlib
+import pathlib
+import sys
+import warnings
+import zipfile
+
+import numpy as np
+
+import keras_fastgrnn  # noqa: F401  # registers the layers for keras.models.load_model
+from keras_fastgrnn.compat import keras
+
+
+def read_samples(path):
+    """The array of an .npy file, or the dict of those of an .npz file."""
+    what = (
+        "np.save('samples.npy', samples) writes one, and np.savez('samples.npz', name=...) one of "
+        "the samples of each input by its name."
+    )
+    if not pathlib.Path(path).is_file():
+        raise ValueError(f"--samples={path} is not there: name an .npy or .npz file. {what}")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        return loaded if isinstance(loaded, np.ndarray) else dict(loaded)
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"--samples={path} is not an .npy or .npz file of numbers, or is damaged. {what}"
+        ) from error
+
+
+def read_model(path, output):
+    """The Keras model of a .keras file that is not the one to write."""
+    path, what = pathlib.Path(path), "model.save('model.keras') writes one."
+    if not path.is_file():
+        raise ValueError(f"--model={path} is not there: name a .keras file. {what}")
+    if path.resolve() == output.resolve():
+        raise ValueError(f"--output={output} is the file of --model: name another.")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"--model={path} is not a .keras file, or is damaged. {what}")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # of many types
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(
+            f"--model={path} can not be loaded: {reason} A model with layers of your own is "
+            "converted in Python, by keras_fastgrnn.export.convert(model, ...)."
+        ) from error
+
+
+def by_input(paths, files, names):
+    """The samples as `convert()` takes them.
+
+    Args:
+        paths, files: lists of the names of files, and what `read_samples()` returned of each.
+        names: list of strings, of the model's inputs.
+    """
+    listed = ", ".join(map(repr, names))
+    if isinstance(files[0], dict) and len(files) == 1:
+        if set(files[0]) != set(names):
+            found = ", ".join(map(repr, files[0]))
+            arguments = ", ".join(f"{name}=..." for name in names)
+            raise ValueError(
+                f"--samples={paths[0]} holds arrays {found}, and the model has inputs {listed}: "
+                f"np.savez({paths[0]!r}, {arguments})."
+            )
+        files = [files[0][name] for name in names]
+    if any(isinstance(file, dict) for file in files) or len(files) != len(names):
+        raise ValueError(
+            f"--samples={', '.join(paths)}: the model has inputs {listed}. Give an .npy file for "
+            "each, in this order, or one .npz file with an array for each by its name."
+        )
+    return files[0] if len(files) == 1 else [files]
+
+
+@contextlib.contextmanager
+def shown_warnings():
+    """Within it a warning is one line on stderr, without the place in the code that gave it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: print(
+            f"Warning: {message}", file=sys.stderr
+        )
+        yield

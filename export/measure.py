@@ -1,0 +1,231 @@
+"""Runs a converted model on its representative samples, and compares it with the Keras model."""
+
+import contextlib
+import dataclasses
+import itertools
+import sys
+import time
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.lite.python import schema_py_generated as schema
+
+from keras_fastgrnn.compat import keras
+from keras_fastgrnn.export import reference
+from keras_fastgrnn.export.quantize import Affine
+from keras_fastgrnn.export.resolution import end_names
+from keras_fastgrnn.export.streaming import first_steps
+from keras_fastgrnn.micro import Interpreter
+
+# Of an output's standard deviation. In the tasks of resolution.ENOUGH_STEPS accuracy was lost, 0.01
+# and more, from a quarter on: a sixteenth of the output's variance is then rounding.
+_LARGE_ERROR = 0.25
+# Of the samples that every conversion is tried on, and of their multiplications: a second or two.
+_FEW_SAMPLES, _FEW_MULTIPLICATIONS = 200, 5e8
+_CHUNK = 50  # samples between two looks at the progress
+_PATIENCE = 5.0  # seconds without a bar
+
+
+class Compared(NamedTuple):
+    """What the integer model makes of the representative samples, at one place.
+
+    Attributes:
+        name: string, of the recurrent operator, or `output i`.
+        affine: `Affine` of the int8 values.
+        expected: float array, what the Keras model has there.
+        error: float64 array, the integer model's value less that.
+        by_sample: array `(n,)`, the largest magnitude of the error in each sample.
+        rms, largest, float_rms: floats, of the error, and of `expected`.
+    """
+
+    name: str
+    affine: Affine
+    expected: np.ndarray
+    error: np.ndarray
+    by_sample: np.ndarray
+    rms: float
+    largest: float
+    float_rms: float
+
+
+def compare(name, affine, expected, values):
+    """`Compared` of what the Keras model has at a place and the real `values` that the file has."""
+    error = values.astype(np.float64) - expected
+    by_sample = np.abs(error).reshape(len(error), -1).max(axis=1)
+    rms, float_rms = (np.sqrt(np.mean(np.square(v, dtype=np.float64))) for v in (error, expected))
+    return Compared(name, affine, expected, error, by_sample, rms, by_sample.max(), float_rms)
+
+
+def compare_outputs(conversion, integer_outputs=None):
+    """Runs the file in TensorFlow Lite Micro, or where that is not to be had in TensorFlow Lite.
+
+    Args:
+        conversion: `Conversion`.
+        integer_outputs: those of `integer_run()`, if they are known.
+
+    Returns:
+        `(list of Compared, where)`, one for each output; a string says where they were measured.
+    """
+    graph = schema.ModelT.InitFromPackedBuf(conversion.loop_free, 0).subgraphs[0]
+    affines = [Affine(*_quantization(graph.tensors[index])) for index in graph.outputs]
+    try:
+        values, where = _tflm_run(conversion), "TensorFlow Lite Micro"
+    except (ImportError, OSError, RuntimeError) as error:
+        integer_outputs = integer_outputs or integer_run(conversion)[1]
+        values = [affine.dequantize(y) for y, affine in integer_outputs]
+        reason = str(error).splitlines()[0]
+        where = f"TensorFlow Lite (TensorFlow Lite Micro can not be run: {reason})"
+    return [
+        compare(f"output {i}", affine, expected, y)
+        for i, (affine, expected, y) in enumerate(
+            zip(affines, conversion.outputs, values, strict=False)
+        )
+    ], where
+
+
+def _quantization(tensor):
+    q = tensor.quantization
+    return (float(q.scale[0]), int(q.zeroPoint[0])) if q.scale is not None else (1.0, 0)
+
+
+def _tflm_run(conversion):
+    """The real outputs of the file: a list of float32 arrays."""
+    interpreter, n = Interpreter(conversion.model), len(conversion.inputs[0])
+    columns = [[] for _ in conversion.outputs]
+    starts = set() if conversion.lengths is None else {*first_steps(conversion.lengths).tolist()}
+    edges = sorted({*range(0, n, _CHUNK), *starts, n})
+    for start, stop in progress([*itertools.pairwise(edges)], "Measuring"):
+        if start in starts:
+            interpreter.reset()
+        x = [values[start:stop] for values in conversion.inputs]
+        y = interpreter.predict(x if len(x) > 1 else x[0])
+        for column, values in zip(columns, y if len(columns) > 1 else [y], strict=True):
+            column.append(values)
+    return list(map(np.concatenate, columns))
+
+
+def integer_run(conversion):
+    """Runs the integers of a conversion on its representative samples.
+
+    The recurrent operators are the NumPy integer model, the rest is TensorFlow Lite. Each pass over
+    the loop-free model adds the input of one more recurrent operator to what is known.
+
+    Returns:
+        `(cells, outputs)`: `(int16 states, int8 y)` for each recurrent operator, the states in the
+        order in which it reads the steps, and `(array, Affine)` for each output of the model.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that LiteRT will replace this interpreter
+        interpreter = tf.lite.Interpreter(model_content=conversion.loop_free)
+    interpreter.allocate_tensors()
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    n_outputs = len(conversion.outputs)
+    known = [
+        Affine(*detail["quantization"]).quantize(x) if detail["dtype"] == np.int8 else x
+        for x, detail in zip(conversion.rounded_inputs, inputs, strict=False)
+    ]
+    n, states = len(known[0]), []
+
+    def run(sample):
+        for i, detail in enumerate(inputs):
+            value = known[i][sample] if i < len(known) else np.zeros(detail["shape"][1:], np.int8)
+            interpreter.set_tensor(detail["index"], value[None])
+        interpreter.invoke()
+        return [interpreter.get_tensor(detail["index"])[0] for detail in outputs]
+
+    def run_all():
+        return [run(sample) for sample in progress(range(n), "The integer model")]
+
+    for i, operator in enumerate(conversion.operators):
+        x = np.stack([y[n_outputs + i] for y in run_all()])
+        states.append(operator.integer_states(x))
+        written = operator.recurrent.write(states[-1])
+        known.append(reference.output(operator.integer_cell, written))
+    results = [y[:n_outputs] for y in run_all()]
+    return list(zip(states, known[len(conversion.inputs) :], strict=True)), [
+        (np.stack(column), Affine(*detail["quantization"]))
+        for column, detail in zip(zip(*results, strict=True), outputs, strict=False)
+    ]
+
+
+def few_samples(conversion):
+    """The conversion with so few of its samples that to run them costs little: of a stream its
+    start, of others some from all over, which may be sorted by class."""
+    n = len(conversion.outputs[0])
+    affordable = int(_FEW_MULTIPLICATIONS / (1 + _multiplications(conversion)))
+    few = max(1, min(n, _FEW_SAMPLES, affordable))
+    stateful = any(operator.recurrent.stateful for operator in conversion.operators)
+    kept = np.arange(few) if stateful else np.linspace(0, n - 1, few).astype(int)
+    return dataclasses.replace(
+        conversion,
+        inputs=[x[kept] for x in conversion.inputs],
+        outputs=[y[kept] for y in conversion.outputs],
+        lengths=_first(few, conversion.lengths),
+        operators=[
+            dataclasses.replace(o, lengths=_first(few * o.x.shape[1], o.lengths))
+            for o in conversion.operators
+        ],
+    )
+
+
+def _first(steps, lengths):
+    """The lengths of the streams of so many steps, the last of which may be cut off."""
+    if lengths is None:
+        return None
+    starts = first_steps(lengths)
+    starts = starts[starts < steps]
+    return np.diff(starts, append=steps)
+
+
+def _multiplications(conversion):
+    """How many an invocation costs, about: each weight, as often as it is used."""
+    model = schema.ModelT.InitFromPackedBuf(conversion.loop_free, 0)
+    (graph,), total = model.subgraphs, 0
+    for operator in graph.operators:
+        shape = graph.tensors[operator.outputs[0]].shape
+        weights = [graph.tensors[i] for i in operator.inputs[1:2]]
+        sizes = [np.prod(w.shape) for w in weights if model.buffers[w.buffer].data is not None]
+        total += sum(np.prod(shape[:-1]) * size for size in sizes)
+    for operator in conversion.operators:
+        cell = operator.cell
+        total += operator.x.shape[1] * cell.units * (cell.units + cell.features)
+    return float(total)
+
+
+def large_errors(conversion, compared):
+    """Yields a message for each output whose error is large against its own spread.
+
+    Args:
+        conversion: `Conversion`. The spread is taken over all of its samples.
+        compared: list of `Compared`, one for each output.
+    """
+    names = end_names(conversion, "outputs")
+    for name, at, expected in zip(names, compared, conversion.outputs, strict=True):
+        deviation = _deviation(expected)
+        if at.rms > _LARGE_ERROR * deviation > 0:
+            yield (
+                f"Output '{name}': the int8 model is off by {at.rms:.3g} (rms, on the "
+                "representative samples), and the standard deviation of the float model's values "
+                f"is {deviation:.3g}. python -m keras_fastgrnn.export prints the error at each "
+                "layer, and docs/quantize.md says what helps."
+            )
+
+
+def _deviation(values):
+    """Of all channels together, each about its own mean."""
+    values = values.reshape(-1, values.shape[-1] if values.ndim > 1 else 1)
+    return float(np.sqrt(np.mean(np.var(values, axis=0, dtype=np.float64))))
+
+
+def progress(items, what):
+    """Yields the items of a sequence. From five seconds on a terminal shows how many are done."""
+    start, bar = time.monotonic(), None
+    for done, item in enumerate(items, 1):
+        yield item
+        if bar is None and sys.stderr.isatty() and time.monotonic() - start > _PATIENCE:
+            bar = keras.utils.Progbar(len(items), unit_name=what)
+        if bar is not None:
+            with contextlib.redirect_stdout(sys.stderr):
+                bar.update(done)
