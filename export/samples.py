@@ -49,7 +49,10 @@ def representative_arrays(inputs, dataset, *, streaming=False):
             kinds than the inputs, or are not finite.
     """
     inputs = [_input(x, streaming) for x in inputs]
-    batches = _batches(inputs, dataset)
+    try:
+        batches = _batches(inputs, dataset)
+    except (_Ambiguous, _OtherForm) as error:
+        raise ValueError(str(error)) from None
     if not batches:
         raise ValueError("The representative dataset is empty: give at least one batch.")
     columns = list(zip(*batches, strict=True))
@@ -119,6 +122,8 @@ def _ways(inputs, samples, readers):
         except ValueError as error:
             errors.append(error)
     if not found:
+        if isinstance(samples, tuple):
+            errors.reverse()  # a tuple is most likely a pair
         raise next((e for e in errors if not isinstance(e, _OtherForm)), errors[0])
     if isinstance(samples, list) and len(found) > 1:
         found.pop(_PAIR, None)  # which is a tuple for fit(), and a list in few places
@@ -176,12 +181,13 @@ def _without_labels(inputs, samples):
     x, *labels = samples
     arrays = _by_input(inputs, x)
     n = len(arrays[0])
-    for label in labels:
+    for label in labels if n > 1 or isinstance(samples, list) else ():
         leaves = [leaf for leaf in tf.nest.flatten(label) if np.ndim(leaf)]
         one_each = _is_sequence(label) and len(label) == n
-        if n > 1 and not one_each and any(len(leaf) != n for leaf in leaves):
-            raise _OtherForm(
-                f"The representative dataset is no pair of {n} samples and {n} labels."
+        if not one_each and any(len(leaf) != n for leaf in leaves):
+            raise ValueError(
+                f"The representative dataset is no pair of {n} samples and as many labels: these "
+                f"have the shapes {[np.shape(leaf) for leaf in leaves]}. Leave out labels."
             )
     return arrays
 

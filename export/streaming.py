@@ -198,8 +198,8 @@ def find_saturation(model, inputs, operators):
     """Runs on across the samples without a reset, and warns of states that saturate.
 
     Sets `steps_to_saturation` of each stateful operator. Where the samples are few, they are read
-    again and again, up to four times the length of the longest: by then a state that grows with the
-    steps has outgrown its format, which is up to 2.5 times what it was (docs/numerics.md).
+    again and again, up to four times the length of the longest: what a format covers is at most
+    2.5 times what a state was (docs/numerics.md).
 
     Args:
         model, inputs: as in `walk()`; the inputs are arrays of all samples.
