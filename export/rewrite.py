@@ -81,7 +81,8 @@ def _saturates(graph, operator, low, high):
     if x == y or y is None:
         return False
     least, most = y.dequantize(np.array([-128, 127], np.int8))
-    return least >= low - y.scale / 2 and most <= high + y.scale / 2
+    half = 0.501 * y.scale  # and what float32 loses of it
+    return least >= low - half and most <= high + half
 
 
 def _same_shapes(graph, operator):
