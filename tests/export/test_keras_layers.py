@@ -42,7 +42,9 @@ CONVERTED = {
     "Bidirectional": lambda: layers.Bidirectional(FastGRNN(4, return_sequences=True)),
     "CenterCrop": lambda: layers.CenterCrop(10, 3),
     "Concatenate": lambda: of_two(layers.Concatenate(axis=1)),
-    "Concatenate of 23": lambda: lambda x: layers.Concatenate()([x * (1 + 0.1 * k) for k in range(23)]),
+    "Concatenate of 23": lambda: (
+        lambda x: layers.Concatenate()([x * (1 + 0.1 * k) for k in range(23)])
+    ),
     "Conv1D": lambda: layers.Conv1D(4, 3, dilation_rate=2, padding="causal", activation="relu"),
     "Conv1DTranspose": lambda: layers.Conv1DTranspose(4, 3, strides=2),
     "Conv2D": lambda: layers.Conv2D(4, 3),
@@ -112,6 +114,11 @@ CONVERTED = {
     "hard_tanh": lambda: ops.hard_tanh,
     "log1p": lambda: lambda x: ops.log1p(abs(x)),
     "magnitude": lambda: lambda x: ops.sqrt(ops.sum(ops.square(x), axis=-1, keepdims=True)),
+    "maximum beside a Dense": lambda: (
+        lambda x: layers.Concatenate()(
+            [layers.Dense(3, bias_initializer="ones")(x), ops.maximum(x, -x)]
+        )
+    ),
     "min to max": lambda: (
         lambda x: (
             (x - ops.min(x, axis=1, keepdims=True)) / (ops.max(x, axis=1, keepdims=True) + 1.0)
