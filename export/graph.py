@@ -49,7 +49,11 @@ class LayerError(ValueError):
 def call_layer(layer, args, kwargs):
     """Calls a layer at inference, in float32 if it is of mixed precision."""
     parts = layer._flatten_layers() if isinstance(layer, keras.layers.Layer) else ()
-    mixed = [(part, part.dtype_policy) for part in parts if part.compute_dtype in _HALF]
+    mixed = [
+        (part, part.dtype_policy)
+        for part in parts
+        if part.compute_dtype in _HALF and part.variable_dtype == "float32"
+    ]
     try:
         for part, _ in mixed:
             set_dtype_policy(part, "float32")

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from keras_fastgrnn.export.rewrite import rewrite
+from keras_fastgrnn.export.rewrite import rewrite, selects, widen
 
 # What the converter can not calibrate: it would end the process by a segmentation fault.
 _CONTROL_FLOW = {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"}
@@ -84,5 +84,19 @@ def convert_loop_free(function, arrays):
         except Exception as error:
             raise ConverterError(error) from error
     model = flatbuffer_utils.convert_bytearray_to_object(model)
+    if selects(model):
+        widen(model, _calibrated_ranges(converter))
     rewrite(model)
     return model
+
+
+def _calibrated_ranges(converter):
+    """Dict from the name of a tensor to the least and the largest of its float values."""
+    converter._experimental_calibrate_only = True
+    model = flatbuffer_utils.convert_bytearray_to_object(converter.convert())
+    tensors = [t for t in model.subgraphs[0].tensors if t.quantization is not None]
+    return {
+        t.name: (float(t.quantization.min[0]), float(t.quantization.max[0]))
+        for t in tensors
+        if t.quantization.min is not None and len(t.quantization.min) == 1
+    }

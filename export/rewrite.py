@@ -8,11 +8,13 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export import flatbuffer
+from keras_fastgrnn.export.quantize import affine_int8
 from keras_fastgrnn.micro.flatbuffer_schema import OPERATORS
 from keras_fastgrnn.micro.operator_rules import MAX_CONCATENATED, RULES
 
 _INT8, _FLOAT32 = schema.TensorType.INT8, schema.TensorType.FLOAT32
 _CLIPS = {"RELU6": (0, 6), "RELU_N1_TO_1": (-1, 1)}
+_SELECTING = ("MAXIMUM", "MINIMUM", "SELECT", "SELECT_V2")
 _VERSIONS = {"BROADCAST_TO": 2}
 
 
@@ -21,7 +23,7 @@ def rewrite(model):
     graph = model.subgraphs[0]
     # The operators that this adds come behind these, and are in the form that it gives.
     for operator in list(graph.operators):
-        name = OPERATORS[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        name = _name(model, operator)
         if name == "TILE":
             _broadcast(model, operator)
         elif name == "SELECT" and _same_shapes(graph, operator):
@@ -31,10 +33,51 @@ def rewrite(model):
         elif name in _CLIPS and _saturates(graph, operator, *_CLIPS[name]):
             _rename(model, operator, "QUANTIZE")
     for operator in list(graph.operators):
-        name = OPERATORS[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        name = _name(model, operator)
         if name in RULES:
             _convert_formats(model, operator, RULES[name])
     _drop_unused_codes(model)
+
+
+def selects(model):
+    """Whether `widen()` may have something to do."""
+    return any(_name(model, operator) in _SELECTING for operator in model.subgraphs[0].operators)
+
+
+def widen(model, ranges):
+    """Gives what MAXIMUM, MINIMUM and SELECT read a format of its own range.
+
+    The stock converter gives it that of what they write. There it is cut off, which they would do
+    anyhow, but other operators read it too: `maximum(x, -x)` would be 0 where x is below.
+    """
+    graph = model.subgraphs[0]
+    readers = [operator for operator in graph.operators if _name(model, operator) in _SELECTING]
+    for index in {index for operator in readers for index in operator.inputs}:
+        tensor = graph.tensors[index]
+        old, (low, high) = flatbuffer.affine(tensor), ranges.get(tensor.name, (0.0, 0.0))
+        if tensor.type != _INT8 or old is None:
+            continue
+        least, most = old.dequantize(np.array([-128, 127], np.int8))
+        if low < least - old.scale or high > most + old.scale:
+            new = affine_int8(min(low, least), max(high, most))
+            flatbuffer.set_affine(tensor, new)
+            _rescale_biases(model, index, old.scale / new.scale)
+
+
+def _rescale_biases(model, index, factor):
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        reads = RULES[_name(model, operator)].tensors if _name(model, operator) in RULES else ""
+        i = reads.lower().find("b")
+        if index in operator.inputs and 0 <= i < len(operator.inputs) and operator.inputs[i] != -1:
+            bias = graph.tensors[operator.inputs[i]]
+            bias.quantization.scale = bias.quantization.scale / np.float32(factor)
+            values = np.frombuffer(bytes(model.buffers[bias.buffer].data), np.int32)
+            _set_constant(model, operator.inputs[i], np.rint(values * factor).astype(np.int32))
+
+
+def _name(model, operator):
+    return OPERATORS[model.operatorCodes[operator.opcodeIndex].builtinCode]
 
 
 def _convert_formats(model, operator, rule):
@@ -81,7 +124,8 @@ def _saturates(graph, operator, low, high):
     if x == y or y is None:
         return False
     least, most = y.dequantize(np.array([-128, 127], np.int8))
-    return least >= low - y.scale / 2 and most <= high + y.scale / 2
+    half = 0.501 * y.scale  # and what float32 loses of it
+    return least >= low - half and most <= high + half
 
 
 def _same_shapes(graph, operator):

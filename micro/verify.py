@@ -105,6 +105,22 @@ def verify(model):
             raise UnsupportedOperator(operator, problem, str(unmet)) from None
 
 
+def operators(model):
+    """The names of the operators that a firmware registers for a .tflite file.
+
+    Args:
+        model: bytes, of a file that `verify()` lets through.
+
+    Returns:
+        Sorted list of strings, such as `"FULLY_CONNECTED"`; ours is `"CUSTOM:FASTGRNN"`.
+    """
+    model = Reader(model).model()
+    [graph] = model.subgraphs
+    for operator in graph.operators:
+        _find_rule(operator, model.operator_codes, graph.tensors)
+    return sorted({operator.name for operator in graph.operators})
+
+
 def _text(name):
     return (name or b"").decode(errors="replace")
 

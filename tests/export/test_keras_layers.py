@@ -42,14 +42,15 @@ CONVERTED = {
     "Bidirectional": lambda: layers.Bidirectional(FastGRNN(4, return_sequences=True)),
     "CenterCrop": lambda: layers.CenterCrop(10, 3),
     "Concatenate": lambda: of_two(layers.Concatenate(axis=1)),
-    "Concatenate of 23": lambda: lambda x: layers.Concatenate()([x * k for k in range(1, 24)]),
+    "Concatenate of 23": lambda: (
+        lambda x: layers.Concatenate()([x * (1 + 0.1 * k) for k in range(23)])
+    ),
     "Conv1D": lambda: layers.Conv1D(4, 3, dilation_rate=2, padding="causal", activation="relu"),
     "Conv1DTranspose": lambda: layers.Conv1DTranspose(4, 3, strides=2),
     "Conv2D": lambda: layers.Conv2D(4, 3),
     "Conv2DTranspose": lambda: layers.Conv2DTranspose(4, 3, padding="same"),
     "Cropping1D": lambda: layers.Cropping1D(2),
     "Cropping2D": lambda: layers.Cropping2D(((2, 1), (1, 0))),
-    "Cropping3D": lambda: layers.Cropping3D(((2, 1), (1, 0), (0, 0))),
     "Dense": lambda: layers.Dense(4, activation="tanh"),
     "DepthwiseConv1D": lambda: layers.DepthwiseConv1D(3, depth_multiplier=2),
     "DepthwiseConv2D": lambda: layers.DepthwiseConv2D(3),
@@ -105,7 +106,7 @@ CONVERTED = {
     "ZeroPadding3D": lambda: layers.ZeroPadding3D((1, 0, 0)),
     "celu": lambda: ops.celu,
     "clip": lambda: lambda x: ops.clip(x, -1.0, 1.0),
-    "conditions": lambda: lambda x: ops.where(ops.logical_and(x > 0.1, x < 0.9), x, 0.5 * x),
+    "conditions": lambda: lambda x: ops.where(ops.logical_and(x > 0.0, x < 9.0), x, 0.0),
     "cumsum": lambda: lambda x: ops.cumsum(x, axis=1),
     "divided by the peak": lambda: lambda x: x / (ops.max(abs(x), axis=1, keepdims=True) + 0.1),
     "exp": lambda: ops.exp,
@@ -113,6 +114,11 @@ CONVERTED = {
     "hard_tanh": lambda: ops.hard_tanh,
     "log1p": lambda: lambda x: ops.log1p(abs(x)),
     "magnitude": lambda: lambda x: ops.sqrt(ops.sum(ops.square(x), axis=-1, keepdims=True)),
+    "maximum beside a Dense": lambda: (
+        lambda x: layers.Concatenate()(
+            [layers.Dense(3, bias_initializer="ones")(x), ops.maximum(x, -x)]
+        )
+    ),
     "min to max": lambda: (
         lambda x: (
             (x - ops.min(x, axis=1, keepdims=True)) / (ops.max(x, axis=1, keepdims=True) + 1.0)
@@ -126,7 +132,7 @@ CONVERTED = {
     "split": lambda: lambda x: ops.concatenate(ops.split(x, [5, 9], axis=1)[::-1], axis=1),
     "standardised": lambda: lambda x: x / (ops.std(x, axis=1, keepdims=True) + 0.1),
     "tile": lambda: lambda x: ops.tile(x, (1, 2, 1)),
-    "to integers": lambda: lambda x: ops.cast(100.0 * x, "int32"),
+    "to integers": lambda: lambda x: 0.1 * ops.cast(ops.cast(10.0 * x, "int32"), "float32"),
 }
 
 REFUSED = {
@@ -136,12 +142,12 @@ REFUSED = {
         lambda: layers.Bidirectional(layers.LSTM(2, return_sequences=True), name="bad"),
         "loop.*FastGRNN",
     ),
-    "CategoryEncoding": (lambda: layers.CategoryEncoding(5, name="bad"), "ONE_HOT"),
     "Conv3D": (lambda: layers.Conv3D(2, (3, 1, 1), name="bad"), "CONV_3D.*Conv2D"),
     "ConvLSTM1D": (
         lambda: layers.ConvLSTM1D(2, 2, return_sequences=True, name="bad"),
         "loop.*FastGRNN",
     ),
+    "Cropping3D": (lambda: layers.Cropping3D(((2, 1), (1, 0), (0, 0)), name="bad"), "up to 4 axes"),
     "Discretization": (lambda: layers.Discretization([0.0, 1.0], name="bad"), "BUCKETIZE"),
     "Embedding": (lambda: layers.Embedding(9, 4, name="bad"), "look the vectors up before"),
     "GRU": (lambda: layers.GRU(4, return_sequences=True, name="bad"), "loop.*unroll=True"),
@@ -181,7 +187,7 @@ def test_converts(name):
     keras.utils.set_random_seed(0)
     model = build(name, CONVERTED[name]())
     y = Interpreter(convert(model, representative_dataset=X)).predict(X)
-    expected = model(X).numpy()
+    expected = model(X, training=False).numpy()
     # What an int8 input, state and output cost an untrained model, at most 0.02, and a margin.
     assert np.abs(y - expected).max() < 0.03 * np.ptp(expected)
 
@@ -207,29 +213,13 @@ def test_integers_of_a_sensor(dtype):
     assert np.abs(interpreter.predict(samples) - expected).max() < 0.03 * np.ptp(expected)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_is_converted_in_float32(policy):
     keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [keras.Input((20, 3)), layers.Conv1D(4, 3, dtype=policy), FastGRNN(4, dtype=policy)]
-    )
-    model.add(layers.TimeDistributed(layers.Dense(2), dtype=policy) if False else layers.Dense(2))
+    front = layers.TimeDistributed(layers.Dense(4, dtype=policy), dtype=policy)
+    hidden = [layers.Conv1D(4, 3, dtype=policy), front, FastGRNN(4, dtype=policy)]
+    model = keras.Sequential([keras.Input((20, 3)), *hidden, layers.Dense(2, dtype=policy)])
     y = Interpreter(convert(model, representative_dataset=X)).predict(X)
     expected = tf.cast(model(X), tf.float32).numpy()
     assert np.abs(y - expected).max() < 0.03 * np.ptp(expected)
     assert model.layers[0].dtype_policy.name == policy
-
-
-def test_layers_of_keras_are_all_here():
-    """Those that are not: abstract, preprocess images or text, or are in one line with another."""
-    names = {re.match(r"\w+", name)[0] for name in (*CONVERTED, *REFUSED)}
-    known = {getattr(layers, name) for name in names if hasattr(layers, name)}
-    others = {
-        name
-        for name, value in vars(layers).items()
-        if isinstance(value, type)
-        and issubclass(value, keras.Layer)
-        and value not in known
-        and not hasattr(value, "augment_images")
-    }
-    print(sorted(others))

@@ -18,7 +18,7 @@ import pytest
 from keras_fastgrnn.micro import Interpreter, interpreter
 from keras_fastgrnn.micro.flatbuffer_schema import OPERATORS
 from keras_fastgrnn.micro.operator_rules import FASTGRNN, RULES
-from keras_fastgrnn.micro.verify import seal, verify
+from keras_fastgrnn.micro.verify import operators, seal, verify
 
 NAMES = (
     "sequence", "image", "branches", "activations", "shapes", "attention", "float_io", "float",
@@ -188,6 +188,11 @@ def test_a_checksum_is_needed_only_with_fastgrnn():
 def test_the_models_hold_every_operator_that_has_a_rule():
     names = {name for model in NAMES for name in operator_names(unpack(model))}
     assert names - {"CUSTOM"} == RULES.keys() - {FASTGRNN}
+
+
+def test_operators_to_register():
+    assert operators(models()["fastgrnn"]) == ["CUSTOM:FASTGRNN"]
+    assert operators(models()["resized"])[:2] == ["BROADCAST_TO", "MIRROR_PAD"]
 
 
 def test_any_damage_to_a_sealed_file_is_found():
