@@ -12,6 +12,7 @@ import struct
 import sys
 import tempfile
 import textwrap
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -109,7 +110,25 @@ def _quantizer(chain, unit, mean, std, sensor):
         raise ValueError(f"sensor={sensor!r} is not supported: use {' or '.join(SENSORS)}.")
     factor, offset = sensor_affine(chain.features, unit, mean, std)
     factor, offset = factor * chain.factor, offset * chain.factor + chain.offset
-    return choose_quantizer(sensor, factor, offset, chain.input)
+    quantizer = choose_quantizer(sensor, factor, offset, chain.input)
+    _warn_if_useless(quantizer, np.abs(factor) / chain.input.scale)
+    return quantizer
+
+
+def _warn_if_useless(quantizer, steps):
+    """Says so where a unit or a mean can not be meant: its inverse, say, or in another unit."""
+    limits = np.iinfo(quantizer.dtype)
+    low, high = quantizer.quantize([[limits.min] * len(steps), [limits.max] * len(steps)])
+    for features, problem in (
+        (low == high, f"all of the sensor's {quantizer.dtype} become one int8"),
+        ((low != high) & (steps >= 256), "1 in the sensor's integers is more than all of the int8"),
+    ):
+        if features.any():
+            warnings.warn(
+                f"Features {np.flatnonzero(features).tolist()}: {problem}. Give unit, mean and std "
+                "in the unit of the training.",
+                stacklevel=4,
+            )
 
 
 def _assignments(given):

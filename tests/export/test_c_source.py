@@ -512,6 +512,7 @@ def call(folder, files, function, sensor, x):
     return np.frombuffer(output, np.int8).reshape(x.shape)
 
 
+@pytest.mark.filterwarnings("ignore:Features")
 @pytest.mark.parametrize("sensor", ["int16", "int32"])
 def test_quantize(sensor, tmp_path):
     """Every int16, and what tells the int32 apart, at 60 random units, means and deviations."""
@@ -535,6 +536,23 @@ def test_quantize(sensor, tmp_path):
     got = call(tmp_path, files, "quantize", f"{sensor}_t", x)
     np.testing.assert_array_equal(got, quantizer.quantize(x))
     assert (np.ptp(got.astype(int), axis=0) == 255).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(unit=[1, 4096, 1]), r"Features \[1\]: 1 in the sensor's integers is more than all"),
+        (
+            dict(unit=0.001, mean=[0, 0, 200]),
+            r"Features \[2\]: all of the sensor's int16 become one",
+        ),
+        (dict(unit=1e-9), r"Features \[0, 1, 2\]: all of the sensor's int16 become one int8"),
+    ],
+)
+def test_warns_of_a_unit_that_can_not_be_meant(arguments, message):
+    with pytest.warns(UserWarning, match=message) as caught:
+        c_source(model_of("head")[0], **arguments)
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize("normalized", [False, True])
