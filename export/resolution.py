@@ -9,10 +9,10 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export import flatbuffer
 
-# Rounded to fewer steps than this over their spread, models lose accuracy: with all features so,
-# accuracy of float 0.91 fell to 0.89 at 4 steps, 0.88 at 3, 0.86 at 2 and 0.69 at 1 in the task of
-# tests/export/test_resolution.py; of USPS from 0.88 to 0.87, 0.83, 0.75 and 0.38. The features of
-# HAPT, USPS and the wake word spread over 36 and more.
+# Rounded to fewer steps than this over their spread, models lose accuracy. In the task of
+# tests/export/test_resolution.py it fell from 0.91 to 0.89 at 4 steps, 0.86 at 2 and 0.69 at 1; of
+# USPS, tried once with all features so, from 0.88 to 0.87, 0.75 and 0.38. The features of HAPT,
+# USPS and the wake word, as they are, spread over 36 steps and more.
 ENOUGH_STEPS = 4.0
 # On either side, of the values: what is rarer is an outlier, by which a range is not judged. One
 # sample of a few is left out too, though not more than a tenth of them.
