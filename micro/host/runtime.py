@@ -18,6 +18,7 @@ import shlex
 import stat
 import subprocess
 import tempfile
+import threading
 
 VERSION = "0.dev20261023182759"  # tflm_abi.h is true of this one; pyproject.toml pins the same
 REGISTERER = "keras_fastgrnn_register"
@@ -45,7 +46,9 @@ _FUNCTIONS = {  # of tflm_abi.h: their names in the interpreter's library
 }
 
 
-@functools.cache
+_lock = threading.Lock()
+
+
 def load():
     """Returns the module `tflite_micro.runtime`, whose interpreter then takes `REGISTERER`.
 
@@ -53,6 +56,12 @@ def load():
         ImportError: if tflite_micro is not installed, or in another version.
         RuntimeError: if the kernel can not be compiled or loaded.
     """
+    with _lock:  # of two threads, one would take the other's kernel before it is complete
+        return _load()
+
+
+@functools.cache
+def _load():
     try:
         installed = importlib.metadata.version("tflite_micro")
     except importlib.metadata.PackageNotFoundError:

@@ -1,7 +1,9 @@
+import concurrent.futures
 import importlib.metadata
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -11,9 +13,9 @@ from keras_fastgrnn.micro.host import runtime
 @pytest.fixture
 def fresh_runtime(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    runtime.load.cache_clear()
+    runtime._load.cache_clear()
     yield tmp_path
-    runtime.load.cache_clear()
+    runtime._load.cache_clear()
 
 
 def test_another_version_of_tflite_micro(fresh_runtime, monkeypatch):
@@ -171,6 +173,19 @@ exec cc "$@"
     assert [process.returncode for process in processes] == [0, 0], outputs
     (library,) = (fresh_runtime / "cache" / "keras-fastgrnn").iterdir()
     assert library.suffix == ".so"
+
+
+def test_threads_load_one_kernel(fresh_runtime, monkeypatch):
+    started, kernels, load = threading.Barrier(4), [], runtime._kernel
+    monkeypatch.setattr(runtime, "_kernel", lambda: kernels.append(load()) or kernels[-1])
+
+    def first(_):
+        started.wait(timeout=60)
+        return runtime.load()
+
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(first, range(4)))) == 1
+    assert len(kernels) == 1
 
 
 def test_the_glue_compiles_without_warnings():
