@@ -12,8 +12,8 @@ QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 BENCHMARK := $(QUIET) PYTHONPATH=examples:tests $(BIN)/python benchmarks
 
 .PHONY: python setup demo wakeword test test-all test-bare wheel figures bench-training bench-qat \
-  bench-adding bench-bounded-state bench-wake-word bench-paper toolchains mcu bench-mcu \
-  tflm-firmware docs lint clean
+  bench-adding bench-bounded-state bench-conversion bench-wake-word bench-paper toolchains mcu \
+  bench-mcu tflm-firmware docs lint clean
 
 # Whether there is a Python to make .venv with.
 python:
@@ -80,6 +80,10 @@ bench-adding: setup
 # and the example's model with a bounded state.
 bench-bounded-state: setup
 	$(BENCHMARK)/bounded_state.py
+
+# Those of docs/quantize.md: what a conversion takes.
+bench-conversion: setup
+	$(BENCHMARK)/conversion.py
 
 # Those of docs/wake_word.md, in hours: it goes on where it was stopped.
 bench-wake-word: setup toolchains

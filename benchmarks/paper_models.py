@@ -98,6 +98,7 @@ def cell(task, split, model, seed, aware=False):
             batch_size=task.training["batch_size"],
             learning_rate=QAT_LEARNING_RATE,
             clip=task.clip,
+            jit_compile=task.training.get("jit_compile", True),
         )
         values["int8, QAT"], values["seen"] = measure_int8(task, split, copy)
     return values

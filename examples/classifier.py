@@ -36,6 +36,7 @@ def train(
     learning_rate,
     label_smoothing=0.0,
     sparsity=0.0,
+    jit_compile=True,
 ):
     """Trains a recurrent layer and a Dense one, with Adam.
 
@@ -48,6 +49,7 @@ def train(
         label_smoothing: float, of the cross-entropy.
         sparsity: float, the fraction of the recurrent layer's weights that is taken away, in the
             paper's three phases.
+        jit_compile: boolean. XLA takes seconds to compile what a short training never gives back.
 
     Returns:
         `(model, history)`: the model gives logits; the dict has a list of each metric.
@@ -61,7 +63,7 @@ def train(
         adam(learning_rate, steps),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing),
         metrics=["accuracy"],
-        jit_compile=True,
+        jit_compile=jit_compile,
     )
     history = model.fit(
         train.x,
@@ -90,7 +92,9 @@ def callbacks(sparsity, steps):
     return [EpochBar(), *phases]
 
 
-def train_aware(model, train, *, seed, epochs, batch_size, learning_rate, clip=0.0):
+def train_aware(
+    model, train, *, seed, epochs, batch_size, learning_rate, clip=0.0, jit_compile=True
+):
     """The quantisation-aware copy of a trained model, trained on the logits of that model."""
     keras.utils.set_random_seed(seed)
     aware = quantization_aware(model, representative_dataset=representative(train, clip))
@@ -100,7 +104,7 @@ def train_aware(model, train, *, seed, epochs, batch_size, learning_rate, clip=0
             keras.optimizers.schedules.CosineDecay(learning_rate, steps), global_clipnorm=1.0
         ),
         keras.losses.MeanSquaredError(),
-        jit_compile=True,
+        jit_compile=jit_compile,
     )
     logits = predict(model, train.x)
     aware.fit(train.x, logits, batch_size=batch_size, epochs=epochs, verbose=0)

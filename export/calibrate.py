@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from keras_fastgrnn.export.blocks import run_in_blocks
+
 _FUNCTIONS = {
     "tanh": np.tanh,
     "sigmoid": lambda x: 0.5 + 0.5 * np.tanh(0.5 * x),  # does not overflow
@@ -36,41 +38,57 @@ class Ranges:
     state_moment: np.ndarray
 
 
-def calibrate(cell, x):
-    """Runs the float cell over representative sequences, each from a state of 0.
+def calibrate(cell, x, *, return_sequences=True, dtype=np.float64):
+    """Runs the float cell over representative sequences, each from a state of 0, block by block.
 
     Args:
         cell: `FloatCell`.
         x: floats `(n, timesteps, features)`, in the order in which the cell reads the steps.
+        return_sequences: whether to keep `h` after each step, or after the last alone.
+        dtype: of the states that are kept.
 
     Returns:
-        `(Ranges, states)`. The states are floats `(n, timesteps, units)`: `h` after each step.
+        `(Ranges, states)`. The states are floats `(n, timesteps, units)`, or `(n, 1, units)`.
 
     Raises:
         ValueError: if `x` is empty, of another shape, or not finite, or the state diverges.
     """
-    x = np.asarray(x, np.float64)
+    x = np.asarray(x)
     if x.ndim != 3 or x.shape[2] != cell.features or x.size == 0:
         raise ValueError(
             f"Representative sequences have shape {x.shape}; expected (n, timesteps, "
             f"{cell.features}) with n and timesteps at least 1."
         )
-    if not np.isfinite(x).all():
-        raise ValueError("Representative sequences hold NaN or infinity: leave such samples out.")
     seen = dict.fromkeys(("kernel", "recurrent_kernel", "candidate", "gate", "state"), 0.0)
+    moments = dict.fromkeys(("input_moment", "state_moment"), 0.0)
 
     def note(name, value):  # abs() would copy, which costs most of the time
         seen[name] = max(seen[name], float(value.max()), -float(value.min()))
 
-    states = run(cell, x, note=note)
-    note("state", states)
-    if not np.isfinite(states).all() or seen["state"] > float(np.finfo(np.float32).max):
-        raise ValueError(
-            f"The state diverges within {len(states)} time steps of the representative sequences. "
-            "Use bounded activations, or shorter sequences."
-        )
-    moments = {"input_moment": _moment(x), "state_moment": _moment(states)}
-    return Ranges(**seen, **moments), states.swapaxes(0, 1)
+    def advance(x, h):
+        x = x.astype(np.float64)
+        if not np.isfinite(x).all():
+            raise ValueError(
+                "Representative sequences hold NaN or infinity: leave such samples out."
+            )
+        states = run(cell, x, h, note)
+        note("state", states)
+        if not np.isfinite(states).all() or seen["state"] > float(np.finfo(np.float32).max):
+            raise ValueError(
+                f"The state diverges within {timesteps} time steps of the representative "
+                "sequences. Use bounded activations, or shorter sequences."
+            )
+        for name, vectors in (("input_moment", x), ("state_moment", states)):
+            vectors = vectors.reshape(-1, vectors.shape[-1])
+            moments[name] = moments[name] + vectors.T @ vectors
+        return states.swapaxes(0, 1), states[-1]
+
+    n, timesteps, _ = x.shape
+    kept = run_in_blocks(
+        advance, x, units=cell.units, dtype=dtype, return_sequences=return_sequences
+    )
+    moments = {name: moment / (n * timesteps) for name, moment in moments.items()}
+    return Ranges(**seen, **moments), kept
 
 
 def run(cell, x, h=None, note=lambda name, value: None):
@@ -124,8 +142,3 @@ def merged(ranges, steps):
     for name in ("input_moment", "state_moment"):
         found[name] = np.average([getattr(one, name) for one in ranges], axis=0, weights=steps)
     return Ranges(**found)
-
-
-def _moment(vectors):
-    vectors = vectors.reshape(-1, vectors.shape[-1])
-    return vectors.T @ vectors / len(vectors)

@@ -1,8 +1,8 @@
 """`convert()`: the way from a Keras model to a .tflite file."""
 
 import dataclasses
-import functools
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +10,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export import flatbuffer, reference
 from keras_fastgrnn.export.blame import explain
+from keras_fastgrnn.export.blocks import run_in_blocks
 from keras_fastgrnn.export.calibrate import Ranges, calibrate, merged
 from keras_fastgrnn.export.fold import FloatCell, fold
 from keras_fastgrnn.export.front import Front, fronts
@@ -34,6 +35,14 @@ from keras_fastgrnn.export.streaming import (
     in_streams,
 )
 from keras_fastgrnn.micro.verify import seal, verify
+
+
+class StateRange(NamedTuple):
+    """What an int16 state takes: `low`, `high`, and the share of its values that is `saturated`."""
+
+    low: int
+    high: int
+    saturated: float
 
 
 @dataclasses.dataclass(eq=False)
@@ -76,11 +85,42 @@ class Operator:
         """`Affine` of y."""
         return self.formats.output
 
-    def integer_states(self, x):
-        """int8 `x (n, timesteps, features)` -> the int16 states `(n, timesteps, units)`, in the
-        order in which the cell reads the steps."""
-        run = functools.partial(reference.states, self.integer_cell)
-        return in_streams(run, self.recurrent.read(x), self.lengths)
+    def run_integers(self, x):
+        """Runs the integer cell as the layer would.
+
+        Args:
+            x: `(n, timesteps, features)`: int8, or real values, which are rounded to it.
+
+        Returns:
+            `(y, StateRange)`: int8, in the layer's shape.
+        """
+        cell, lows, highs, saturated = self.integer_cell, [], [], []
+
+        def advance(x, state):
+            x = x if x.dtype == np.int8 else self.input.quantize(x)
+            h = reference.states(cell, x, state)
+            lows.append(int(h.min()))
+            highs.append(int(h.max()))
+            saturated.append(np.count_nonzero((h == 32767) | (h <= -32767)))
+            return reference.output(cell, h), h[:, -1]
+
+        def run(x):
+            return run_in_blocks(
+                advance,
+                x,
+                units=cell.units,
+                dtype=np.int8,
+                return_sequences=self.keeps_sequences,
+            )
+
+        y = self.recurrent.write(in_streams(run, self.recurrent.read(x), self.lengths))
+        values = x.shape[0] * x.shape[1] * cell.units
+        return y, StateRange(min(lows), max(highs), sum(saturated) / values)
+
+    @property
+    def keeps_sequences(self):
+        """Whether a run keeps more than its last step: a stream is cut into its samples behind."""
+        return self.recurrent.return_sequences or self.lengths is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -363,11 +403,10 @@ def _keep_formats(tflite, operator, x, y):
 
 def _warn_if_saturated(operator):
     """Says so if the integer state meets its limit on the representative sequences."""
-    states = operator.integer_states(operator.input.quantize(operator.x))
-    saturated = np.mean(np.abs(states.astype(np.int32)) >= 32767)
-    if saturated > 0:
+    _, states = operator.run_integers(operator.x)
+    if states.saturated > 0:
         warnings.warn(
-            f"Layer '{operator.recurrent.name}': {saturated:.2%} of its int16 states saturate on "
+            f"Layer '{operator.recurrent.name}': {states.saturated:.2%} of its int16 states saturate on "
             "the representative samples, where the float model's do not. Normalise its input.",
             stacklevel=3,
         )
@@ -388,14 +427,16 @@ def _run_float(recurrent, x, lengths):
     if formats is not None:  # chosen before it was trained with them
         operator = Operator(recurrent, cell, None, x, lengths)
         operator.formats, operator.integer_cell = formats, round_to(formats, cell)
-        states = operator.integer_states(operator.input.quantize(x))
-        y = operator.output.dequantize(reference.output(operator.integer_cell, states))
-        operator.y = recurrent.write(y.astype(np.float32))
+        y, _ = operator.run_integers(x)
+        operator.y = operator.output.dequantize(y).astype(np.float32)
         return operator
+    operator = Operator(recurrent, cell, None, x, lengths)
     found, steps = [], []
 
     def run(x):
-        ranges, states = calibrate(cell, x)
+        ranges, states = calibrate(
+            cell, x, return_sequences=operator.keeps_sequences, dtype=np.float32
+        )
         found.append(ranges)
         steps.append(x.shape[0] * x.shape[1])
         return states
@@ -404,8 +445,8 @@ def _run_float(recurrent, x, lengths):
         states = in_streams(run, recurrent.read(x), lengths)
     except ValueError as error:
         raise ValueError(f"Layer '{recurrent.name}': {error}") from error
-    y = recurrent.write(states.astype(np.float32))
-    return Operator(recurrent, cell, merged(found, steps), x, lengths, y)
+    operator.ranges, operator.y = merged(found, steps), recurrent.write(states)
+    return operator
 
 
 def _tensor(x):

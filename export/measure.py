@@ -13,7 +13,6 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.compat import keras
-from keras_fastgrnn.export import reference
 from keras_fastgrnn.export.quantize import Affine
 from keras_fastgrnn.export.resolution import end_names
 from keras_fastgrnn.export.streaming import first_steps
@@ -113,8 +112,8 @@ def integer_run(conversion):
     the loop-free model adds the input of one more recurrent operator to what is known.
 
     Returns:
-        `(cells, outputs)`: `(int16 states, int8 y)` for each recurrent operator, the states in the
-        order in which it reads the steps, and `(array, Affine)` for each output of the model.
+        `(cells, outputs)`: `(StateRange, int8 y)` for each recurrent operator, and
+        `(array, Affine)` for each output of the model.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that LiteRT will replace this interpreter
@@ -140,9 +139,9 @@ def integer_run(conversion):
 
     for i, operator in enumerate(conversion.operators):
         x = np.stack([y[n_outputs + i] for y in run_all()])
-        states.append(operator.integer_states(x))
-        written = operator.recurrent.write(states[-1])
-        known.append(reference.output(operator.integer_cell, written))
+        y, seen = operator.run_integers(x)
+        states.append(seen)
+        known.append(y)
     results = [y[:n_outputs] for y in run_all()]
     return list(zip(states, known[len(conversion.inputs) :], strict=True)), [
         (np.stack(column), Affine(*detail["quantization"]))

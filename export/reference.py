@@ -113,11 +113,20 @@ def candidate(cell, p):
     return np.minimum(activate(cell.activation, p, cell.fraction_bits), 32767)
 
 
+def _sums(matrix, v):
+    """The int32 sums of `v (n, inputs)` through a matrix, shifted.
+
+    The product is in float64, which is exact below 2**53 and has BLAS: NumPy's int64 has not.
+    """
+    sums = v.astype(np.float64) @ matrix.values.T.astype(np.float64)
+    return round_shift(sums.astype(np.int64), matrix.shift)
+
+
 def _project(matrices, v):
     """`v (n, inputs)` through one matrix, or through two by way of a saturated int16."""
     if len(matrices) == 2:
-        v = saturate16(round_shift(v @ matrices[0].values.T.astype(np.int64), matrices[0].shift))
-    return round_shift(v @ matrices[-1].values.T.astype(np.int64), matrices[-1].shift)
+        v = saturate16(_sums(matrices[0], v))
+    return _sums(matrices[-1], v)
 
 
 def step(cell, x, state):

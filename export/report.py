@@ -8,7 +8,7 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export import flatbuffer
-from keras_fastgrnn.export.converter import Conversion, Operator
+from keras_fastgrnn.export.converter import Conversion, Operator, StateRange
 from keras_fastgrnn.export.measure import (
     Compared,
     compare,
@@ -31,14 +31,14 @@ class Layer(NamedTuple):
         weights: dict of int8 arrays.
         operator: `Operator`; `None` for one of TensorFlow Lite's, as are the next two.
         compared: `measure.Compared`, of what it writes.
-        states: int16 `(n, timesteps, units)`, in the order in which it reads the steps.
+        states: `StateRange`.
     """
 
     name: str
     weights: dict
     operator: Operator | None = None
     compared: Compared | None = None
-    states: np.ndarray | None = None
+    states: StateRange | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,10 +156,7 @@ def layer_ranges(layer):
         largest = getattr(seen, attribute)
         yield Range(name, "int16", -largest, largest, -limit, limit, None)
     states, limit = layer.states, 32767 * unit
-    saturated = np.mean((states >= 32767) | (states <= -32767))
-    yield Range(
-        "state", "int16", states.min() * unit, states.max() * unit, -limit, limit, saturated
-    )
+    yield Range("state", "int16", *(v * unit for v in states[:2]), -limit, limit, states.saturated)
     yield _int8_range("writes", operator.y, operator.output)
 
 

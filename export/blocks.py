@@ -1,0 +1,46 @@
+"""Sequences in blocks, which bound the memory of a run and keep a step in the cache."""
+
+import numpy as np
+
+# A step's float64 values, with their temporaries, fit the 1 MB of L2 that server CPUs have.
+_STEP_VALUES = 1 << 16
+_BLOCK_VALUES = 1 << 22  # 32 MB in float64
+
+
+def blocks(n, timesteps, width):
+    """Cuts n sequences of `timesteps` vectors of `width` values.
+
+    Yields:
+        `(samples, steps)`, slices: all the steps of some samples in their order, then those of the
+        next. Small runs are one block.
+    """
+    size = min(n, max(1, _STEP_VALUES // width))
+    length = max(1, _BLOCK_VALUES // (size * width))
+    for i in range(0, n, size):
+        for t in range(0, timesteps, length):
+            yield slice(i, min(i + size, n)), slice(t, min(t + length, timesteps))
+
+
+def run_in_blocks(run, x, *, units, dtype, return_sequences):
+    """Runs a cell over sequences, and keeps no more than what is asked for.
+
+    Args:
+        run: function of a block `(n, timesteps, features)` and of the state before it, `None` at a
+            sequence's start, that returns `(values (n, timesteps, units), state)`.
+        x: array `(n, timesteps, features)`.
+        units: integer.
+        dtype: of the values that are kept.
+        return_sequences: boolean. Whether to keep the values of each step, or of the last alone.
+
+    Returns:
+        Array `(n, timesteps, units)`, or `(n, 1, units)`.
+    """
+    n, timesteps, features = x.shape
+    kept = np.empty((n, timesteps if return_sequences else 1, units), dtype)
+    for samples, steps in blocks(n, timesteps, max(features, units)):
+        values, state = run(x[samples, steps], state if steps.start else None)
+        if return_sequences:
+            kept[samples, steps] = values
+        elif steps.stop == timesteps:
+            kept[samples, 0] = values[:, -1]
+    return kept
