@@ -171,6 +171,18 @@ def test_what_saturates_is_red(example):
     assert text.count("background:#d33") == 1
 
 
+def test_features_that_int8_does_not_tell_apart():
+    model = topologies.randomize(topologies.last_state())
+    (x,) = topologies.samples(model, 30)
+    findings = examined(model, [x * np.float32([1, 1e-3, 1])])
+    text = page(findings, "m.tflite")
+    (message,) = findings.warnings
+    assert f'<p style="color:#d33">{html.escape(message)}</p>' in text
+    assert "in TensorFlow Lite Micro" in text
+    rows = table(text, "feature")[1:]
+    assert [(row[0], row[-1]) for row in rows] == [("0", ""), ("1", "too few"), ("2", "")]
+
+
 def test_worst_samples_are_those_of_the_interpreter():
     """Without a Dense, TensorFlow Lite Micro gives the very integers of the report."""
     model = topologies.randomize(topologies.last_state())
