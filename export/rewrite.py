@@ -52,7 +52,12 @@ def widen(model, ranges):
     """
     graph = model.subgraphs[0]
     readers = [operator for operator in graph.operators if _name(model, operator) in _SELECTING]
-    for index in {index for operator in readers for index in operator.inputs}:
+    read = {index for operator in readers for index in operator.inputs}
+    # The converter has some of them run in float32.
+    for operator in graph.operators:
+        if _name(model, operator) == "DEQUANTIZE" and not read.isdisjoint(operator.outputs):
+            read.update(operator.inputs)
+    for index in sorted(read):
         tensor = graph.tensors[index]
         old, (low, high) = flatbuffer.affine(tensor), ranges.get(tensor.name, (0.0, 0.0))
         if tensor.type != _INT8 or old is None:
