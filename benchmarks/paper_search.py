@@ -77,6 +77,11 @@ def data(load, folder, fold):
     return load(folder, fold)
 
 
+@functools.cache
+def digest(load, folder, fold):
+    return record.digest(data(load, folder, fold))
+
+
 def score(task, model, folder, fold):
     """dict of the float model's score on validation."""
     split = data(task.load, folder, fold)
@@ -99,7 +104,11 @@ def main(argv):
                     cell = f"{name}: {variant}, fold {fold}"
                     progress.update(bar, description=cell)
                     compute = functools.partial(score, task, model, folder, fold)
-                    found.append(100 * cells(cell, compute)["validation"])
+                    given = (
+                        digest(task.load, folder, fold),
+                        *paper.settings(task, model, fold, False),
+                    )
+                    found.append(100 * cells(cell, compute, *given)["validation"])
                     progress.advance(bar)
                 each = " ".join(f"{value:.1f}" for value in found)
                 lines.append([f"{name}: {variant}", f"{np.mean(found):.2f}", each])
