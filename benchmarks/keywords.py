@@ -91,10 +91,12 @@ TARGETS = {
 
 
 class Speech:
-    """The clips, each fold's sides, and what is trained on: kept for the next model of the fold."""
+    """The clips, each fold's sides, and what is trained on: kept for the next model of the fold.
+    `given` is the digest of what all models are made of."""
 
     def __init__(self, clips):
         self._clips, self._side = clips, folds(clips, FOLDS)
+        self.given = record.digest(clips, FOLDS, PASSES, KEYWORD)
 
     def sides(self, fold):
         return spotting.sides(self._clips, self._side, fold)
@@ -250,21 +252,26 @@ def main(argv):
     detectors, spotters = {name: [] for name in DETECTORS}, {name: [] for name in SPOTTERS}
     # Fold by fold: what was made for one model serves the next.
     todo = [
-        (detectors, name, f"{name}, fold {fold}", functools.partial(detect, speech, fold, name))
+        (detectors, f"{name}, fold {fold}", detect, fold, name, DETECTORS[name])
         for fold, name in itertools.product(range(FOLDS), DETECTORS)
     ] + [
-        (spotters, name, f"{name}, seed {seed}", functools.partial(spot, speech, seed, name))
+        (spotters, f"{name}, seed {seed}", spot, seed, name, SPOTTERS[name])
         for seed, name in itertools.product(range(max(SEEDS.values())), SPOTTERS)
         if seed < SEEDS[name]
     ]
     with Progress() as progress:
         bar = progress.add_task("", total=len(todo))
-        for found, name, cell, compute in todo:
+        for found, cell, function, seed, name, settings in todo:
             progress.update(bar, description=cell)
-            found[name].append(cells(cell, compute))
+            compute = functools.partial(function, speech, seed, name)
+            found[name].append(cells(cell, compute, speech.given, seed, settings))
             progress.advance(bar)
-    on_chips = cells("chips", functools.partial(chips, speech))
-    sizes = {name: cells(f"{name}, bytes", functools.partial(float_bytes, name)) for name in RNNS}
+    given = speech.given, DETECTORS["FastGRNN"], spotting.DETECTOR
+    on_chips = cells("chips", functools.partial(chips, speech), *given)
+    sizes = {
+        name: cells(f"{name}, bytes", functools.partial(float_bytes, name), rnn)
+        for name, rnn in RNNS.items()
+    }
 
     values = figures(detectors, spotters) | on_chips
     for name, value in values.items():

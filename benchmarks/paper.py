@@ -3,10 +3,10 @@
     make bench-paper
 
 It takes hours, and goes on where it was stopped: what was measured of each model is kept, in a file
-of its task in benchmarks/results/paper/, and is not measured again while it is there. A task
-without data is left out, in one line. Prints tables; writes benchmarks/results/paper.json, from
-which benchmarks/paper_page.py makes the page paper.html beside it, and the tables of README.md and
-docs/paper.md.
+of its task in benchmarks/results/paper/, and is not measured again of the same data and settings. A
+task without data is left out, in one line. Prints tables; writes benchmarks/results/paper.json,
+from which benchmarks/paper_page.py makes the page paper.html beside it, and the tables of README.md
+and docs/paper.md.
 """
 
 import functools
@@ -110,6 +110,12 @@ def plan(task, preset):
     )
 
 
+def settings(task, model, seed, aware):
+    """What `paper_models.cell()` depends on beside the data and the code."""
+    training = task.training_of(model.kind)
+    return model, seed, aware, training, task.augment, task.score, task.clip
+
+
 class NoDataError(Exception):
     """What the folder of the data lacks."""
 
@@ -144,6 +150,10 @@ def train(task, preset, folder, cells, advance):
         both = Data(*map(np.concatenate, zip(train, validation, strict=True)))
         return split._replace(train=both)
 
+    @functools.cache
+    def digest(split):
+        return record.digest(split())
+
     planned = plan(task, preset)
 
     def seeds_of(model, seeds, people=""):
@@ -155,6 +165,8 @@ def train(task, preset, folder, cells, advance):
                 lambda seed=seed: paper_models.cell(
                     task, split(), model, seed, aware=planned.aware(model)
                 ),
+                digest(split),
+                *settings(task, model, seed, planned.aware(model)),
             )
 
     models = {

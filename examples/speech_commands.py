@@ -58,7 +58,7 @@ def load(data_dir=None):
     )
 
 
-def data_folder(data_dir):
+def data_folder(data_dir=None):
     """The folder of `load()`."""
     return pathlib.Path(data_dir or os.environ.get("KERAS_FASTGRNN_DATA", "../shared/data"))
 

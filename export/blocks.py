@@ -37,6 +37,7 @@ def run_in_blocks(run, x, *, units, dtype, return_sequences):
     """
     n, timesteps, features = x.shape
     kept = np.empty((n, timesteps if return_sequences else 1, units), dtype)
+    state = None
     for samples, steps in blocks(n, timesteps, max(features, units)):
         values, state = run(x[samples, steps], state if steps.start else None)
         if return_sequences:

@@ -1,7 +1,6 @@
 """`convert()`: the way from a Keras model to a .tflite file."""
 
 import dataclasses
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -405,10 +404,10 @@ def _warn_if_saturated(operator):
     """Says so if the integer state meets its limit on the representative sequences."""
     _, states = operator.run_integers(operator.x)
     if states.saturated > 0:
-        warnings.warn(
-            f"Layer '{operator.recurrent.name}': {states.saturated:.2%} of its int16 states saturate on "
-            "the representative samples, where the float model's do not. Normalise its input.",
-            stacklevel=3,
+        warn(
+            f"Layer '{operator.recurrent.name}': {states.saturated:.2%} of its int16 states "
+            "saturate on the representative samples, where the float model's do not. Normalise "
+            "its input."
         )
 
 

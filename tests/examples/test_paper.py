@@ -1,5 +1,6 @@
 """The benchmark of the paper's table, on a task that the tests make."""
 
+import functools
 import json
 import pathlib
 
@@ -19,6 +20,7 @@ from speech import archive
 from speech_streams import AFTER, BEFORE
 from tools import run_python
 
+X = np.arange(6.0).reshape(2, 3)
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -94,12 +96,44 @@ def test_unknown_task(tmp_path):
 
 def test_a_cell_that_fails_leaves_the_others(tmp_path):
     cells = record.Cells(tmp_path / "cells.json")
-    cells("first", lambda: {"x": np.float32(1)})
+    cells("first", lambda: {"x": np.float32(1)}, X, {"rate": 0.1})
     with pytest.raises(ZeroDivisionError):
         cells("second", lambda: {"x": 1 / 0})
     again = record.Cells(tmp_path / "cells.json")
-    assert again("first", lambda: pytest.fail("computed again"))["x"] == 1
+    known = again("first", lambda: pytest.fail("computed again"), X.copy(), {"rate": 0.1})
+    assert known["x"] == 1
     assert again("second", lambda: {"x": 2})["x"] == 2
+
+
+def layer(units):
+    return lambda size=1: units * size
+
+
+def test_a_cell_is_of_its_data_and_settings(tmp_path):
+    cells = record.Cells(tmp_path / "cells.json")
+    other = X.copy()
+    other.flat[-1] += 1
+    rotated = functools.partial(paper_tasks.rotated, degrees=15)
+    given = [
+        *(
+            [X, 0.1],
+            [other, 0.1],
+            [X.T, 0.1],
+            [X.astype(np.float32), 0.1],
+            [X, 0.2],
+            [X, 0.1, None],
+        ),
+        *([paper_tasks.rotated], [paper_tasks.shifted], [rotated]),
+        *([layer(3)], [layer(4)], [{"units": 3}], [{"units": 4}], [paper.PRESETS["small"]]),
+    ]
+    for i, values in enumerate(given):
+        assert cells("name", lambda i=i: {"i": i}, *values) == {"i": i}
+    for i, values in enumerate(given):  # and each is still known
+        assert cells("name", lambda: pytest.fail("computed again"), *values) == {"i": i}
+    assert record.digest(layer(3)) == record.digest(layer(3))
+    assert record.digest({"a": 1, "b": 2}) == record.digest({"b": 2, "a": 1})
+    with pytest.raises(TypeError, match="There is no digest of .*, which is a object"):
+        cells("name", dict, object())
 
 
 def models(**forms):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import record
 import speech_commands
 from front_end import SAMPLE_RATE
 from speech import archive, word, write
@@ -28,6 +29,16 @@ def test_archive(clips):
     assert dict(zip(names, counts, strict=True))[UNKNOWN] == 9
     assert clips.audio.shape == (len(clips.word), SAMPLE_RATE) and clips.audio.dtype == np.int16
     assert ((clips.speaker == "") == (clips.word == SILENCE)).all()
+
+
+def test_the_kept_results_are_of_these_clips():
+    """On the words, the speakers and the sides depends what benchmarks/results/ keeps."""
+    folder = speech_commands.data_folder()
+    if not (folder / "gsc12.npz").is_file():
+        pytest.skip(f"No gsc12.npz in {folder}: KERAS_FASTGRNN_DATA names its folder")
+    clips = load(folder)
+    found = record.digest(clips.word, clips.speaker, folds(clips))
+    assert found == "b79bf7feee0f"
 
 
 def test_npz(clips, tmp_path, monkeypatch):
