@@ -28,7 +28,7 @@ def made(tmp_path_factory):
         EXAMPLES / "wake_word.py",
         f"--data_dir={folder / 'data'}",
         f"--output_dir={folder}",
-        "--passes=20",
+        "--passes=8",
         "--epochs=10",
     )
     assert result.returncode == 0, result.stderr
