@@ -12,13 +12,14 @@ import paper_page
 import paper_tables
 import pytest
 import record
+from classifier import Data
 from pages import assert_self_contained, on_a_phone, table
-from paper_tasks import TASKS
+from paper_tasks import TASKS, Split
 
 HAPT, USPS, OWN = "HAPT-6 accelerometer", "USPS-10", "<script>alert(1)</script>"
 
 
-def cell(name, _):
+def cell(name, *_):
     """Of the text of a model and its seed: what a training would have measured."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     kind, units = name.replace(",", "").split()[:2]
@@ -47,6 +48,10 @@ def cell(name, _):
 
 
 def report_of(tasks, preset="full"):
+    data = Data(np.zeros((2, 1, 1)), np.zeros(2))  # nothing is trained on it
+    tasks = {
+        name: task._replace(load=lambda _: Split(data, data, data)) for name, task in tasks.items()
+    }
     results = {
         name: paper.train(task, paper.PRESETS[preset], None, cell, lambda _: None)
         for name, task in tasks.items()
