@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_fastgrnn.export.progress import progress
+
 # A step's float64 values, with their temporaries, fit the 1 MB of L2 that server CPUs have.
 _STEP_VALUES = 1 << 16
 _BLOCK_VALUES = 1 << 22  # 32 MB in float64
@@ -38,7 +40,8 @@ def run_in_blocks(run, x, *, units, dtype, return_sequences):
     n, timesteps, features = x.shape
     kept = np.empty((n, timesteps if return_sequences else 1, units), dtype)
     state = None
-    for samples, steps in blocks(n, timesteps, max(features, units)):
+    cut = [*blocks(n, timesteps, max(features, units))]
+    for samples, steps in progress(cut, "The samples"):
         values, state = run(x[samples, steps], state if steps.start else None)
         if return_sequences:
             kept[samples, steps] = values

@@ -1,10 +1,7 @@
 """Runs a converted model on its representative samples, and compares it with the Keras model."""
 
-import contextlib
 import dataclasses
 import itertools
-import sys
-import time
 import warnings
 from typing import NamedTuple
 
@@ -12,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.compat import keras
+from keras_fastgrnn.export.progress import progress
 from keras_fastgrnn.export.quantize import Affine
 from keras_fastgrnn.export.resolution import end_names
 from keras_fastgrnn.export.streaming import first_steps
@@ -24,7 +21,6 @@ _LARGE_ERROR = 0.25
 # Of the samples that every conversion is tried on, and of their multiplications: a second or two.
 _FEW_SAMPLES, _FEW_MULTIPLICATIONS = 200, 5e8
 _CHUNK = 50  # samples between two looks at the progress
-_PATIENCE = 5.0  # seconds without a bar
 
 
 class Compared(NamedTuple):
@@ -216,15 +212,3 @@ def _deviation(values):
     """Of all channels together, each about its own mean."""
     values = values.reshape(-1, values.shape[-1] if values.ndim > 1 else 1)
     return float(np.sqrt(np.mean(np.var(values, axis=0, dtype=np.float64))))
-
-
-def progress(items, what):
-    """Yields the items of a sequence. From five seconds on a terminal shows how many are done."""
-    start, bar = time.monotonic(), None
-    for done, item in enumerate(items, 1):
-        yield item
-        if bar is None and sys.stderr.isatty() and time.monotonic() - start > _PATIENCE:
-            bar = keras.utils.Progbar(len(items), unit_name=what)
-        if bar is not None:
-            with contextlib.redirect_stdout(sys.stderr):
-                bar.update(done)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from random_cells import FLOAT, Shape, float_cell, sequences
 
+from keras_fastgrnn.export import blocks
 from keras_fastgrnn.export.calibrate import calibrate, merged
 from keras_fastgrnn.export.reference import ACTIVATIONS
 
@@ -94,3 +95,21 @@ def test_diverging_state():
     cell = dataclasses.replace(cell, bias=np.full((2, 16), 5.0))
     with pytest.raises(ValueError, match="diverges within 300 time steps"):
         calibrate(cell, sequences(shape))
+
+
+@pytest.mark.parametrize("return_sequences", [False, True])
+@pytest.mark.parametrize("values", [1, 7, 40, 100])
+def test_blocks_change_nothing(monkeypatch, values, return_sequences):
+    """One sample a block, several samples, and blocks that end within a sample."""
+    shape = Shape(units=5, recurrent_rank=4, timesteps=6)
+    cell, x = float_cell(shape), sequences(shape, n=7)
+    expected_ranges, expected = calibrate(cell, x)
+    monkeypatch.setattr(blocks, "_STEP_VALUES", values)
+    monkeypatch.setattr(blocks, "_BLOCK_VALUES", 2 * values)
+    ranges, states = calibrate(cell, x, return_sequences=return_sequences)
+    # The same float64 operations; BLAS may sum the rows of another matrix in another order.
+    kept = expected if return_sequences else expected[:, -1:]
+    np.testing.assert_allclose(states, kept, rtol=1e-12, atol=1e-14)
+    for field in dataclasses.fields(ranges):
+        found = (getattr(one, field.name) for one in (ranges, expected_ranges))
+        np.testing.assert_allclose(*found, rtol=1e-12, atol=1e-14)

@@ -9,7 +9,7 @@ import topologies
 from keras import layers
 
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export import convert, measure
+from keras_fastgrnn.export import convert, measure, progress
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.export.report import examine, text
 from keras_fastgrnn.export.resolution import ENOUGH_STEPS, features, unresolved
@@ -257,10 +257,10 @@ def test_convert_runs_few_samples(monkeypatch):
 
 
 def test_progress_is_shown_on_a_terminal_after_a_while(monkeypatch, capsys):
-    assert list(measure.progress(range(3), "Test")) == [0, 1, 2]
+    assert list(progress.progress(range(3), "Test")) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(measure, "_PATIENCE", -1)
+    monkeypatch.setattr(progress, "_PATIENCE", -1)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    assert list(measure.progress(range(3), "Test")) == [0, 1, 2]
+    assert list(progress.progress(range(3), "Test")) == [0, 1, 2]
     out, err = capsys.readouterr()
     assert out == "" and "3/3" in err
