@@ -24,6 +24,7 @@ from keras_fastgrnn.export import chain as chain_module
 from keras_fastgrnn.export import convert, flatbuffer
 from keras_fastgrnn.export.c_source import _numbers, c_source
 from keras_fastgrnn.export.chain import read_chain
+from keras_fastgrnn.export.front import Front
 from keras_fastgrnn.export.options import pack
 from keras_fastgrnn.export.quantize import Affine
 from keras_fastgrnn.export.sensor import choose_quantizer, sensor_affine
@@ -581,22 +582,8 @@ def begin_with(factor=None, offset=None, dtype=None):
         graph, builtin = model.subgraphs[0], schema.BuiltinOperator
         x = graph.tensors[graph.inputs[0]]
         flatbuffer.set_affine(x, Affine(0.25, -3))
-        flatbuffer.float_input(model, 0)
-        for code, name, value in ((builtin.ADD, "Add", offset), (builtin.MUL, "Mul", factor)):
-            if value is not None:
-                value = np.asarray(value, np.float32)
-                constant, outer = schema.TensorT(), schema.TensorT()
-                constant.type = outer.type = schema.TensorType.FLOAT32
-                constant.shape, outer.shape = np.array(value.shape, np.int32), x.shape
-                constant.buffer, outer.buffer = len(model.buffers), 0
-                model.buffers.append(schema.BufferT())
-                model.buffers[-1].data = np.frombuffer(value.tobytes(), np.uint8)
-                graph.tensors += [constant, outer]
-                inner, count = graph.inputs[0], len(graph.tensors)
-                graph.inputs[0] = count - 1
-                operator = add_operator(model, code, [count - 1, count - 2], [inner])
-                operator.builtinOptionsType = getattr(schema.BuiltinOptions, f"{name}Options")
-                operator.builtinOptions = getattr(schema, f"{name}OptionsT")()
+        values = (None if v is None else np.asarray(v, np.float32) for v in (factor, offset))
+        flatbuffer.float_input(model, 0, Front(*values))
         if dtype is not None:
             outer = schema.TensorT()
             outer.type, outer.shape, outer.buffer = getattr(schema.TensorType, dtype), x.shape, 0

@@ -13,6 +13,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tflite_models import fastgrnn_model
 
 from keras_fastgrnn.export import flatbuffer, options, reference
+from keras_fastgrnn.export.front import Front
 from keras_fastgrnn.export.quantize import Affine
 from keras_fastgrnn.micro import Interpreter
 
@@ -90,8 +91,10 @@ def graph_only(add, affine):
 
 @pytest.mark.parametrize("affine", [Affine(0.25, -3), Affine(0.1, 127), Affine(3e-6, 0)])
 def test_predict_quantizes_as_tflite_micro_does(affine):
-    quantize = graph_only(flatbuffer.float_input, affine)  # and predict() dequantises
-    dequantize = graph_only(flatbuffer.float_output, affine)  # and predict() quantises
+    quantize = graph_only(
+        lambda *at: flatbuffer.float_input(*at, Front()), affine
+    )  # and predict() dequantises
+    dequantize = graph_only(flatbuffer.float_output, affine)
     x = np.random.default_rng(0).uniform(-300, 300, 3000)
     x[:1200] = np.arange(-300, 300, 0.5)
     x = x.reshape(1, 1000, 3) * affine.scale
