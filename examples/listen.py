@@ -52,13 +52,18 @@ class Listener:
                 "representative_dataset has to hold both ends of int8."
             )
         try:
-            cells = read_chain(tflite).cells
+            chain = read_chain(tflite)
         except ValueError as error:
             raise ValueError(
                 "The model has to be recurrent layers and a Dense one without an activation, which "
                 f"says the logit: {error}"
             ) from error
-        if not all(cell.stateful for cell in cells):
+        if chain.activation:
+            raise ValueError(
+                "The model has to be recurrent layers and a Dense one without an activation, which "
+                f"says the logit: it ends in {chain.activation}."
+            )
+        if not all(cell.stateful for cell in chain.cells):
             raise ValueError("The model keeps no state: convert it with streaming=True.")
         self._scale, self._zero_point = float(y.scale), y.zero_point
 
