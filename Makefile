@@ -40,20 +40,20 @@ wakeword: setup
 # Installs what it lacks if it may; what stays without its tools is skipped, in a line for each.
 test: setup
 	tests/boards/install.sh --if-root
-	$(BIN)/pytest -n 2
-	$(LEGACY) $(BIN)/pytest -n 2 tests/layers
+	$(BIN)/pytest -n 2 --dist worksteal
+	$(LEGACY) $(BIN)/pytest -n 2 --dist worksteal tests/layers
 
 # The same with many more random cells and windows on each microcontroller, which takes longer.
 test-all: setup
-	KERAS_FASTGRNN_TEST_ALL=1 $(BIN)/pytest -n 2
-	$(LEGACY) $(BIN)/pytest -n 2 tests/layers
+	KERAS_FASTGRNN_TEST_ALL=1 $(BIN)/pytest -n 2 --dist worksteal
+	$(LEGACY) $(BIN)/pytest -n 2 --dist worksteal tests/layers
 
 # Those that call tools, as on a machine that has none of them: they may be skipped, and not fail.
 BARE := $(CURDIR)/build/bare
 test-bare: setup
 	rm -rf $(BARE) && mkdir -p $(BARE) && ln -sf /bin/* /usr/bin/* $(BARE)
 	cd $(BARE) && rm -f arm-* avr-* riscv* qemu-* simavr* cmake* chromium*
-	env --unset=KERAS_FASTGRNN_REQUIRE_TARGETS PATH=$(BARE) $(BIN)/pytest -n 2 $(addprefix \
+	env --unset=KERAS_FASTGRNN_REQUIRE_TARGETS PATH=$(BARE) $(BIN)/pytest -n 2 --dist worksteal $(addprefix \
 	  tests/micro/test_,targets.py thumb.py avr.py wake_word_chips.py tflm_firmware.py) \
 	  tests/micro/test_audio_front_end.py tests/export/test_c_source.py
 
@@ -99,7 +99,7 @@ toolchains:
 
 # The kernel and the C export on each microcontroller, under its emulator.
 mcu: setup toolchains
-	KERAS_FASTGRNN_REQUIRE_TARGETS=1 $(BIN)/pytest -n 2 tests/micro/test_targets.py \
+	KERAS_FASTGRNN_REQUIRE_TARGETS=1 $(BIN)/pytest -n 2 --dist worksteal tests/micro/test_targets.py \
 	  tests/export/test_c_source.py
 
 # The figures of docs/microcontrollers.md, into benchmarks/results/.
