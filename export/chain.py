@@ -134,7 +134,7 @@ class Chain:
         """int8 `(timesteps, features)` of one sequence -> int8 `(timesteps, outputs)`: what the
         model makes of the steps up to each."""
         for cell in (cell.integer_cell for cell in self.cells):
-            x = reference.output(cell, reference.states(cell, x[None])[0])
+            [x], _ = reference.run(cell, x[None], return_sequences=True)
         return self.dense.run(x) if self.dense else x
 
 

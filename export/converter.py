@@ -422,14 +422,13 @@ def _run_float(recurrent, x, lengths):
         recurrent = dataclasses.replace(recurrent, stateful=True)
     elif recurrent.stateful:
         lengths = [x.shape[0] * x.shape[1]]
+    operator = Operator(recurrent, cell, None, x, lengths)
     formats = getattr(recurrent.cell, "formats", None)
     if formats is not None:  # chosen before it was trained with them
-        operator = Operator(recurrent, cell, None, x, lengths)
         operator.formats, operator.integer_cell = formats, round_to(formats, cell)
         y, _ = operator.run_integers(x)
         operator.y = operator.output.dequantize(y).astype(np.float32)
         return operator
-    operator = Operator(recurrent, cell, None, x, lengths)
     found, steps = [], []
 
     def run(x):

@@ -39,7 +39,7 @@ def set_affine(tensor, value):
 
 def add_recurrent(model, x, y, options, weights):
     """Appends a cell's operator, from tensor `x` to tensor `y`, both indexes."""
-    weights = _add_constant(model, _INT8, np.frombuffer(weights, np.int8))
+    weights = add_constant(model, _INT8, np.frombuffer(weights, np.int8))
     operator = add_operator(model, schema.BuiltinOperator.CUSTOM, [x, weights], [y])
     operator.customOptions = np.frombuffer(options, np.uint8)
 
@@ -51,7 +51,7 @@ def float_input(model, i, front):
     graph.inputs[i] = x = add_float_twin(model, inner)
     for name, values in (("Mul", front.multiplier), ("Add", front.offset)):
         if values is not None:
-            y, constant = add_float_twin(model, inner), _add_constant(model, _FLOAT32, values)
+            y, constant = add_float_twin(model, inner), add_constant(model, _FLOAT32, values)
             code = getattr(schema.BuiltinOperator, name.upper())
             operator = add_operator(model, code, [x, constant], [y])
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, f"{name}Options")
@@ -96,13 +96,20 @@ def add_float_twin(model, index):
     return add_tensor(model, twin)
 
 
-def _add_constant(model, type, values):
-    tensor, buffer = schema.TensorT(), schema.BufferT()
+def add_constant(model, type, values):
+    """A tensor of constant values; returns its index."""
+    tensor = schema.TensorT()
     tensor.type, tensor.shape = type, np.array(values.shape, np.int32)
-    tensor.buffer = len(model.buffers)
-    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-    model.buffers.append(buffer)
+    set_constant(model, tensor, values)
     return add_tensor(model, tensor)
+
+
+def set_constant(model, tensor, values):
+    """Makes a tensor the constant that an array is, in a buffer of its own."""
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    tensor.buffer = len(model.buffers)
+    model.buffers.append(buffer)
 
 
 def add_tensor(model, tensor):

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
+from keras_fastgrnn.export import flatbuffer
 from keras_fastgrnn.export.progress import progress
 from keras_fastgrnn.export.quantize import Affine
 from keras_fastgrnn.export.resolution import end_names
@@ -64,7 +65,8 @@ def compare_outputs(conversion, integer_outputs=None):
         `(list of Compared, where)`, one for each output; a string says where they were measured.
     """
     graph = schema.ModelT.InitFromPackedBuf(conversion.loop_free, 0).subgraphs[0]
-    affines = [Affine(*_quantization(graph.tensors[index])) for index in graph.outputs]
+    # An output of integers has no scale.
+    affines = [flatbuffer.affine(graph.tensors[i]) or Affine(1.0, 0) for i in graph.outputs]
     try:
         values, where = _tflm_run(conversion), "TensorFlow Lite Micro"
     except (ImportError, OSError, RuntimeError) as error:
@@ -78,11 +80,6 @@ def compare_outputs(conversion, integer_outputs=None):
             zip(affines, conversion.outputs, values, strict=False)
         )
     ], where
-
-
-def _quantization(tensor):
-    q = tensor.quantization
-    return (float(q.scale[0]), int(q.zeroPoint[0])) if q.scale is not None else (1.0, 0)
 
 
 def _tflm_run(conversion):

@@ -78,7 +78,7 @@ def _rescale_biases(model, index, factor):
             bias = graph.tensors[operator.inputs[i]]
             bias.quantization.scale = bias.quantization.scale / np.float32(factor)
             values = np.frombuffer(bytes(model.buffers[bias.buffer].data), np.int32)
-            _set_constant(model, operator.inputs[i], np.rint(values * factor).astype(np.int32))
+            flatbuffer.set_constant(model, bias, np.rint(values * factor).astype(np.int32))
 
 
 def _name(model, operator):
@@ -110,7 +110,7 @@ def _dequantize(model, index):
         _add(model, "DEQUANTIZE", [index], [real])
     else:
         values = flatbuffer.affine(tensor).dequantize(np.frombuffer(bytes(data), np.int8))
-        _set_constant(model, real, values.astype(np.float32))
+        flatbuffer.set_constant(model, model.subgraphs[0].tensors[real], values.astype(np.float32))
     return real
 
 
@@ -214,15 +214,4 @@ def _add_int8(model, shape, like):
 
 
 def _add_integers(model, values):
-    tensor = schema.TensorT()
-    tensor.type, tensor.shape = schema.TensorType.INT32, np.array([len(values)], np.int32)
-    index = flatbuffer.add_tensor(model, tensor)
-    _set_constant(model, index, np.array(values, np.int32))
-    return index
-
-
-def _set_constant(model, index, values):
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-    model.subgraphs[0].tensors[index].buffer = len(model.buffers)
-    model.buffers.append(buffer)
+    return flatbuffer.add_constant(model, schema.TensorType.INT32, np.array(values, np.int32))

@@ -9,6 +9,8 @@ import math
 
 import numpy as np
 
+from keras_fastgrnn.export.reference import round_shift
+
 SENSORS = ("int16", "int32")
 
 # Bits of a multiplier, and the largest shift: |multiplier| <= 2^14, and a step of the output is at
@@ -45,8 +47,7 @@ class Quantizer:
         if self.dtype == "int32":
             x = np.minimum(np.maximum(x - self.low, 0) >> self.narrow, 65535) - 32768
         sums = x * self.multiplier + self.offset
-        shift = np.array(self.shift)
-        return np.clip((sums + ((1 << shift) >> 1)) >> shift, -128, 127).astype(np.int8)
+        return np.clip(round_shift(sums, np.array(self.shift)), -128, 127).astype(np.int8)
 
 
 def sensor_affine(features, unit, mean=None, std=None):

@@ -3,13 +3,13 @@ for how many its state lasts without a reset."""
 
 import collections
 import math
-import warnings
 
 import numpy as np
 import tensorflow as tf
 
 from keras_fastgrnn.export.calibrate import run
 from keras_fastgrnn.export.graph import functional, walk
+from keras_fastgrnn.export.resolution import warn
 
 # The timesteps of the check, if the model takes any number: more than any layer looks back.
 _TIMESTEPS = 1000
@@ -277,8 +277,7 @@ def _warn(operator):
     remedies = ["Reset the model before then", "give as long a stream with reset='never'"]
     if operator.cell.recurrent_activation is not None:
         remedies.append("train with nu_initializer=-100.0, which bounds the state")
-    warnings.warn(
+    warn(
         f"Layer '{recurrent.name}': its int16 state saturates {steps:,} steps after a reset. "
-        f"{cause} {', or '.join(remedies)} (docs/long_sequences.md).",
-        stacklevel=4,
+        f"{cause} {', or '.join(remedies)} (docs/long_sequences.md)."
     )

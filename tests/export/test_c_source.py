@@ -90,16 +90,6 @@ def check(folder, tflite, x):
     return expected
 
 
-def add_operator(model, code, inputs, outputs):
-    kind, operator = schema.OperatorCodeT(), schema.OperatorT()
-    kind.builtinCode = kind.deprecatedBuiltinCode = code
-    operator.opcodeIndex = len(model.operatorCodes)
-    model.operatorCodes.append(kind)
-    operator.inputs, operator.outputs = inputs, outputs
-    model.subgraphs[0].operators.append(operator)
-    return operator
-
-
 def add_dense(
     model, units=6, scales=6, output_scale=0.05, limit=127, bias=True, activation=0, zero_point=11,
     then=None,
@@ -149,7 +139,7 @@ def add_dense(
     graph.operators.append(operator)
     if then is not None:
         [x], y = graph.outputs, add(int8, shape, [1 / 256], zero_point=-128)
-        add_operator(model, getattr(schema.BuiltinOperator, then), [x], [y])
+        flatbuffer.add_operator(model, getattr(schema.BuiltinOperator, then), [x], [y])
         graph.outputs = [y]
 
 
@@ -588,7 +578,9 @@ def begin_with(factor=None, offset=None, dtype=None):
             outer = schema.TensorT()
             outer.type, outer.shape, outer.buffer = getattr(schema.TensorType, dtype), x.shape, 0
             graph.tensors.append(outer)
-            add_operator(model, builtin.CAST, [len(graph.tensors) - 1], [graph.inputs[0]])
+            flatbuffer.add_operator(
+                model, builtin.CAST, [len(graph.tensors) - 1], [graph.inputs[0]]
+            )
             graph.inputs[0] = len(graph.tensors) - 1
 
     return edit

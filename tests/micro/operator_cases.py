@@ -532,6 +532,8 @@ def reverse(m):
     return [x, integers(axes)], [m.output(x.values.shape)], None
 
 
+comparison = binary(fused=False, output=bool)
+
 GENERATORS = {
     "ABS": unary,
     "ADD": binary("AddOptions"),
@@ -548,19 +550,19 @@ GENERATORS = {
     "DEQUANTIZE": dequantize,
     "DIV": binary("DivOptions", positive=True),
     "ELU": unary,
-    "EQUAL": binary(fused=False, output=bool),
+    "EQUAL": comparison,
     "EXP": unary,
     "FLOOR": unary,
     "FLOOR_DIV": binary(fused=False, positive=True),
     "FLOOR_MOD": binary(fused=False, positive=True),
     "FULLY_CONNECTED": fully_connected,
     "GATHER": gather,
-    "GREATER": binary(fused=False, output=bool),
-    "GREATER_EQUAL": binary(fused=False, output=bool),
+    "GREATER": comparison,
+    "GREATER_EQUAL": comparison,
     "HARD_SWISH": unary,
     "LEAKY_RELU": leaky_relu,
-    "LESS": binary(fused=False, output=bool),
-    "LESS_EQUAL": binary(fused=False, output=bool),
+    "LESS": comparison,
+    "LESS_EQUAL": comparison,
     "LOG": positive,
     "LOGICAL_AND": logical(2),
     "LOGICAL_NOT": logical(1),
@@ -574,7 +576,7 @@ GENERATORS = {
     "MIRROR_PAD": mirror_pad,
     "MUL": binary("MulOptions"),
     "NEG": unary,
-    "NOT_EQUAL": binary(fused=False, output=bool),
+    "NOT_EQUAL": comparison,
     "PACK": pack,
     "PAD": pad,
     "PADV2": pad_v2,
