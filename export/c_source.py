@@ -188,6 +188,8 @@ def _values(chain, quantizer):
         "outputs": chain.outputs,
         "timesteps": chain.timesteps,
         "stateful": int(chain.cells[0].stateful),
+        "saturation": c_templates.SATURATION if chain.steps_to_saturation else "",
+        "steps_to_saturation": chain.steps_to_saturation,
         "input_scale": np.float32(chain.input.scale),
         "input_zero_point": chain.input.zero_point,
         "output_scale": np.float32(chain.output.scale),

@@ -30,7 +30,7 @@ extern "C" {
 #define @NAME@_TIMESTEPS @timesteps@
 /* Whether a sequence goes on where the one before it has ended. */
 #define @NAME@_STATEFUL @stateful@
-
+@saturation@
 /* An integer q stands for SCALE * (q - ZERO_POINT)@normalized@. */
 #define @NAME@_INPUT_SCALE @input_scale@f
 #define @NAME@_INPUT_ZERO_POINT (@input_zero_point@)
@@ -246,6 +246,11 @@ DETECTED = {
     "best_variables": "int logit;",
     "best": "  logit = y[0];\n  return logit > @NAME@_THRESHOLD;",
 }
+SATURATION = """\
+/* Without a reset the state saturates in about so many steps, on the data of the conversion; from
+ * there on the outputs are wrong. Reset before. */
+#define @NAME@_STEPS_TO_SATURATION @steps_to_saturation@
+"""
 THRESHOLD = """\
 /* The output at which the sigmoid, which is left out, is 0.5. That of another p is
  * ln(p / (1 - p)) / @NAME@_OUTPUT_SCALE + @NAME@_OUTPUT_ZERO_POINT. */

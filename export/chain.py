@@ -110,6 +110,7 @@ class Chain:
         dense: `Dense` or `None`.
         activation: `"softmax"`, `"sigmoid"` or `"tanh"`, which would follow, and which `output` is
             not of; `None` if none would.
+        steps_to_saturation: integer, as in `Operator`; `None` if none was found.
     """
 
     dtype: str
@@ -121,6 +122,7 @@ class Chain:
     cells: list
     dense: Dense | None
     activation: str | None
+    steps_to_saturation: int | None
 
     @property
     def features(self):
@@ -163,7 +165,18 @@ def read_chain(tflite):
     activation = next((name for code, name in _ACTIVATIONS.items() if reader.take(code)), None)
     reader.take("DEQUANTIZE")
     reader.end()
-    return Chain(dtype, factor, offset, input, output, int(shape[1]), cells, dense, activation)
+    return Chain(
+        dtype=dtype,
+        factor=factor,
+        offset=offset,
+        input=input,
+        output=output,
+        timesteps=int(shape[1]),
+        cells=cells,
+        dense=dense,
+        activation=activation,
+        steps_to_saturation=reader.steps_to_saturation,
+    )
 
 
 class _Reader:
@@ -179,6 +192,7 @@ class _Reader:
         self._rest = list(self._graph.operators)
         self._where, self._cells = "the input", 0
         self.tensors = self._graph.tensors
+        self.steps_to_saturation = flatbuffer.steps_to_saturation(self._file)
 
     @property
     def tensor(self):

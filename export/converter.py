@@ -255,8 +255,11 @@ def conversion(
     operators = []
 
     def run_float(recurrent, x):
-        operators.append(_run_float(recurrent, x, lengths))
-        return _tensor(operators[-1].y)
+        operator = _run_float(recurrent, x, lengths)
+        tensor = _tensor(operator.y)
+        operator.y = np.asarray(tensor)  # its memory: a copy may be a gigabyte
+        operators.append(operator)
+        return tensor
 
     tensors = [_tensor(x) for x in inputs]
     outputs = [np.asarray(y) for y in walk(model, tensors, run_float, call=call)]
@@ -325,6 +328,9 @@ def conversion(
         _warn_if_saturated(operator)
         flatbuffer.add_recurrent(tflite, x, y, operator.options, operator.weights)
     find_saturation(model, samples, operators)
+    limits = [operator.steps_to_saturation for operator in operators]
+    if any(limits):
+        flatbuffer.set_steps_to_saturation(tflite, min(filter(None, limits)))
 
     graph.inputs = list(graph.inputs[: len(inputs)])
     graph.outputs = list(graph.outputs[: len(outputs)])

@@ -7,6 +7,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from keras_fastgrnn.export.quantize import Affine
 
 CUSTOM_CODE = b"FASTGRNN"
+_STEPS_TO_SATURATION = b"FASTGRNN_STEPS_TO_SATURATION"
 _INT8, _FLOAT32 = schema.TensorType.INT8, schema.TensorType.FLOAT32
 
 
@@ -44,6 +45,23 @@ def add_recurrent(model, x, y, options, weights):
     operator.customOptions = np.frombuffer(options, np.uint8)
 
 
+def set_steps_to_saturation(model, steps):
+    """Notes for how many steps a stream's state lasts, in metadata that interpreters pass over."""
+    metadata, buffer = schema.MetadataT(), schema.BufferT()
+    buffer.data = np.frombuffer(steps.to_bytes(4, "little"), np.uint8)
+    metadata.name, metadata.buffer = _STEPS_TO_SATURATION, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [metadata]
+
+
+def steps_to_saturation(model):
+    """The integer that `set_steps_to_saturation()` noted; `None` if it did not."""
+    for metadata in model.metadata or ():
+        if metadata.name == _STEPS_TO_SATURATION:
+            return int.from_bytes(bytes(model.buffers[metadata.buffer].data), "little")
+    return None
+
+
 def float_input(model, i, front):
     """Puts a QUANTIZE behind input `i`, which becomes float32, and its `Front` before that."""
     graph = model.subgraphs[0]
@@ -76,13 +94,13 @@ def serialize(model):
     """
     _sort_operators(model)
     buffers, index_of = [schema.BufferT()], {b"": 0}
-    for tensor in model.subgraphs[0].tensors:
-        data = model.buffers[tensor.buffer].data
+    for holder in (*model.subgraphs[0].tensors, *(model.metadata or ())):
+        data = model.buffers[holder.buffer].data
         data = b"" if data is None else bytes(data)
         if data not in index_of:
             index_of[data] = len(buffers)
-            buffers.append(model.buffers[tensor.buffer])
-        tensor.buffer = index_of[data]
+            buffers.append(model.buffers[holder.buffer])
+        holder.buffer = index_of[data]
     model.buffers = buffers
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")

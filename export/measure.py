@@ -207,5 +207,6 @@ def large_errors(conversion, compared):
 
 def _deviation(values):
     """Of all channels together, each about its own mean."""
-    values = values.reshape(-1, values.shape[-1] if values.ndim > 1 else 1)
-    return float(np.sqrt(np.mean(np.var(values, axis=0, dtype=np.float64))))
+    channels = values.reshape(-1, values.shape[-1] if values.ndim > 1 else 1).T
+    # One after another: in float64 all of them may be gigabytes.
+    return float(np.sqrt(np.mean([np.var(channel, dtype=np.float64) for channel in channels])))

@@ -10,5 +10,5 @@ def whole_number(name, value):
         ValueError: if it is none: a fraction, NaN, or no number.
     """
     if not isinstance(value, numbers.Real) or value % 1 != 0:
-        raise ValueError(f"{name}={value!r}; expected a whole number.")
+        raise ValueError(f"{name}={value!r}; expected a whole number: round it up or down.")
     return int(value)

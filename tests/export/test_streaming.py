@@ -11,6 +11,7 @@ from topologies import FEATURES, TIMESTEPS, randomize
 
 from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN, FastRNNCell
 from keras_fastgrnn.export import convert, quantization_aware, reference
+from keras_fastgrnn.export.c_source import c_source
 from keras_fastgrnn.export.calibrate import calibrate
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.export.html_report import page
@@ -311,6 +312,9 @@ def test_steps_until_the_state_saturates(reset):
     findings = examine(result)
     assert sentence in text(findings)
     assert f"<p>{sentence}.</p>" in page(findings, "m.tflite")
+    # The C that is written from the file.
+    header = c_source(result.model)["model.h"]
+    assert f"#define MODEL_STEPS_TO_SATURATION {expected}\n" in header
 
 
 def test_one_sample_is_read_again():
@@ -342,6 +346,7 @@ def test_a_bounded_state_gives_no_warning():
             result = conversion(model, representative_dataset=X, streaming=True, reset=reset)
         assert result.operators[0].steps_to_saturation is None
         assert any("does not saturate" in line for line in text(examine(result)))
+        assert "STEPS_TO_SATURATION" not in c_source(result.model)["model.h"]
 
 
 def test_windows_are_as_right_as_in_float():
