@@ -15,7 +15,7 @@ import record
 from absl import app, flags
 
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export import reference
+from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.micro import Interpreter
 

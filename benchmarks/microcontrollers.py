@@ -23,13 +23,13 @@ from rich.console import Console
 from rich.progress import track
 
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export import convert, reference
-from keras_fastgrnn.export.c_source import c_source
-from keras_fastgrnn.export.calibrate import calibrate
-from keras_fastgrnn.export.fold import FloatCell
-from keras_fastgrnn.export.options import BITMAP, DENSE, PAIRS, pack
-from keras_fastgrnn.export.quantize import affine_int8, quantize
-from keras_fastgrnn.export.sensor import SENSORS
+from keras_fastgrnn.export import c_source, convert
+from keras_fastgrnn.export.c_source.sensor import SENSORS
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.blocks import BITMAP, DENSE, PAIRS, pack
+from keras_fastgrnn.export.cell.calibrate import calibrate
+from keras_fastgrnn.export.cell.float_cell import FloatCell
+from keras_fastgrnn.export.cell.formats import affine_int8, quantize
 from keras_fastgrnn.micro import Interpreter
 
 matplotlib.use("Agg")

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
-from keras_fastgrnn.export.html_page import BLUE, INK, ORANGE, chart
+from keras_fastgrnn.export.report.html_page import BLUE, INK, ORANGE, chart
 
 COLORS = {
     **{"FastGRNN": BLUE, "FastRNN": "#1f9e89", "GRU": ORANGE},

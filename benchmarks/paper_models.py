@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_fastgrnn import FastGRNN, FastRNN
 from keras_fastgrnn.export.converter import conversion
-from keras_fastgrnn.export.report import examine, layer_ranges
+from keras_fastgrnn.export.report.findings import examine, layer_ranges
 from keras_fastgrnn.micro import Interpreter
 
 # Of quantisation-aware training, as in benchmarks/quantization_aware.py: 12 epochs after 45.

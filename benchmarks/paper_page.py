@@ -26,7 +26,7 @@ from paper_tables import (
     task_tables,
 )
 
-from keras_fastgrnn.export.html_page import Html, charts, page, table
+from keras_fastgrnn.export.report.html_page import Html, charts, page, table
 
 # What was asked: of the figures by their keys, and of the size ratios.
 TARGETS = {

@@ -18,9 +18,9 @@ import record
 from absl import app, flags
 from boards import tflm
 
-from keras_fastgrnn.export import reference
-from keras_fastgrnn.export.chain import read_chain
-from keras_fastgrnn.export.options import unpack
+from keras_fastgrnn.export.c_source.chain import read_chain
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.micro import Interpreter
 
 _TFLM_DIR = flags.DEFINE_string("tflm_dir", None, "The tree of TFLite Micro, with its library.")

@@ -26,7 +26,7 @@ from listen import Listener
 from rich.console import Console
 from rich.table import Table
 
-from keras_fastgrnn.export.c_source import c_source
+from keras_fastgrnn.export import c_source
 from keras_fastgrnn.micro import Interpreter
 
 # Cycles between two frames: 20 ms at 48 MHz and at 16 MHz.

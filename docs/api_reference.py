@@ -19,7 +19,6 @@ MODULES = [
     "keras_fastgrnn",
     "keras_fastgrnn.pruning",
     "keras_fastgrnn.export",
-    "keras_fastgrnn.export.c_source",
     "keras_fastgrnn.micro",
     "keras_fastgrnn.edgeml",
 ]
@@ -49,9 +48,7 @@ def main(argv):
     pdoc.render.configure(docformat="google", show_source=False, template_directory=_TEMPLATES)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", module="pdoc")
-        # The function of that name hides the module, but not from pdoc.
-        hidden = "!keras_fastgrnn.export.quantization_aware"
-        pdoc.pdoc(*MODULES, hidden, output_directory=pathlib.Path(flags.FLAGS.output_dir))
+        pdoc.pdoc(*MODULES, output_directory=pathlib.Path(flags.FLAGS.output_dir))
     print(pathlib.Path(flags.FLAGS.output_dir, "index.html"))
 
 

@@ -12,7 +12,7 @@ from command import EpochBar
 from tensorflow.lite.tools import flatbuffer_utils
 
 from keras_fastgrnn.export import convert, quantization_aware
-from keras_fastgrnn.export.options import unpack
+from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.pruning import three_phases
 
 INT8 = {"input_type": "int8", "output_type": "int8"}

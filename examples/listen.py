@@ -20,7 +20,7 @@ from detector import Detector
 from front_end import BANDS, FRAME, FRAMES_PER_SECOND, SCALE, ZERO_POINT, FrontEnd
 from wav import stream_chunks, wav_chunks
 
-from keras_fastgrnn.export.chain import read_chain
+from keras_fastgrnn.export.c_source.chain import read_chain
 from keras_fastgrnn.micro import Interpreter
 
 

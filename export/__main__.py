@@ -12,9 +12,9 @@ from absl import app, flags, logging
 
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.export.files import by_input, read_model, read_samples, shown_warnings
-from keras_fastgrnn.export.graph import functional
-from keras_fastgrnn.export.report import examine, text
-from keras_fastgrnn.export.resolution import warn
+from keras_fastgrnn.export.keras_model import functional
+from keras_fastgrnn.export.report.findings import examine, text
+from keras_fastgrnn.export.report.resolution import warn
 
 _MODEL = flags.DEFINE_string("model", None, "The .keras file to convert.")
 _SAMPLES = flags.DEFINE_multi_string(
@@ -88,7 +88,7 @@ def _page(report, output):
     if path.resolve() == output.resolve():
         sys.exit(f"--report={report} is the file of --output: name another.")
     try:
-        from keras_fastgrnn.export.html_report import page
+        from keras_fastgrnn.export.report.html import page
     except ModuleNotFoundError as error:
         sys.exit(
             f"--report draws with {error.name.partition('.')[0]}, which is not installed: "

@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_fastgrnn.export import flatbuffer
-from keras_fastgrnn.export.graph import LayerError, call_layer, walk
-from keras_fastgrnn.export.loop_free import LoopError, convert_loop_free
+from keras_fastgrnn.export.keras_model import LayerError, call_layer, walk
+from keras_fastgrnn.export.tflite import flatbuffer
+from keras_fastgrnn.export.tflite.loop_free import LoopError, convert_loop_free
 from keras_fastgrnn.micro.verify import UnsupportedOperator, verify
 
 _SAMPLES = 7  # of a layer by itself: what is refused does not depend on them

@@ -7,25 +7,24 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.export import flatbuffer, reference
+from keras_fastgrnn.export.aware.quantized_layers import plain_dense
 from keras_fastgrnn.export.blame import explain
-from keras_fastgrnn.export.blocks import run_in_blocks
-from keras_fastgrnn.export.calibrate import Ranges, calibrate, merged
-from keras_fastgrnn.export.fold import FloatCell, fold
-from keras_fastgrnn.export.front import Front, fronts
-from keras_fastgrnn.export.graph import Recurrent, call_layer, functional, walk
-from keras_fastgrnn.export.loop_free import convert_loop_free
-from keras_fastgrnn.export.measure import compare_outputs, few_samples, large_errors
-from keras_fastgrnn.export.options import pack
-from keras_fastgrnn.export.quantize import (
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.blocks import pack
+from keras_fastgrnn.export.cell.calibrate import Ranges, calibrate, merged
+from keras_fastgrnn.export.cell.float_cell import FloatCell, fold
+from keras_fastgrnn.export.cell.formats import (
     Formats,
     affine_int8,
     choose_formats,
     round_to,
 )
-from keras_fastgrnn.export.quantized_layers import plain_dense
-from keras_fastgrnn.export.reference import IntegerCell
-from keras_fastgrnn.export.resolution import unresolved, warn
+from keras_fastgrnn.export.cell.reference import IntegerCell
+from keras_fastgrnn.export.cell.sequences import run_in_blocks
+from keras_fastgrnn.export.front import Front, fronts
+from keras_fastgrnn.export.keras_model import Recurrent, call_layer, functional, walk
+from keras_fastgrnn.export.report.measure import compare_outputs, few_samples, large_errors
+from keras_fastgrnn.export.report.resolution import unresolved, warn
 from keras_fastgrnn.export.samples import representative_arrays
 from keras_fastgrnn.export.streaming import (
     as_steps,
@@ -33,6 +32,8 @@ from keras_fastgrnn.export.streaming import (
     find_saturation,
     in_streams,
 )
+from keras_fastgrnn.export.tflite import flatbuffer
+from keras_fastgrnn.export.tflite.loop_free import convert_loop_free
 from keras_fastgrnn.micro.verify import seal, verify
 
 

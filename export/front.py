@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_fastgrnn.compat import graph_nodes, keras
-from keras_fastgrnn.export.graph import functional
+from keras_fastgrnn.export.keras_model import functional
 
 _MAX_RANK = 4  # of what TFLite Micro's MUL and ADD broadcast
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from keras_fastgrnn.export.calibrate import run
-from keras_fastgrnn.export.graph import functional, walk
-from keras_fastgrnn.export.resolution import warn
+from keras_fastgrnn.export.cell.calibrate import run
+from keras_fastgrnn.export.keras_model import functional, walk
+from keras_fastgrnn.export.report.resolution import warn
 
 # The timesteps of the check, if the model takes any number: more than any layer looks back.
 _TIMESTEPS = 1000

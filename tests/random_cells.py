@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 from hypothesis import strategies as st
 
-from keras_fastgrnn.export.calibrate import calibrate
-from keras_fastgrnn.export.fold import FloatCell
-from keras_fastgrnn.export.options import FIELDS, MAX_MIX
-from keras_fastgrnn.export.quantize import affine_int8, quantize
-from keras_fastgrnn.export.reference import ACTIVATIONS, IntegerCell, Matrix
+from keras_fastgrnn.export.cell.blocks import FIELDS, MAX_MIX
+from keras_fastgrnn.export.cell.calibrate import calibrate
+from keras_fastgrnn.export.cell.float_cell import FloatCell
+from keras_fastgrnn.export.cell.formats import affine_int8, quantize
+from keras_fastgrnn.export.cell.reference import ACTIVATIONS, IntegerCell, Matrix
 
 # The nonlinearities, written once more for the tests.
 FLOAT = {

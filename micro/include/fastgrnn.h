@@ -2,7 +2,7 @@
  *
  * No malloc, no float, no library calls, no global state that is written. docs/numerics.md
  * defines every rounding, docs/format.md every byte of the two blocks that describe a cell.
- * The NumPy model in keras_fastgrnn.export.reference gives the same bytes.
+ * The NumPy model in keras_fastgrnn.export.cell.reference gives the same bytes.
  */
 #ifndef FASTGRNN_H_
 #define FASTGRNN_H_

@@ -20,14 +20,14 @@ from tflite_models import fastgrnn_model
 from tools import require
 
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export import chain as chain_module
-from keras_fastgrnn.export import convert, flatbuffer
-from keras_fastgrnn.export.c_source import _numbers, c_source
-from keras_fastgrnn.export.chain import read_chain
+from keras_fastgrnn.export import c_source, convert
+from keras_fastgrnn.export.c_source import chain as chain_module
+from keras_fastgrnn.export.c_source.chain import read_chain
+from keras_fastgrnn.export.c_source.sensor import choose_quantizer, sensor_affine
+from keras_fastgrnn.export.cell.blocks import pack
+from keras_fastgrnn.export.cell.formats import Affine
 from keras_fastgrnn.export.front import Front
-from keras_fastgrnn.export.options import pack
-from keras_fastgrnn.export.quantize import Affine
-from keras_fastgrnn.export.sensor import choose_quantizer, sensor_affine
+from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.operator_rules import RULES
 from keras_fastgrnn.micro.verify import seal
@@ -1048,8 +1048,6 @@ def test_command(tmp_path):
     assert result.returncode == 1 and "damaged" in result.stderr
     assert "Traceback" not in result.stderr and not (tmp_path / "c").exists()
 
-
-def test_flags_are_numbers():
-    assert _numbers("unit", None) is None and _numbers("unit", ["-1", "2e-3"]) == [-1, 0.002]
-    with pytest.raises(ValueError, match="--unit=1,fast is not supported: give a number"):
-        _numbers("unit", ["1", "fast"])
+    result = command("--model=model.tflite", "--output=c", "--unit=1,fast")
+    assert result.returncode == 1
+    assert "--unit=1,fast is not supported: give a number" in result.stderr

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from random_cells import FLOAT, Shape, float_cell, sequences
 
-from keras_fastgrnn.export import blocks
-from keras_fastgrnn.export.calibrate import calibrate, merged
-from keras_fastgrnn.export.reference import ACTIVATIONS
+from keras_fastgrnn.export.cell import sequences as blocks
+from keras_fastgrnn.export.cell.calibrate import calibrate, merged
+from keras_fastgrnn.export.cell.reference import ACTIVATIONS
 
 
 def run_one(cell, x):

@@ -7,10 +7,11 @@ from tensorflow.lite.python import schema_py_generated as schema
 from topologies import FEATURES, TIMESTEPS, TOPOLOGIES, randomize, samples
 
 from keras_fastgrnn import FastGRNN, FastRNN
-from keras_fastgrnn.export import convert, reference
+from keras_fastgrnn.export import convert
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.export.converter import conversion
-from keras_fastgrnn.export.options import unpack
-from keras_fastgrnn.export.report import integer_run, report
+from keras_fastgrnn.export.report.findings import integer_run, report
 from keras_fastgrnn.micro import Interpreter
 
 X = np.random.default_rng(0).normal(0, 1, (20, TIMESTEPS, FEATURES)).astype(np.float32)

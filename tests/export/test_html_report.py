@@ -16,10 +16,11 @@ from keras import layers
 from pages import assert_self_contained, on_a_phone, table
 
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export import __main__, quantization_aware, report
+from keras_fastgrnn.export import __main__, quantization_aware
 from keras_fastgrnn.export.converter import conversion
-from keras_fastgrnn.export.html_report import page
-from keras_fastgrnn.export.report import examine, layer_ranges, worst
+from keras_fastgrnn.export.report import findings as report
+from keras_fastgrnn.export.report.findings import examine, layer_ranges, worst
+from keras_fastgrnn.export.report.html import page
 from keras_fastgrnn.micro import Interpreter
 
 SECTIONS = [
@@ -323,7 +324,7 @@ def test_flag_says_what_to_install(folder, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("matplotlib.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "keras_fastgrnn.export.html_report")
+    monkeypatch.delitem(sys.modules, "keras_fastgrnn.export.report.html")
     before = sorted(folder.iterdir())
     with (
         flagsaver.flagsaver(report="model.html"),

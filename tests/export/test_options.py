@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_cells import integer_cells
 
-from keras_fastgrnn.export.options import (
+from keras_fastgrnn.export.cell.blocks import (
     BITMAP,
     DENSE,
     FIELDS,
@@ -19,7 +19,7 @@ from keras_fastgrnn.export.options import (
     pack,
     unpack,
 )
-from keras_fastgrnn.export.reference import IntegerCell, Matrix
+from keras_fastgrnn.export.cell.reference import IntegerCell, Matrix
 
 FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")
 FORMAT = pathlib.Path(__file__).parents[2] / "docs" / "format.md"

@@ -17,18 +17,18 @@ from topologies import FEATURES, TIMESTEPS, TOPOLOGIES, randomize, samples
 
 from keras_fastgrnn import FastGRNN, FastRNN
 from keras_fastgrnn.compat import LEGACY
-from keras_fastgrnn.export import convert, quantization_aware, reference
-from keras_fastgrnn.export.c_source import c_source
-from keras_fastgrnn.export.converter import conversion
-from keras_fastgrnn.export.fold import fold
-from keras_fastgrnn.export.quantize import Affine, Formats, MatrixFormat, round_to
-from keras_fastgrnn.export.quantized_layers import (
+from keras_fastgrnn.export import c_source, convert, quantization_aware
+from keras_fastgrnn.export.aware.quantized_layers import (
     QuantizedDense,
     QuantizedFastGRNNCell,
     QuantizedFastRNNCell,
     QuantizedRNN,
     to_int8,
 )
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.float_cell import fold
+from keras_fastgrnn.export.cell.formats import Affine, Formats, MatrixFormat, round_to
+from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.pruning import sparsity
 

@@ -14,10 +14,10 @@ from random_cells import (
     shapes,
 )
 
-from keras_fastgrnn.export import reference
-from keras_fastgrnn.export.calibrate import calibrate
-from keras_fastgrnn.export.options import pack
-from keras_fastgrnn.export.quantize import HEADROOM, Affine, affine_int8, quantize
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.blocks import pack
+from keras_fastgrnn.export.cell.calibrate import calibrate
+from keras_fastgrnn.export.cell.formats import HEADROOM, Affine, affine_int8, quantize
 
 # ---- affine_int8 ----
 

@@ -17,9 +17,9 @@ from random_cells import (
     shapes,
 )
 
-from keras_fastgrnn.export import reference
-from keras_fastgrnn.export.calibrate import calibrate
-from keras_fastgrnn.export.options import MAX_DIM, MAX_MIX, pack
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.blocks import MAX_DIM, MAX_MIX, pack
+from keras_fastgrnn.export.cell.calibrate import calibrate
 
 SLOPE = {"tanh": 1, "sigmoid": 0.25, "relu": 1, "quant_tanh": 1, "quant_sigmoid": 0.5}
 # Largest error of a nonlinearity: what sigmoid_table.py states for the table and half a step of

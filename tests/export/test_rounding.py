@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_fastgrnn.export.rounding import round_matrix
+from keras_fastgrnn.export.cell.rounding import round_matrix
 
 
 def squared_error(matrix, rounded, moment):

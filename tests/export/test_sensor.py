@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_fastgrnn.export.quantize import Affine
-from keras_fastgrnn.export.sensor import SENSORS, choose_quantizer, sensor_affine
+from keras_fastgrnn.export.c_source.sensor import SENSORS, choose_quantizer, sensor_affine
+from keras_fastgrnn.export.cell.formats import Affine
 
 
 @st.composite

@@ -3,8 +3,8 @@ import pathlib
 import numpy as np
 
 import keras_fastgrnn.micro
-from keras_fastgrnn.export import reference
-from keras_fastgrnn.export.sigmoid_table import c_lines, c_table, sigmoid_lines, sigmoid_table
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.sigmoid_table import c_lines, c_table, sigmoid_lines, sigmoid_table
 
 
 def test_c_headers_are_the_generators():

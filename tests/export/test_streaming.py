@@ -10,12 +10,12 @@ from keras import layers
 from topologies import FEATURES, TIMESTEPS, randomize
 
 from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN, FastRNNCell
-from keras_fastgrnn.export import convert, quantization_aware, reference
-from keras_fastgrnn.export.c_source import c_source
-from keras_fastgrnn.export.calibrate import calibrate
+from keras_fastgrnn.export import c_source, convert, quantization_aware
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.calibrate import calibrate
 from keras_fastgrnn.export.converter import conversion
-from keras_fastgrnn.export.html_report import page
-from keras_fastgrnn.export.report import examine, text
+from keras_fastgrnn.export.report.findings import examine, text
+from keras_fastgrnn.export.report.html import page
 from keras_fastgrnn.export.streaming import as_steps, check_streaming
 from keras_fastgrnn.micro import Interpreter
 

@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 
 import keras_fastgrnn.micro
-from keras_fastgrnn.export.options import unpack
+from keras_fastgrnn.export.cell.blocks import unpack
 
 SOURCES = pathlib.Path(keras_fastgrnn.micro.__file__).parent
 FLAGS = [

@@ -6,7 +6,7 @@ import math
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.export import flatbuffer
+from keras_fastgrnn.export.tflite import flatbuffer
 
 TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,

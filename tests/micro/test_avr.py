@@ -9,7 +9,7 @@ from random_cells import extremes
 from test_targets import case
 from tools import require
 
-from keras_fastgrnn.export.reference import IntegerCell, Matrix
+from keras_fastgrnn.export.cell.reference import IntegerCell, Matrix
 
 AVR = next(target for target in TARGETS if target.counts == "cycles")
 

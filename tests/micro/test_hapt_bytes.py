@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from keras_fastgrnn import FastGRNN, FastRNN
-from keras_fastgrnn.export import reference
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.export.converter import conversion
-from keras_fastgrnn.export.options import unpack
 from keras_fastgrnn.micro import Interpreter
 
 

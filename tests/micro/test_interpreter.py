@@ -12,9 +12,11 @@ from random_cells import Shape, integer_cell, shapes
 from tensorflow.lite.python import schema_py_generated as schema
 from tflite_models import fastgrnn_model
 
-from keras_fastgrnn.export import flatbuffer, options, reference
+from keras_fastgrnn.export.cell import blocks as options
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.formats import Affine
 from keras_fastgrnn.export.front import Front
-from keras_fastgrnn.export.quantize import Affine
+from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro import Interpreter
 
 CELL = integer_cell(Shape())[0]  # 16 units, 3 features

@@ -17,8 +17,9 @@ from random_cells import (
     shapes,
 )
 
-from keras_fastgrnn.export import options, reference
-from keras_fastgrnn.export.reference import Matrix
+from keras_fastgrnn.export.cell import blocks as options
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.reference import Matrix
 
 FLAGS = st.fixed_dictionaries(
     {

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from operator_cases import GENERATORS, Maker, Operator
 
-from keras_fastgrnn.export.quantize import affine_int8
+from keras_fastgrnn.export.cell.formats import affine_int8
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.operator_rules import FASTGRNN, RULES
 from keras_fastgrnn.micro.verify import UnsupportedOperator, verify

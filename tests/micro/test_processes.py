@@ -11,7 +11,9 @@ from random_cells import Shape, integer_cell
 from tflite_models import fastgrnn_model
 
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export import convert, options, reference
+from keras_fastgrnn.export import convert
+from keras_fastgrnn.export.cell import blocks as options
+from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.micro import Interpreter
 
 CELL = integer_cell(Shape())[0]  # 16 units, 3 features

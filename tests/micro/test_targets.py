@@ -13,9 +13,10 @@ from kernel import STATUSES
 from random_cells import Shape, extremes, float_cell, integer_cell, integer_cells, sequences
 from tools import require
 
-from keras_fastgrnn.export import options, reference
-from keras_fastgrnn.export.calibrate import calibrate
-from keras_fastgrnn.export.quantize import affine_int8, quantize
+from keras_fastgrnn.export.cell import blocks as options
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.calibrate import calibrate
+from keras_fastgrnn.export.cell.formats import affine_int8, quantize
 
 FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")
 ALL_FLAGS = [

@@ -16,9 +16,9 @@ from boards import KERNEL, tflm
 from tools import require, run_python
 
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export import reference
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.export.converter import conversion
-from keras_fastgrnn.export.options import unpack
 from keras_fastgrnn.micro import Interpreter
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -35,7 +35,7 @@ def models():
     from random_cells import Shape, integer_cell
     from tflite_models import fastgrnn_model
 
-    from keras_fastgrnn.export import options
+    from keras_fastgrnn.export.cell import blocks as options
 
     keras.utils.set_random_seed(0)
 

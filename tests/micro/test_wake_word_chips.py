@@ -11,8 +11,7 @@ from detector import Detector
 from tools import require
 
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export import convert
-from keras_fastgrnn.export.c_source import c_source
+from keras_fastgrnn.export import c_source, convert
 
 DETECTOR = program.Detector(threshold=40, smoothing=3, refractory=12)
 

@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.export import flatbuffer
+from keras_fastgrnn.export.cell.formats import Affine
 from keras_fastgrnn.export.progress import progress
-from keras_fastgrnn.export.quantize import Affine
-from keras_fastgrnn.export.resolution import end_names
+from keras_fastgrnn.export.report.resolution import end_names
 from keras_fastgrnn.export.streaming import first_steps
+from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro import Interpreter
 
 # Of an output's standard deviation: a sixteenth of its variance is rounding then. In the tasks of

@@ -1,7 +1,7 @@
 """The one table behind sigmoid and tanh, for Python and C.
 
-    python -m keras_fastgrnn.export.sigmoid_table table > micro/src/sigmoid_table.h
-    python -m keras_fastgrnn.export.sigmoid_table lines > micro/src/sigmoid_lines.h
+    python -m keras_fastgrnn.export.cell.sigmoid_table table > micro/src/sigmoid_table.h
+    python -m keras_fastgrnn.export.cell.sigmoid_table lines > micro/src/sigmoid_lines.h
 
 write the C headers; a test holds them together.
 """
@@ -72,7 +72,7 @@ def _header(name, comment, type, values, columns):
     body = ",\n".join(f"    {row}" for row in rows)
     guard = f"FASTGRNN_SIGMOID_{name.upper()}_H_"
     return f"""\
-/* Written by: python -m keras_fastgrnn.export.sigmoid_table {name}. Do not edit. */
+/* Written by: python -m keras_fastgrnn.export.cell.sigmoid_table {name}. Do not edit. */
 #ifndef {guard}
 #define {guard}
 

@@ -1,8 +1,8 @@
 """The integer model as Keras layers, for training.
 
-Forward they give the integers of `export/reference.py`, held in float64 so that every sum is exact.
-Backward each rounding is passed over, and what saturates has no gradient, as in the clip that it is
-("straight through": Bengio et al., arXiv 1308.3432; Jacob et al., arXiv 1712.05877).
+Forward they give the integers of `export/cell/reference.py`, held in float64 so that every sum is
+exact. Backward each rounding is passed over, and what saturates has no gradient, as in the clip
+that it is ("straight through": Bengio et al., arXiv 1308.3432; Jacob et al., arXiv 1712.05877).
 """
 
 import contextlib
@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fastgrnn.compat import keras
-from keras_fastgrnn.export.quantize import Affine, Formats, MatrixFormat
-from keras_fastgrnn.export.sigmoid_table import sigmoid_table
+from keras_fastgrnn.export.cell.formats import Affine, Formats, MatrixFormat
+from keras_fastgrnn.export.cell.sigmoid_table import sigmoid_table
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNNCell
 from keras_fastgrnn.recurrence import scan

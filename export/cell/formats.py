@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_fastgrnn.export.reference import IntegerCell, Matrix
-from keras_fastgrnn.export.rounding import round_matrix
+from keras_fastgrnn.export.cell.reference import IntegerCell, Matrix
+from keras_fastgrnn.export.cell.rounding import round_matrix
 
 # The int16 state, and a relu gate and candidate, cover at least this times the largest magnitude
 # seen in calibration.

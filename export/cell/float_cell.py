@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_fastgrnn.activations import quant_sigmoid, quant_tanh
 from keras_fastgrnn.compat import keras
-from keras_fastgrnn.export.reference import ACTIVATIONS
+from keras_fastgrnn.export.cell.reference import ACTIVATIONS
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 
 _ACTIVATION_OF_FUNCTION = {

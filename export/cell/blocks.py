@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 
-from keras_fastgrnn.export.reference import ACTIVATIONS, IntegerCell, Matrix
+from keras_fastgrnn.export.cell.reference import ACTIVATIONS, IntegerCell, Matrix
 
 VERSION = 2
 MAX_DIM = 511  # of units, features and ranks: docs/numerics.md, "No overflow"

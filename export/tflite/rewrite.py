@@ -7,8 +7,8 @@ that take the scales of what they read and write to be one (micro/operator_rules
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.export import flatbuffer
-from keras_fastgrnn.export.quantize import affine_int8
+from keras_fastgrnn.export.cell.formats import affine_int8
+from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro.flatbuffer_schema import OPERATORS
 from keras_fastgrnn.micro.operator_rules import MAX_CONCATENATED, RULES
 

@@ -7,16 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.export import flatbuffer
 from keras_fastgrnn.export.converter import Conversion, Operator, StateRange
-from keras_fastgrnn.export.measure import (
+from keras_fastgrnn.export.report.measure import (
     Compared,
     compare,
     compare_outputs,
     integer_run,
     large_errors,
 )
-from keras_fastgrnn.export.resolution import end_names, input_places, unresolved
+from keras_fastgrnn.export.report.resolution import end_names, input_places, unresolved
+from keras_fastgrnn.export.tflite import flatbuffer
 
 _TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if name.isupper()}
 _FEATURES = 12  # of an input, that are shown

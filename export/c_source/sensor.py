@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from keras_fastgrnn.export.reference import round_shift
+from keras_fastgrnn.export.cell.reference import round_shift
 
 SENSORS = ("int16", "int32")
 

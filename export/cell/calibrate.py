@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_fastgrnn.export.blocks import run_in_blocks
+from keras_fastgrnn.export.cell.sequences import run_in_blocks
 
 _FUNCTIONS = {
     "tanh": np.tanh,

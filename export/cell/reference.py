@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_fastgrnn.export.sigmoid_table import sigmoid_table
+from keras_fastgrnn.export.cell.sigmoid_table import sigmoid_table
 
 # The order is the code of each in the options block (docs/format.md).
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "quant_tanh", "quant_sigmoid")

@@ -4,15 +4,15 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.compat import LEGACY, keras
-from keras_fastgrnn.export import flatbuffer
-from keras_fastgrnn.export.converter import conversion
-from keras_fastgrnn.export.graph import cells, functional, is_recurrent
-from keras_fastgrnn.export.quantized_layers import (
+from keras_fastgrnn.export.aware.quantized_layers import (
     QuantizedDense,
     QuantizedFastGRNNCell,
     QuantizedFastRNNCell,
     QuantizedRNN,
 )
+from keras_fastgrnn.export.converter import conversion
+from keras_fastgrnn.export.keras_model import cells, functional, is_recurrent
+from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 
 # How far from its integer, in units of it, a weight may start; at 0.5 it would be the next one's.

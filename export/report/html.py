@@ -5,16 +5,16 @@ import html
 import numpy as np
 from matplotlib.colors import ListedColormap
 
-from keras_fastgrnn.export import html_page
-from keras_fastgrnn.export.html_page import BLUE, INK, ORANGE, bar, chart, charts, table
-from keras_fastgrnn.export.report import (
+from keras_fastgrnn.export.report import html_page
+from keras_fastgrnn.export.report.findings import (
     end_ranges,
     layer_ranges,
     stream_limits,
     worst,
     worst_features,
 )
-from keras_fastgrnn.export.resolution import ENOUGH_STEPS, input_places
+from keras_fastgrnn.export.report.html_page import BLUE, INK, ORANGE, bar, chart, charts, table
+from keras_fastgrnn.export.report.resolution import ENOUGH_STEPS, input_places
 
 _POINTS = 3000  # of a scatter
 _WORST, _WINDOW = 4, 100  # samples, and steps of a stream on either side of one

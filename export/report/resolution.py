@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.export import flatbuffer
+from keras_fastgrnn.export.tflite import flatbuffer
 
 # Rounded to fewer steps than this over their spread, models lose accuracy. In the task of
 # tests/export/test_resolution.py it fell from 0.91 to 0.89 at 4 steps, 0.86 at 2 and 0.69 at 1; of

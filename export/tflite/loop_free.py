@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from keras_fastgrnn.export.rewrite import rewrite, selects, widen
+from keras_fastgrnn.export.tflite.rewrite import rewrite, selects, widen
 
 # What the converter can not calibrate: it would end the process by a segmentation fault.
 _CONTROL_FLOW = {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"}

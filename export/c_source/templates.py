@@ -188,7 +188,7 @@ INT8_INPUT = {
 // rounded and kept within -128..127: with integers alone if c_source() gets the sensor's unit.""",
 }
 
-# or the integers of a sensor, as export/sensor.py specifies it.
+# or the integers of a sensor, as export/c_source/sensor.py specifies it.
 _QUANTIZE = """
 void @name@_quantize(const @sensor@_t* x, int8_t* q) {
   uint16_t i;

@@ -6,10 +6,11 @@ import math
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.export import flatbuffer, reference
-from keras_fastgrnn.export.options import unpack
-from keras_fastgrnn.export.quantize import Affine
-from keras_fastgrnn.export.reference import IntegerCell
+from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.blocks import unpack
+from keras_fastgrnn.export.cell.formats import Affine
+from keras_fastgrnn.export.cell.reference import IntegerCell
+from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro.verify import verify
 
 # Of the values that a fused activation lets through.

@@ -1,0 +1,1 @@
+"""Training with the integers of the chip."""

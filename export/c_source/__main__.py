@@ -1,0 +1,77 @@
+"""The command: a .tflite file -> a folder of C.
+
+python -m keras_fastgrnn.export.c_source --model=model.tflite --output=folder [--name=model]
+    [--layout=c|cmake|arduino|esp-idf|zephyr] [--classes=walk,run]
+    [--unit=0.000244 [--mean=0.1,0,1] [--std=0.5] [--sensor=int16|int32]]
+"""
+
+import os
+import pathlib
+import sys
+import tempfile
+
+from absl import app, flags
+
+from keras_fastgrnn.export import c_source
+from keras_fastgrnn.export.c_source.sensor import SENSORS
+from keras_fastgrnn.export.c_source.templates import LAYOUTS
+
+flags.DEFINE_string("model", None, "The .tflite file, written by keras_fastgrnn.export.")
+flags.DEFINE_string("output", None, "The folder to write.")
+flags.DEFINE_string("name", "model", "The model's name in the C, and of its files.")
+flags.DEFINE_enum("layout", "c", list(LAYOUTS), "What is to build the folder.")
+flags.DEFINE_list("classes", None, "The names of the classes, with commas between them.")
+flags.DEFINE_list("unit", None, "The real value of 1 in the sensor's integers, or one a feature.")
+flags.DEFINE_list("mean", None, "Of the normalisation before the model, or one a feature.")
+flags.DEFINE_list("std", None, "The same.")
+flags.DEFINE_enum("sensor", None, SENSORS, "The sensor's integers; int16 if there is a unit.")
+flags.DEFINE_bool("verbose", False, "Whether TensorFlow's own messages are shown.")
+flags.mark_flags_as_required(["model", "output"])
+
+
+def _write(folder, files):
+    """Writes each file whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        for i, (path, text) in enumerate(files.items()):
+            whole = pathlib.Path(scratch) / str(i)
+            whole.write_text(text)
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(whole, folder / path)
+
+
+def _numbers(flag, texts):
+    """What is written as 0.5 or as 0.5,1,2; `None` stays so."""
+    try:
+        return texts and [float(text) for text in texts]
+    except ValueError:
+        raise ValueError(
+            f"--{flag}={','.join(texts)} is not supported: give a number, or one for each feature "
+            "with commas between them."
+        ) from None
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
+    arguments = flags.FLAGS
+    output = pathlib.Path(arguments.output)
+    if not os.path.isfile(arguments.model):
+        sys.exit(f"--model={arguments.model} is not there: name a .tflite file.")
+    try:
+        files = c_source(
+            pathlib.Path(arguments.model).read_bytes(),
+            name=arguments.name,
+            layout=arguments.layout,
+            classes=arguments.classes,
+            sensor=arguments.sensor,
+            **{flag: _numbers(flag, arguments[flag].value) for flag in ("unit", "mean", "std")},
+        )
+        _write(output, files)
+    except (ValueError, OSError) as error:
+        sys.exit(f"{error}")
+    print("\n".join(str(output / path) for path in files))
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,1 @@
+"""What a conversion cost: measured, as text and as a page."""
