@@ -29,8 +29,9 @@ from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import BITMAP, DENSE, PAIRS, pack
 from keras_fastgrnn.export.cell.calibrate import calibrate
 from keras_fastgrnn.export.cell.float_cell import FloatCell
-from keras_fastgrnn.export.cell.formats import affine_int8, quantize
+from keras_fastgrnn.export.cell.formats import quantize
 from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.micro.affine import affine_int8
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402

@@ -13,8 +13,9 @@ from absl import app, flags, logging
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.export.files import by_input, read_model, read_samples, shown_warnings
 from keras_fastgrnn.export.keras_model import functional
-from keras_fastgrnn.export.report.findings import examine, text
+from keras_fastgrnn.export.report.findings import examine
 from keras_fastgrnn.export.report.resolution import warn
+from keras_fastgrnn.export.report.text import text
 
 _MODEL = flags.DEFINE_string("model", None, "The .keras file to convert.")
 _SAMPLES = flags.DEFINE_multi_string(

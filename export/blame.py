@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_fastgrnn.export.keras_model import LayerError, call_layer, walk
+from keras_fastgrnn.export.keras_model import LayerError, call_layer, run_model
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.export.tflite.loop_free import LoopError, convert_loop_free
 from keras_fastgrnn.micro.verify import UnsupportedOperator, verify
@@ -26,21 +26,21 @@ _INSTEAD = {
 _ANY = "compute it before or behind the model, or with layers that docs/export.md lists"
 
 
-def explain(error, model, inputs, states):
+def explain(error, model, inputs, layers):
     """Finds the layer that makes a conversion fail, by converting each by itself.
 
     Args:
         error: the exception of the whole model.
         model: the Keras model.
         inputs: list of float arrays, samples for each of its inputs.
-        states: list of what each recurrent layer makes of them.
+        layers: list of `FloatLayer`, the recurrent layers on these samples.
 
     Returns:
         `ValueError`, whose message names the layer if one by itself fails too.
     """
-    unread = [tf.constant(y[:_SAMPLES]) for y in states]
+    unread = [tf.constant(layer.y[:_SAMPLES]) for layer in layers]
     try:
-        walk(
+        run_model(
             model,
             [tf.constant(x[:_SAMPLES]) for x in inputs],
             lambda *_: unread.pop(0),

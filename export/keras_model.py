@@ -63,7 +63,7 @@ def call_layer(layer, args, kwargs):
             set_dtype_policy(part, policy)
 
 
-def walk(model, inputs, recurrent, visit=None, call=call_layer):
+def run_model(model, inputs, recurrent, visit=None, call=call_layer):
     """Runs a model at inference, operation by operation.
 
     Nothing of the model is changed or traced: `inputs` may be eager or symbolic tensors.
@@ -140,7 +140,7 @@ def _runner(operation, recurrent, visit, call):
         if isinstance(operation, keras.Model):
             if len(args) != 1 or set(kwargs) - {"training", "mask"}:
                 raise ValueError(f"Model '{name}' is called with more than its inputs.")
-            outputs = walk(operation, tf.nest.flatten(args[0]), recurrent, visit, call)
+            outputs = run_model(operation, tf.nest.flatten(args[0]), recurrent, visit, call)
             return outputs if len(outputs) > 1 else outputs[0]
         if is_recurrent(operation):
             outputs = _run_rnn(operation, _sequences(operation, args, kwargs), recurrent)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fastgrnn.export.cell.calibrate import run
-from keras_fastgrnn.export.keras_model import functional, walk
+from keras_fastgrnn.export.keras_model import functional, run_model
 from keras_fastgrnn.export.report.resolution import warn
 
 # The timesteps of the check, if the model takes any number: more than any layer looks back.
@@ -99,7 +99,7 @@ def check_streaming(model, steps, lengths):
     steps: on a few samples, and on random ones, as what recurrent layers give is here too.
 
     Args:
-        model: as in `walk()`.
+        model: as in `run_model()`.
         steps, lengths: what `as_steps()` gives.
 
     Raises:
@@ -135,13 +135,13 @@ def check_streaming(model, steps, lengths):
                     "another. Convert the model without streaming, or leave the layer out."
                 )
 
-    walk(
+    run_model(
         model,
         list(map(tf.constant, inputs)),
         whole,
         lambda _, y: outputs.append(tf.nest.flatten(y)),
     )
-    walk(model, [tf.constant(x.reshape(-1, 1, *x.shape[2:])) for x in inputs], step, compare)
+    run_model(model, [tf.constant(x.reshape(-1, 1, *x.shape[2:])) for x in inputs], step, compare)
 
 
 def _some(steps, lengths, timesteps):
@@ -197,17 +197,21 @@ def _differ(got, expected, n, timesteps):
 def find_saturation(model, inputs, operators):
     """Runs on across the samples without a reset, and warns of states that saturate.
 
-    Sets `steps_to_saturation` of each stateful operator. Where the samples are few, they are read
-    again and again, up to four times the length of the longest: what a format covers is at most
-    2.5 times what a state was (docs/numerics.md).
+    Where the samples are few, they are read again and again, up to four times the length of the
+    longest stream: a format covers at most 2.5 times the largest state of the calibration
+    (docs/numerics.md).
 
     Args:
-        model, inputs: as in `walk()`; the inputs are arrays of all samples.
-        operators: list of `Operator`, with their formats.
+        model, inputs: as in `run_model()`; the inputs are arrays of all samples.
+        operators: list of `Operator`.
+
+    Returns:
+        List with the steps until the state of each operator saturates; `None` if it does not there.
     """
     stateful = [operator for operator in operators if operator.recurrent.stateful]
+    limits = dict.fromkeys(operators)
     if not stateful:
-        return
+        return list(limits.values())
     lengths = stateful[0].lengths
     passes = math.ceil(max(4 * max(lengths), _LEAST) / sum(lengths))
     pending = {o for o in stateful if _bound(o.cell, passes * sum(lengths)) > _limit(o)}
@@ -222,7 +226,7 @@ def find_saturation(model, inputs, operators):
         beyond = ~(np.abs(h).max(axis=1) <= _limit(operator))  # also of NaN
         if operator in pending and beyond.any():
             pending.remove(operator)
-            operator.steps_to_saturation = steps[operator] + int(beyond.argmax()) + 1
+            limits[operator] = steps[operator] + int(beyond.argmax()) + 1
         states[operator] = h[-1:]
         steps[operator] += len(h)
         return h.reshape(*x.shape[:2], -1)
@@ -234,7 +238,7 @@ def find_saturation(model, inputs, operators):
             y = run_on(next(following), recurrent.read(np.asarray(x)))
             return tf.constant(recurrent.write(y).astype(np.float32))
 
-        walk(model, list(map(tf.constant, samples)), recurrent)
+        run_model(model, list(map(tf.constant, samples)), recurrent)
 
     before = None
     for _ in range(passes):
@@ -245,8 +249,10 @@ def find_saturation(model, inputs, operators):
         if before is not None and all(peaks[o] <= _GROWS * before[o] for o in pending):
             break  # where it is, it stays
         before = dict(peaks)
-    for operator in stateful:
-        _warn(operator)
+    for operator, limit in limits.items():
+        if limit is not None:
+            _warn(operator, limit)
+    return list(limits.values())
 
 
 def _limit(operator):
@@ -264,10 +270,7 @@ def _bound(cell, steps):
     return cell.zeta + steps * cell.nu
 
 
-def _warn(operator):
-    steps, recurrent = operator.steps_to_saturation, operator.recurrent
-    if steps is None:
-        return
+def _warn(operator, steps):
     longest = f"{max(operator.lengths):,} steps"
     cause = (
         f"Each sample is a stream of up to {longest} from a state of 0 (reset='sample')."
@@ -278,6 +281,6 @@ def _warn(operator):
     if operator.cell.recurrent_activation is not None:
         remedies.append("train with nu_initializer=-100.0, which bounds the state")
     warn(
-        f"Layer '{recurrent.name}': its int16 state saturates {steps:,} steps after a reset. "
-        f"{cause} {', or '.join(remedies)} (docs/long_sequences.md)."
+        f"Layer '{operator.recurrent.name}': its int16 state saturates {steps:,} steps after a "
+        f"reset. {cause} {', or '.join(remedies)} (docs/long_sequences.md)."
     )

@@ -4,6 +4,8 @@ TensorFlow's own gradient of a loop copies every intermediate value to a list an
 keeps what the cell's gradient needs and no more: docs/speed.md has what that saves.
 """
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 
@@ -83,72 +85,105 @@ def recur(cell, inputs, state, *, mask, state_mask, return_sequences, unroll=Fal
     factors = cell.recurrent_kernel_factors()
     if len(factors) == 2 and 2 * cell.recurrent_rank >= cell.units:
         factors = [tf.matmul(*factors)]  # No more multiplications at a step, in one product.
-    loop = {"timesteps": inputs.shape[0] or tf.shape(inputs)[0], "unroll": unroll}
+    loop = _Loop(
+        cell=cell,
+        mask=mask,
+        state_mask=state_mask,
+        return_sequences=return_sequences,
+        keeps_residuals=by_hand,
+        scan={"timesteps": inputs.shape[0] or tf.shape(inputs)[0], "unroll": unroll},
+    )
 
-    def project(state, factors):
-        if state_mask is not None:
-            state *= state_mask
+    @tf.custom_gradient
+    def states_and_gradient(inputs, state, factors, coefficients):
+        states, residuals = _forward(loop, inputs, state, factors, coefficients)
+        return states, lambda d: _backward(loop, d, residuals, state, factors, coefficients)
+
+    coefficients = list(cell.coefficients())
+    if by_hand:
+        return states_and_gradient(inputs, state, factors, coefficients)
+    states, _ = _forward(loop, inputs, state, factors, coefficients)
+    return states
+
+
+class _Loop(NamedTuple):
+    """What is the same in both directions: arguments of `recur()`, and those of `scan()`."""
+
+    cell: object
+    mask: tf.Tensor | None
+    state_mask: tf.Tensor | None
+    return_sequences: bool
+    keeps_residuals: bool
+    scan: dict
+
+    def project(self, state, factors):
+        """The recurrent share of a pre-activation."""
+        if self.state_mask is not None:
+            state *= self.state_mask
         for factor in factors:
             state = tf.matmul(state, factor)
         return state
 
-    def run(inputs, state, factors, coefficients):
-        def step(carry, inputs, mask):
-            (before,) = carry
-            preactivation = inputs + project(before, factors)
-            after, residuals = cell.update(preactivation, before, *coefficients)
-            if mask is not None:
-                after = tf.where(mask, after, before)
-            outputs = [after] * return_sequences + [before, *residuals] * by_hand
-            return [after], outputs
 
-        outputs = return_sequences + (1 + cell.residuals) * by_hand
-        (last,), arrays = scan(step, [state], [inputs, mask], outputs=outputs, **loop)
-        states = stack(arrays.pop(0)) if return_sequences else last
+def _forward(loop, inputs, state, factors, coefficients):
+    """Returns the states that `recur()` returns, and a list of the arrays of the state before each
+    step and of the cell's residuals, which the gradient needs."""
+    cell = loop.cell
 
-        def gradient(upstream):
-            def step(carry, d_state, mask, before, *residuals):
-                d_after, *sums = carry
-                if return_sequences:
-                    d_after += d_state
-                d = d_after if mask is None else tf.where(mask, d_after, 0)
-                d_preactivation, d_before, d_coefficients = cell.update_gradient(
-                    d, before, *residuals, *coefficients
-                )
-                with tf.GradientTape() as tape:
-                    tape.watch((before, factors))
-                    recurrent = project(before, factors)
-                d_recurrent, d_factors = tape.gradient(
-                    recurrent, (before, factors), d_preactivation
-                )
-                d_before += d_recurrent
-                if mask is not None:
-                    d_before = tf.where(mask, d_before, d_after)
-                terms = [*d_factors, *d_coefficients]
-                sums = [s + d for s, d in zip(sums, terms, strict=True)]
-                return [d_before, *sums], [d_preactivation]
+    def step(carry, inputs, mask):
+        (before,) = carry
+        preactivation = inputs + loop.project(before, factors)
+        after, residuals = cell.update(preactivation, before, *coefficients)
+        if mask is not None:
+            after = tf.where(mask, after, before)
+        outputs = [after] if loop.return_sequences else []
+        if loop.keeps_residuals:
+            outputs += [before, *residuals]
+        return [after], outputs
 
-            zeros = tf.zeros_like(state)
-            (d_state, *sums), (d_inputs,) = scan(
-                step,
-                [
-                    zeros if return_sequences else upstream,
-                    *(tf.zeros_like(f) for f in factors),
-                    *(zeros for _ in coefficients),
-                ],
-                [upstream if return_sequences else None, mask, *arrays],
-                outputs=1,
-                reverse=True,
-                **loop,
-            )
-            d_factors, sums = sums[: len(factors)], sums[len(factors) :]
-            d_coefficients = [
-                tf.reduce_sum(d, list(range(d.shape.rank - c.shape.rank)))
-                for d, c in zip(sums, coefficients, strict=True)
-            ]
-            return stack(d_inputs), d_state, d_factors, d_coefficients
+    outputs = int(loop.return_sequences)
+    if loop.keeps_residuals:
+        outputs += 1 + cell.residuals
+    (last,), arrays = scan(step, [state], [inputs, loop.mask], outputs=outputs, **loop.scan)
+    states = stack(arrays.pop(0)) if loop.return_sequences else last
+    return states, arrays
 
-        return (states, gradient) if by_hand else states
 
-    run = tf.custom_gradient(run) if by_hand else run
-    return run(inputs, state, factors, list(cell.coefficients()))
+def _backward(loop, upstream, residuals, state, factors, coefficients):
+    """The gradients of the inputs, the state, the factors and the coefficients."""
+
+    def step(carry, d_state, mask, before, *residuals):
+        d_after, *sums = carry
+        if loop.return_sequences:
+            d_after += d_state
+        d = d_after if mask is None else tf.where(mask, d_after, 0)
+        d_preactivation, d_before, d_coefficients = loop.cell.update_gradient(
+            d, before, *residuals, *coefficients
+        )
+        with tf.GradientTape() as tape:
+            tape.watch((before, factors))
+            recurrent = loop.project(before, factors)
+        d_recurrent, d_factors = tape.gradient(recurrent, (before, factors), d_preactivation)
+        d_before += d_recurrent
+        if mask is not None:
+            d_before = tf.where(mask, d_before, d_after)
+        terms = [*d_factors, *d_coefficients]
+        sums = [s + d for s, d in zip(sums, terms, strict=True)]
+        return [d_before, *sums], [d_preactivation]
+
+    zeros = tf.zeros_like(state)
+    d_last, d_states = (zeros, upstream) if loop.return_sequences else (upstream, None)
+    (d_state, *sums), (d_inputs,) = scan(
+        step,
+        [d_last, *(tf.zeros_like(f) for f in factors), *(zeros for _ in coefficients)],
+        [d_states, loop.mask, *residuals],
+        outputs=1,
+        reverse=True,
+        **loop.scan,
+    )
+    d_factors, sums = sums[: len(factors)], sums[len(factors) :]
+    d_coefficients = [
+        tf.reduce_sum(d, list(range(d.shape.rank - c.shape.rank)))
+        for d, c in zip(sums, coefficients, strict=True)
+    ]
+    return stack(d_inputs), d_state, d_factors, d_coefficients

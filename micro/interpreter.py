@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.micro.host import runtime
 from keras_fastgrnn.micro.verify import verify
 
@@ -186,10 +187,7 @@ def _quantize(tensor, x, label):
     if np.isnan(x).any():
         raise ValueError(f"Input {label} has NaN values.")
     if tensor.scale is not None:
-        x = (x.astype(np.float32) / tensor.scale).astype(np.float64)  # in which + 0.5 is exact
-        x = np.trunc(x + np.copysign(0.5, x)) + tensor.zero_point
-        limits = np.iinfo(tensor.dtype)
-        return np.clip(x, limits.min, limits.max).astype(tensor.dtype)
+        return Affine(tensor.scale, tensor.zero_point).quantize(x, tensor.dtype)
     values = x.astype(tensor.dtype)
     if tensor.dtype.kind == "i" and not np.array_equal(values, x):
         raise ValueError(f"Input {label} takes {tensor.dtype} values; got {x[values != x][0]}.")
@@ -199,7 +197,7 @@ def _quantize(tensor, x, label):
 def _dequantize(tensor, y):
     if tensor.scale is None:
         return y.astype(np.float32)
-    return ((y.astype(np.float64) - tensor.zero_point) * tensor.scale).astype(np.float32)
+    return Affine(tensor.scale, tensor.zero_point).dequantize(y).astype(np.float32)
 
 
 def _one_or_tuple(arrays):

@@ -16,7 +16,8 @@ from keras_fastgrnn.micro.flatbuffer_schema import (
     failure,
     require,
 )
-from keras_fastgrnn.micro.operator_rules import FASTGRNN, RULES, Unmet, check_operator, describe
+from keras_fastgrnn.micro.operator_rules import FASTGRNN, RULES, check_operator, describe
+from keras_fastgrnn.micro.operator_shapes import Unmet
 
 _SEAL = b"FGRN"
 

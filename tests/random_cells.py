@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from keras_fastgrnn.export.cell.blocks import FIELDS, MAX_MIX
 from keras_fastgrnn.export.cell.calibrate import calibrate
 from keras_fastgrnn.export.cell.float_cell import FloatCell
-from keras_fastgrnn.export.cell.formats import affine_int8, quantize
+from keras_fastgrnn.export.cell.formats import quantize
 from keras_fastgrnn.export.cell.reference import ACTIVATIONS, IntegerCell, Matrix
+from keras_fastgrnn.micro.affine import affine_int8
 
 # The nonlinearities, written once more for the tests.
 FLOAT = {

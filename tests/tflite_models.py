@@ -3,8 +3,8 @@
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.export.cell.formats import Affine
 from keras_fastgrnn.export.tflite import flatbuffer
+from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.micro.verify import seal
 
 

@@ -13,10 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fastgrnn.compat import keras
-from keras_fastgrnn.export.cell.formats import Affine, Formats, MatrixFormat
+from keras_fastgrnn.export.cell.formats import Formats, MatrixFormat
 from keras_fastgrnn.export.cell.sigmoid_table import sigmoid_table
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNNCell
+from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.recurrence import scan
 
 _SIGMOID = sigmoid_table().astype(np.float64)

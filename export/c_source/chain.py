@@ -8,9 +8,9 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import unpack
-from keras_fastgrnn.export.cell.formats import Affine
 from keras_fastgrnn.export.cell.reference import IntegerCell
 from keras_fastgrnn.export.tflite import flatbuffer
+from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.micro.verify import verify
 
 # Of the values that a fused activation lets through.
@@ -111,7 +111,7 @@ class Chain:
         dense: `Dense` or `None`.
         activation: `"softmax"`, `"sigmoid"` or `"tanh"`, which would follow, and which `output` is
             not of; `None` if none would.
-        steps_to_saturation: integer, as in `Operator`; `None` if none was found.
+        steps_to_saturation: integer, in the file's metadata; `None` if there is none.
     """
 
     dtype: str

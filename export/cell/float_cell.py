@@ -64,7 +64,7 @@ def _activation_name(function, argument, name):
     return known
 
 
-def fold(cell, name):
+def read_float_cell(cell, name):
     """Reads the weights of a cell.
 
     Args:

@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_fastgrnn.export.cell.reference import IntegerCell, Matrix
 from keras_fastgrnn.export.cell.rounding import round_matrix
+from keras_fastgrnn.micro.affine import Affine
 
 # The int16 state, and a relu gate and candidate, cover at least this times the largest magnitude
 # seen in calibration.
@@ -30,41 +31,6 @@ _STRETCH = 127 / np.arange(127, 95, -1)
 _MIN_SUM_SHIFT, _MAX_SHIFT = 2, 22
 _MAX_FRACTION_BITS = 12
 _MAX_MIX = 32700  # of int16: leaves room for the rounding of zeta and nu
-
-
-class Affine(NamedTuple):
-    """An int8 format: `real = scale * (integer - zero_point)`."""
-
-    scale: float
-    zero_point: int
-
-    def quantize(self, x):
-        """Real array -> int8 as TFLite's QUANTIZE gives it: the float32 quotient to the nearest, a
-        half away from zero, and saturated."""
-        x = (np.asarray(x, np.float32) / np.float32(self.scale)).astype(np.float64)
-        x = np.trunc(x + np.copysign(0.5, x)) + self.zero_point
-        return np.clip(x, -128, 127).astype(np.int8)
-
-    def dequantize(self, y):
-        """int8 array -> float64."""
-        return (y.astype(np.float64) - self.zero_point) * self.scale
-
-
-def affine_int8(low, high):
-    """The int8 format that covers `low..high` and has an exact zero.
-
-    Raises:
-        ValueError: if the range is not finite in float32.
-    """
-    low, high = min(float(low), 0.0), max(float(high), 0.0)
-    # float32, as the .tflite file holds it
-    with np.errstate(over="ignore"):
-        scale = float(np.float32((high - low) / 255))
-    if not math.isfinite(scale):
-        raise ValueError(f"Can not quantise the range {low}..{high}: leave such samples out.")
-    if scale < 1e-30:  # all zero: any scale serves
-        return Affine(1.0, 0)
-    return Affine(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
 
 
 class MatrixFormat(NamedTuple):
@@ -148,7 +114,7 @@ def round_to(formats, cell):
 
 
 def choose_formats(cell, ranges, *, input, output):
-    """Chooses the formats of a cell, and which weights that they have stand for its own.
+    """Chooses a cell's formats, and moves its weights to values that int8 can hold.
 
     Args:
         cell: `FloatCell`.
@@ -180,26 +146,11 @@ def choose_formats(cell, ranges, *, input, output):
 
 
 def _choose_formats(cell, ranges, input, output, fraction_bits):
-    gate_shift, candidate_scale = 0, 2.0**-15
-    if cell.recurrent_activation == "relu":
-        gate_shift = max(0, _ceil_log2(HEADROOM * ranges.gate))
-        if gate_shift + fraction_bits > 15:
-            raise _Misfit(f"the gate reaches {ranges.gate:g}")
-    if cell.activation == "relu":
-        candidate_scale = 2.0**-fraction_bits
-        if HEADROOM * ranges.candidate > 32767 * candidate_scale:
-            raise _Misfit(f"the candidate reaches {ranges.candidate:g}")
-
-    # The largest magnitude of zeta (1 - z) + nu, and of the product in it that is stored alone.
-    low_gate = -1.0 if cell.recurrent_activation in ("tanh", "quant_tanh") else 0.0
-    high_gate = float(1 << gate_shift)
-    largest_mix = max(
-        cell.zeta * (1 - low_gate) + cell.nu,
-        abs(cell.zeta * (1 - high_gate) + cell.nu),
-        cell.zeta * high_gate,
-        2.0**-30,  # a sigmoid can underflow to 0, and a scale can not be
-    )
+    gate_shift = _gate_shift(cell, ranges, fraction_bits)
+    candidate_scale = _candidate_scale(cell, ranges, fraction_bits)
+    bias_shift = _bias_shift(cell, fraction_bits)
     one = 32768 >> gate_shift
+    largest_mix = _largest_mix(cell, float(1 << gate_shift))
     state_scale = max(
         HEADROOM * ranges.state / 32767,
         # One update at most fills the state. A millionth more, so that no rounding undoes it.
@@ -214,18 +165,7 @@ def _choose_formats(cell, ranges, input, output, fraction_bits):
     mix_unit = candidate_scale / state_scale * one
     mix_shift = min(15, _floor_log2(_MAX_MIX / (largest_mix * mix_unit)))
     mix_unit *= 2.0**mix_shift
-
-    bias_shift = max(0, _ceil_log2(np.max(np.abs(cell.bias)) * 2.0**fraction_bits / 32767))
-    if bias_shift > 15:
-        raise _Misfit(f"a bias reaches {np.max(np.abs(cell.bias)):g}")
-
-    output_shift = min(30, _floor_log2(32767 * output.scale / state_scale))
-    if output_shift < 0:
-        raise ValueError(
-            f"The output's scale {output.scale:g} is finer than an int16 state of this cell can be "
-            f"({state_scale:g}). Scale the weights so that the state is of the order of 1."
-        )
-
+    output_multiplier, output_shift = _output_rescaling(state_scale, output)
     formats = Formats(
         input=input,
         output=output,
@@ -241,11 +181,61 @@ def _choose_formats(cell, ranges, input, output, fraction_bits):
         zeta=round(cell.zeta * mix_unit * 65536 / one),
         nu=round(cell.nu * mix_unit * 65536),
         beta=round(cell.beta * 32768),
-        # 0 would be exact for a state that is less than 2**-31 of the output's scale; 1 is as good.
-        output_multiplier=max(1, round(state_scale / output.scale * 2.0**output_shift)),
+        output_multiplier=output_multiplier,
         output_shift=output_shift,
     )
     return formats, dataclasses.replace(cell, kernel=kernel, recurrent_kernel=recurrent_kernel)
+
+
+def _gate_shift(cell, ranges, fraction_bits):
+    """The bits that a relu gate needs above 1."""
+    if cell.recurrent_activation != "relu":
+        return 0
+    gate_shift = max(0, _ceil_log2(HEADROOM * ranges.gate))
+    if gate_shift + fraction_bits > 15:
+        raise _Misfit(f"the gate reaches {ranges.gate:g}")
+    return gate_shift
+
+
+def _candidate_scale(cell, ranges, fraction_bits):
+    """What 1 of the int16 candidate stands for: a relu keeps the scale of the pre-activation."""
+    if cell.activation != "relu":
+        return 2.0**-15
+    scale = 2.0**-fraction_bits
+    if HEADROOM * ranges.candidate > 32767 * scale:
+        raise _Misfit(f"the candidate reaches {ranges.candidate:g}")
+    return scale
+
+
+def _bias_shift(cell, fraction_bits):
+    largest = np.max(np.abs(cell.bias))
+    shift = max(0, _ceil_log2(largest * 2.0**fraction_bits / 32767))
+    if shift > 15:
+        raise _Misfit(f"a bias reaches {largest:g}")
+    return shift
+
+
+def _largest_mix(cell, high_gate):
+    """The largest magnitude of `zeta (1 - z) + nu`, and of the product in it that is stored."""
+    low_gate = -1.0 if cell.recurrent_activation in ("tanh", "quant_tanh") else 0.0
+    return max(
+        cell.zeta * (1 - low_gate) + cell.nu,
+        abs(cell.zeta * (1 - high_gate) + cell.nu),
+        cell.zeta * high_gate,
+        2.0**-30,  # a sigmoid can underflow to 0, and a scale can not be
+    )
+
+
+def _output_rescaling(state_scale, output):
+    """`(multiplier, shift)` from the int16 state to the int8 output."""
+    shift = min(30, _floor_log2(32767 * output.scale / state_scale))
+    if shift < 0:
+        raise ValueError(
+            f"The output's scale {output.scale:g} is finer than an int16 state of this cell can be "
+            f"({state_scale:g}). Scale the weights so that the state is of the order of 1."
+        )
+    # 0 would be exact for a state that is less than 2**-31 of the output's scale; 1 is as good.
+    return max(1, round(state_scale / output.scale * 2.0**shift)), shift
 
 
 def _recurrent_matrices(cell, ranges, state_scale, fraction_bits):

@@ -1,4 +1,4 @@
-"""What a conversion did: scales, bytes and errors, as data and as text."""
+"""What a conversion did: ranges, bytes and errors."""
 
 import collections
 import dataclasses
@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.export.converter import Conversion, Operator, StateRange
+from keras_fastgrnn.export.converter import Conversion
+from keras_fastgrnn.export.operators import Operator, StateRange
 from keras_fastgrnn.export.report.measure import (
     Compared,
     compare,
@@ -15,11 +16,9 @@ from keras_fastgrnn.export.report.measure import (
     integer_run,
     large_errors,
 )
-from keras_fastgrnn.export.report.resolution import end_names, input_places, unresolved
+from keras_fastgrnn.export.report.resolution import end_names, unresolved
 from keras_fastgrnn.export.tflite import flatbuffer
 
-_TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if name.isupper()}
-_FEATURES = 12  # of an input, that are shown
 _BUILTINS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 
 
@@ -93,7 +92,7 @@ def examine(conversion):
             matrices |= {f"{kind}_a": values for values in first} | {kind: last}
         compared = compare(name, operator.output, operator.y, operator.output.dequantize(y))
         layers.append(Layer(name, matrices, operator, compared, states))
-    for name, operator in _operator_names(model, conversion.operators):
+    for name, operator in operator_names(model, conversion.operators):
         constants = _constants(model, operator)
         if not name.startswith("FASTGRNN"):
             is_int8 = schema.TensorType.INT8
@@ -178,64 +177,18 @@ def worst(findings, most, apart):
     return found
 
 
-def report(conversion):
-    """Returns the lines of a report on a `Conversion`."""
-    return text(examine(conversion))
-
-
-def text(findings):
-    """Returns the lines of a report on `Findings`."""
-    return [
-        *_tensors(findings.model, findings.conversion.operators),
-        "",
-        *_features(findings.conversion),
-        "bytes  part",
-        *(f"{size:>5}  {part}" for part, size in findings.parts.items()),
-        f"{len(findings.conversion.model):>5}  in all",
-        "",
-        # The error at each recurrent operator and output.
-        "error against the Keras model, on the representative samples",
-        f"outputs: in {findings.measured_in}; layers: in the integer model",
-        f"{'at':<32} {'rms':>10} {'largest':>10} {'float rms':>10}",
-        *(
-            f"{at.name:<32} {at.rms:>10.4g} {at.largest:>10.4g} {at.float_rms:>10.4g}"
-            for at in findings.compared
-        ),
-        *stream_limits(findings),
-    ]
-
-
 def stream_limits(findings):
     """A sentence for each stateful layer: how long its state lasts."""
-    for operator in findings.conversion.operators:
-        name, steps = operator.recurrent.name, operator.steps_to_saturation
+    conversion = findings.conversion
+    for operator, steps in zip(conversion.operators, conversion.steps_to_saturation, strict=True):
+        name = operator.recurrent.name
         if steps is not None:
             yield f"{name}: without a reset its state saturates after {steps:,} steps"
         elif operator.recurrent.stateful:
             yield f"{name}: without a reset its state does not saturate on the samples in a row"
 
 
-def worst_features(place):
-    """`(heading, list of Feature)`: those of an input, of many the ones with the fewest steps."""
-    features = place.features
-    if len(features) <= _FEATURES:
-        return f"{place.name}: its features", features
-    worst = sorted(features, key=lambda feature: (feature.resolved, feature.steps))[:_FEATURES]
-    return f"{place.name}: the {_FEATURES} of its {len(features)} features with fewest steps", worst
-
-
-def _features(conversion):
-    for place in filter(None, input_places(conversion)):
-        heading, features = worst_features(place)
-        yield heading
-        yield f"{'feature':>7} {'least':>11} {'most':>11} {'spread in int8 steps':>21}"
-        for index, low, high, steps, resolved in features:
-            few = "" if resolved else "  too few"
-            yield f"{index:>7} {low:>11.4g} {high:>11.4g} {steps:>21.4g}{few}"
-        yield ""
-
-
-def _operator_names(model, operators):
+def operator_names(model, operators):
     """A name for each operator of the file: the Keras layer's for ours, else the builtin's."""
     recurrent = {operator.weights: operator.recurrent.name for operator in operators}
     graph = model.subgraphs[0]
@@ -257,27 +210,6 @@ def _constants(model, operator):
             yield graph.tensors[index], np.asarray(data, np.uint8)
 
 
-def _tensors(model, operators):
-    graph = model.subgraphs[0]
-    written_by = {index: "input" for index in graph.inputs}
-    for name, operator in _operator_names(model, operators):
-        written_by.update((index, name) for index in operator.outputs)
-    yield f"{'tensor':>6}  {'written by':<32} {'type':<8} {'shape':<16} {'scale':>11} zero  range"
-    for index, tensor in enumerate(graph.tensors):
-        shape = "x".join(str(n) for n in tensor.shape) if tensor.shape is not None else ""
-        line = f"{index:>6}  {written_by.get(index, 'constant'):<32} "
-        line += f"{_TYPES[tensor.type]:<8} {shape:<16} "
-        q = tensor.quantization
-        if q is not None and q.scale is not None:
-            scale, zero = q.scale, q.zeroPoint
-            limits = np.iinfo(_TYPES[tensor.type])
-            low, high = ((limit - zero) * scale for limit in (limits.min, limits.max))
-            per_axis = f" (largest of {len(scale)})" if len(scale) > 1 else ""
-            line += f"{scale.max():>11.4g} {zero[0]:>4}  {low.min():.4g} .. {high.max():.4g}"
-            line += per_axis
-        yield line.rstrip()
-
-
 def _parts(model, conversion):
     parts = collections.Counter()
     for operator in conversion.operators:
@@ -287,7 +219,7 @@ def _parts(model, conversion):
         parts[f"{name}: options"] += len(operator.options)
         parts[f"{name}: biases"] += bias
         parts[f"{name}: matrices"] += len(operator.weights) - bias
-    for name, operator in _operator_names(model, conversion.operators):
+    for name, operator in operator_names(model, conversion.operators):
         if name.startswith("FASTGRNN"):
             continue
         for _, data in _constants(model, operator):

@@ -11,10 +11,9 @@ from keras_fastgrnn.export.report.findings import (
     layer_ranges,
     stream_limits,
     worst,
-    worst_features,
 )
 from keras_fastgrnn.export.report.html_page import BLUE, INK, ORANGE, bar, chart, charts, table
-from keras_fastgrnn.export.report.resolution import ENOUGH_STEPS, input_places
+from keras_fastgrnn.export.report.resolution import ENOUGH_STEPS, input_places, worst_features
 
 _POINTS = 3000  # of a scatter
 _WORST, _WINDOW = 4, 100  # samples, and steps of a stream on either side of one

@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.export.cell.formats import Affine
 from keras_fastgrnn.export.progress import progress
 from keras_fastgrnn.export.report.resolution import end_names
 from keras_fastgrnn.export.streaming import first_steps
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.micro.affine import Affine
 
 # Of an output's standard deviation: a sixteenth of its variance is rounding then. In the tasks of
 # resolution.ENOUGH_STEPS an error of this size cost 0.01 to 0.02 of accuracy, one of 0.12 nothing.
@@ -153,6 +153,7 @@ def few_samples(conversion):
     return dataclasses.replace(
         conversion,
         inputs=[x[kept] for x in conversion.inputs],
+        rounded_inputs=[x[kept] for x in conversion.rounded_inputs],
         outputs=[y[kept] for y in conversion.outputs],
         lengths=_first(few, conversion.lengths),
         operators=[

@@ -21,7 +21,7 @@ _OUTLIERS, _MOST_OUTLIERS = 0.01, 0.1
 _CONSTANT = 2.0**-20
 # In which a class that is never likely is no fault: all outputs have the scale of probabilities.
 _PROBABILITIES = {schema.BuiltinOperator.SOFTMAX, schema.BuiltinOperator.LOGISTIC}
-_NAMED = 5  # features in one message
+_NAMED, _SHOWN = 5, 12  # features in one message, and of an input in a report
 _MOST_ROWS = 1 << 20  # of values that quantiles are taken of: enough, and they are sorted
 
 
@@ -118,6 +118,15 @@ def places(conversion):
         if index not in seen and not probabilities and y.dtype == np.float32:
             remedy = "Train it on targets of about the same range, or give it an output of its own."
             yield _place(f"Output '{name}'", y, graph.tensors[index], remedy)
+
+
+def worst_features(place):
+    """`(heading, list of Feature)`: those of an input, of many the ones with the fewest steps."""
+    features = place.features
+    if len(features) <= _SHOWN:
+        return f"{place.name}: its features", features
+    worst = sorted(features, key=lambda feature: (feature.resolved, feature.steps))[:_SHOWN]
+    return f"{place.name}: the {_SHOWN} of its {len(features)} features with fewest steps", worst
 
 
 def unresolved(conversion):

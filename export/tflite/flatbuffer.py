@@ -4,7 +4,7 @@ import flatbuffers
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.export.cell.formats import Affine
+from keras_fastgrnn.micro.affine import Affine
 
 CUSTOM_CODE = b"FASTGRNN"
 _STEPS_TO_SATURATION = b"FASTGRNN_STEPS_TO_SATURATION"

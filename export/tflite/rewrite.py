@@ -7,10 +7,11 @@ that take the scales of what they read and write to be one (micro/operator_rules
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_fastgrnn.export.cell.formats import affine_int8
 from keras_fastgrnn.export.tflite import flatbuffer
+from keras_fastgrnn.micro.affine import affine_int8
 from keras_fastgrnn.micro.flatbuffer_schema import OPERATORS
-from keras_fastgrnn.micro.operator_rules import MAX_CONCATENATED, RULES
+from keras_fastgrnn.micro.operator_rules import FLOAT, RULES, SHARED
+from keras_fastgrnn.micro.operator_shapes import MAX_CONCATENATED
 
 _INT8, _FLOAT32 = schema.TensorType.INT8, schema.TensorType.FLOAT32
 _CLIPS = {"RELU6": (0, 6), "RELU_N1_TO_1": (-1, 1)}
@@ -72,10 +73,13 @@ def widen(model, ranges):
 def _rescale_biases(model, index, factor):
     graph = model.subgraphs[0]
     for operator in graph.operators:
-        reads = RULES[_name(model, operator)].tensors if _name(model, operator) in RULES else ""
-        i = reads.lower().find("b")
-        if index in operator.inputs and 0 <= i < len(operator.inputs) and operator.inputs[i] != -1:
-            bias = graph.tensors[operator.inputs[i]]
+        rule = RULES.get(_name(model, operator))
+        if rule is None or index not in operator.inputs:
+            continue
+        for slot, i in zip(rule.reads, operator.inputs, strict=False):
+            if slot.type != "bias" or i == -1:
+                continue
+            bias = graph.tensors[i]
             bias.quantization.scale = bias.quantization.scale / np.float32(factor)
             values = np.frombuffer(bytes(model.buffers[bias.buffer].data), np.int32)
             flatbuffer.set_constant(model, bias, np.rint(values * factor).astype(np.int32))
@@ -89,15 +93,15 @@ def _convert_formats(model, operator, rule):
     """Gives it float32 where its kernel has no int8, and one format where its kernel needs one."""
     graph = model.subgraphs[0]
     inputs, outputs = list(operator.inputs), list(operator.outputs)
-    reads, writes = rule.letters(inputs, outputs)
-    for i, letter in enumerate(reads):
+    reads, writes = rule.slots(inputs, outputs)
+    for i, slot in enumerate(reads):
         tensor = graph.tensors[inputs[i]]
-        if letter == "f" and tensor.type == _INT8:
+        if slot == FLOAT and tensor.type == _INT8:
             inputs[i] = _dequantize(model, inputs[i])
-        elif letter == "s" and tensor.type == _INT8:
+        elif slot == SHARED and tensor.type == _INT8:
             inputs[i] = _quantize_as(model, inputs[i], graph.tensors[outputs[0]])
-    for i, letter in enumerate(writes):
-        if letter == "f" and graph.tensors[outputs[i]].type == _INT8:
+    for i, slot in enumerate(writes):
+        if slot == FLOAT and graph.tensors[outputs[i]].type == _INT8:
             outputs[i] = flatbuffer.add_float_twin(model, outputs[i])
             _add(model, "QUANTIZE", [outputs[i]], [operator.outputs[i]])
     operator.inputs, operator.outputs = inputs, outputs

@@ -25,10 +25,10 @@ from keras_fastgrnn.export.c_source import chain as chain_module
 from keras_fastgrnn.export.c_source.chain import read_chain
 from keras_fastgrnn.export.c_source.sensor import choose_quantizer, sensor_affine
 from keras_fastgrnn.export.cell.blocks import pack
-from keras_fastgrnn.export.cell.formats import Affine
 from keras_fastgrnn.export.front import Front
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.micro.operator_rules import RULES
 from keras_fastgrnn.micro.verify import seal
 

@@ -11,7 +11,9 @@ from keras_fastgrnn.export import convert
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.export.converter import conversion
-from keras_fastgrnn.export.report.findings import integer_run, report
+from keras_fastgrnn.export.report.findings import examine
+from keras_fastgrnn.export.report.measure import integer_run
+from keras_fastgrnn.export.report.text import text
 from keras_fastgrnn.micro import Interpreter
 
 X = np.random.default_rng(0).normal(0, 1, (20, TIMESTEPS, FEATURES)).astype(np.float32)
@@ -234,7 +236,7 @@ def test_optimize_changes_the_storage_alone():
 def test_report_counts_every_byte():
     model = sequential(FastGRNN(8, name="r"), layers.Dense(5))
     result = conversion(model, representative_dataset=X)
-    lines = report(result)
+    lines = text(examine(result))
     start = lines.index("bytes  part") + 1
     sizes = [int(line.split()[0]) for line in lines[start : lines.index("", start)]]
     assert sum(sizes[:-1]) == sizes[-1] == len(result.model)

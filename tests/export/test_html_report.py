@@ -21,6 +21,7 @@ from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.export.report import findings as report
 from keras_fastgrnn.export.report.findings import examine, layer_ranges, worst
 from keras_fastgrnn.export.report.html import page
+from keras_fastgrnn.export.report.text import text as as_text
 from keras_fastgrnn.micro import Interpreter
 
 SECTIONS = [
@@ -92,7 +93,7 @@ def test_numbers_are_those_of_the_conversion(example):
 
     _, *parts, (_, _, in_all, _) = table(text, "part")
     assert sum(int(size) for _, _, size, _ in parts) == int(in_all) == len(result.model)
-    lines = report.text(findings)
+    lines = as_text(findings)
     for name, _, size, _ in parts:
         assert f"{size:>5}  {name}" in lines
 

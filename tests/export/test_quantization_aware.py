@@ -26,10 +26,11 @@ from keras_fastgrnn.export.aware.quantized_layers import (
     to_int8,
 )
 from keras_fastgrnn.export.cell import reference
-from keras_fastgrnn.export.cell.float_cell import fold
-from keras_fastgrnn.export.cell.formats import Affine, Formats, MatrixFormat, round_to
+from keras_fastgrnn.export.cell.float_cell import read_float_cell
+from keras_fastgrnn.export.cell.formats import Formats, MatrixFormat, round_to
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.pruning import sparsity
 
 pytestmark = pytest.mark.skipif(LEGACY, reason="Quantisation-aware training is for Keras 3.")
@@ -116,7 +117,7 @@ def test_the_training_graph_is_the_integer_model(
     np.testing.assert_array_equal(state, expected_state)
 
     # And the exporter finds the integers again.
-    found = round_to(cell.formats, fold(cell, "layer"))
+    found = round_to(cell.formats, read_float_cell(cell, "layer"))
     for got, wanted in zip(
         (*found.kernel, *found.recurrent_kernel, (found.bias, 0)),
         (*integer.kernel, *integer.recurrent_kernel, (integer.bias, 0)),

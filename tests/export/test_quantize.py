@@ -17,7 +17,8 @@ from random_cells import (
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import pack
 from keras_fastgrnn.export.cell.calibrate import calibrate
-from keras_fastgrnn.export.cell.formats import HEADROOM, Affine, affine_int8, quantize
+from keras_fastgrnn.export.cell.formats import HEADROOM, quantize
+from keras_fastgrnn.micro.affine import Affine, affine_int8
 
 # ---- affine_int8 ----
 

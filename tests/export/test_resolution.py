@@ -12,8 +12,9 @@ from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import convert, progress
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.export.report import measure
-from keras_fastgrnn.export.report.findings import examine, text
+from keras_fastgrnn.export.report.findings import examine
 from keras_fastgrnn.export.report.resolution import ENOUGH_STEPS, features, unresolved
+from keras_fastgrnn.export.report.text import text
 from keras_fastgrnn.micro import Interpreter
 
 NOISE = np.random.default_rng(0).normal(0, 1, (200, 20, 3)).astype(np.float32)

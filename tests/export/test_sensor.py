@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_fastgrnn.export.c_source.sensor import SENSORS, choose_quantizer, sensor_affine
-from keras_fastgrnn.export.cell.formats import Affine
+from keras_fastgrnn.micro.affine import Affine
 
 
 @st.composite

@@ -14,10 +14,10 @@ from tflite_models import fastgrnn_model
 
 from keras_fastgrnn.export.cell import blocks as options
 from keras_fastgrnn.export.cell import reference
-from keras_fastgrnn.export.cell.formats import Affine
 from keras_fastgrnn.export.front import Front
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.micro.affine import Affine
 
 CELL = integer_cell(Shape())[0]  # 16 units, 3 features
 

@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 from operator_cases import GENERATORS, Maker, Operator
 
-from keras_fastgrnn.export.cell.formats import affine_int8
 from keras_fastgrnn.micro import Interpreter
-from keras_fastgrnn.micro.operator_rules import FASTGRNN, RULES
+from keras_fastgrnn.micro.affine import affine_int8
+from keras_fastgrnn.micro.operator_rules import DATA, FASTGRNN, RULES, SHARED
 from keras_fastgrnn.micro.verify import UnsupportedOperator, verify
 
 CASES = 27  # of each type; a rule that lets all scales through is wrong in most
@@ -113,7 +113,8 @@ def test_what_verify_lets_through_is_right(name):
                 check(y, output, expected)
             ran[dtype] += 1
     # The operators that are not of one type alone have to run in both.
-    types = 2 if set(RULES[name].tensors) & set("ds") else 1
+    rule = RULES[name]
+    types = 2 if {DATA, SHARED} & {*rule.reads, *rule.writes} else 1
     assert len(ran) >= types and min(ran.values()) >= 3
 
 

@@ -16,7 +16,8 @@ from tools import require
 from keras_fastgrnn.export.cell import blocks as options
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.calibrate import calibrate
-from keras_fastgrnn.export.cell.formats import affine_int8, quantize
+from keras_fastgrnn.export.cell.formats import quantize
+from keras_fastgrnn.micro.affine import affine_int8
 
 FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")
 ALL_FLAGS = [

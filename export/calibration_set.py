@@ -1,0 +1,62 @@
+"""The calibration set of a conversion: the samples, and how the model reads them."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_fastgrnn.export.front import Front, fronts
+from keras_fastgrnn.export.keras_model import call_layer, functional
+from keras_fastgrnn.export.samples import representative_arrays
+from keras_fastgrnn.export.streaming import as_steps, check_streaming
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CalibrationSet:
+    """Representative samples of a model.
+
+    Attributes:
+        samples: list of arrays `(n, ...)`, one for each input of the model.
+        inputs: list of the same arrays where the file rounds them to int8: behind each `Front`.
+        fronts: list of the `Front` of each input, which the file computes in float32.
+        folded: set of the layers that the fronts stand for.
+        lengths: integers, the time steps of each stream of a streaming model; `None` for another.
+    """
+
+    samples: list
+    inputs: list
+    fronts: list
+    folded: set
+    lengths: np.ndarray | None
+
+    def call(self, layer, args, kwargs):
+        """Calls a layer of the model on tensors that the fronts have been applied to."""
+        return args[0] if layer in self.folded else call_layer(layer, args, kwargs)
+
+
+def calibration_set(model, dataset, *, streaming, reset, input_type):
+    """Reads the samples.
+
+    Args:
+        model: `keras.Sequential` or functional `keras.Model`.
+        dataset, streaming, reset, input_type: as in `convert()`.
+
+    Returns:
+        `CalibrationSet`.
+
+    Raises:
+        ValueError: if the dataset does not fit the model, or the model can not be given one time
+            step at a time.
+    """
+    columns = representative_arrays(functional(model).inputs, dataset, streaming=streaming)
+    if streaming:
+        samples, lengths = as_steps(columns)
+        check_streaming(model, samples, lengths)
+        if reset == "never":
+            lengths = lengths.sum(keepdims=True)
+    else:
+        samples, lengths = [np.concatenate(column) for column in columns], None
+    found, folded = [Front()] * len(samples), set()
+    if input_type == "float32":  # an int8 input is rounded before the file gets it
+        found, folded = fronts(model, samples)
+    inputs = [front(x) for front, x in zip(found, samples, strict=True)]
+    return CalibrationSet(samples, inputs, found, folded, lengths)

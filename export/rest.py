@@ -1,0 +1,136 @@
+"""The model around its recurrent layers, in int8."""
+
+import dataclasses
+
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+from keras_fastgrnn.export.aware.quantized_layers import plain_dense
+from keras_fastgrnn.export.blame import explain
+from keras_fastgrnn.export.keras_model import run_model
+from keras_fastgrnn.export.tflite import flatbuffer
+from keras_fastgrnn.export.tflite.loop_free import convert_loop_free
+from keras_fastgrnn.micro.affine import affine_int8
+
+# TensorFlow Lite derives the arithmetic of these from the scales in the file.
+_ANY_OUTPUT_SCALE = {
+    getattr(schema.BuiltinOperator, name)
+    for name in ("ADD", "SUB", "MUL", "FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rest:
+    """A .tflite file with a gap for each recurrent operator.
+
+    Its inputs are those of the model, then the tensor that each recurrent operator writes; its
+    outputs those of the model, then the tensor that each recurrent operator reads.
+
+    Attributes:
+        tflite: bytes.
+        reads, writes: lists of the `Affine` of these tensors.
+    """
+
+    tflite: bytes
+    reads: list
+    writes: list
+
+
+def convert_rest(model, calibration, run):
+    """Converts a model without its recurrent layers.
+
+    Args:
+        model: as in `run_model()`.
+        calibration: `CalibrationSet`.
+        run: `FloatRun` of the model on it.
+
+    Returns:
+        `Rest`.
+
+    Raises:
+        ValueError: if TensorFlow's converter refuses a layer, or a layer can not keep the format
+            that it was trained with.
+    """
+    n_inputs = len(calibration.inputs)
+
+    def loop_free(*tensors):
+        """Also gives each product of a Dense layer that was trained in int8."""
+        unread, read = list(tensors[n_inputs:]), []
+
+        def cut(_, x):
+            read.append(x)
+            return unread.pop(0)
+
+        with plain_dense() as products:
+            outputs = run_model(model, list(tensors[:n_inputs]), cut, call=calibration.call)
+        return outputs + read + [product for _, product in products]
+
+    try:
+        tflite = convert_loop_free(loop_free, _with_ends(calibration.inputs, run.layers))
+    except ValueError as error:
+        raise explain(error, model, calibration.samples, run.layers) from error
+    flatbuffer.strip(tflite)
+    graph = tflite.subgraphs[0]
+    arguments = [*calibration.inputs, *(layer.y for layer in run.layers)]
+    results = [*run.outputs, *(layer.x for layer in run.layers)]
+    for index, trained in zip(graph.outputs[len(results) :], run.dense_formats, strict=True):
+        flatbuffer.set_affine(graph.tensors[index], trained)
+    graph.outputs = graph.outputs[: len(results)]
+    for index, values in [
+        *zip(graph.inputs, arguments, strict=True),
+        *zip(graph.outputs, results, strict=True),
+    ]:
+        # The converter gives no scale to a tensor that only recurrent layers read and write.
+        tensor = graph.tensors[index]
+        if flatbuffer.affine(tensor) is None and values.dtype == np.float32:
+            flatbuffer.set_affine(tensor, affine_int8(values.min(), values.max()))
+    reads, writes = graph.outputs[len(run.outputs) :], graph.inputs[n_inputs:]
+    for layer, x, y in zip(run.layers, reads, writes, strict=True):
+        if layer.formats is not None:
+            _keep_format(tflite, layer, "reads", x, layer.formats.input)
+            _keep_format(tflite, layer, "writes", y, layer.formats.output)
+    reads, writes = (
+        [flatbuffer.affine(graph.tensors[index]) for index in ends] for ends in (reads, writes)
+    )
+    return Rest(flatbuffer.serialize(tflite), reads, writes)
+
+
+def _with_ends(inputs, layers):
+    """The calibration set of the model without its recurrent layers.
+
+    Two samples are appended that drive each tensor with a trained format to its minimum and
+    maximum, so that the converter finds this format too.
+    """
+    if all(layer.formats is None for layer in layers):
+        return [*inputs, *(layer.y for layer in layers)]
+    more = [np.concatenate([x, np.resize(x, (2, *x.shape[1:]))]) for x in inputs]
+    for layer in layers:
+        y = layer.y
+        ends = np.resize(y, (2, *y.shape[1:]))
+        if layer.formats is not None:
+            low, high = layer.formats.output.dequantize(np.array([-128, 127], np.int8))
+            alternate = (np.arange(ends[0].size) % 2).reshape(ends[0].shape)
+            ends = np.where(np.stack([alternate, 1 - alternate]), high, low).astype(np.float32)
+        more.append(np.concatenate([y, ends]))
+    return more
+
+
+def _keep_format(tflite, layer, does, index, trained):
+    """Gives a tensor that a recurrent layer reads or writes the format that it was trained with."""
+    graph = tflite.subgraphs[0]
+    found = flatbuffer.affine(graph.tensors[index])
+    writers = [other for other in graph.operators if index in other.outputs]
+    readers = [other for other in graph.operators if index in other.inputs]
+    codes = {tflite.operatorCodes[writer.opcodeIndex].builtinCode for writer in writers}
+    if not readers and codes <= _ANY_OUTPUT_SCALE:
+        flatbuffer.set_affine(graph.tensors[index], trained)
+    # The converter's scale may be off by the last bit of a float32, which changes no integer.
+    elif found.zero_point != trained.zero_point or not np.isclose(
+        found.scale, trained.scale, rtol=1e-6, atol=0
+    ):
+        raise ValueError(
+            f"Layer '{layer.recurrent.name}' was trained with {trained}, but what it {does} "
+            f"has {found}, which other layers (of pooling, concatenation) share. Give the "
+            "samples that quantization_aware() got, and do not train these layers; or leave "
+            "them out."
+        )

@@ -1,0 +1,43 @@
+"""Real numbers as integers of one scale and zero point, as .tflite files hold them."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Affine(NamedTuple):
+    """A format of integers: `real = scale * (integer - zero_point)`."""
+
+    scale: float
+    zero_point: int
+
+    def quantize(self, x, dtype=np.int8):
+        """Real array -> integers as TFLite's QUANTIZE gives them: the float32 quotient to the
+        nearest, a half away from zero, and saturated."""
+        x = np.asarray(x, np.float32) / np.float32(self.scale)
+        x = x.astype(np.float64)  # in which + 0.5 is exact
+        x = np.trunc(x + np.copysign(0.5, x)) + self.zero_point
+        limits = np.iinfo(dtype)
+        return np.clip(x, limits.min, limits.max).astype(dtype)
+
+    def dequantize(self, y):
+        """Integers -> float64."""
+        return (y.astype(np.float64) - self.zero_point) * self.scale
+
+
+def affine_int8(low, high):
+    """The int8 format that covers `low..high` and has an exact zero.
+
+    Raises:
+        ValueError: if the range is not finite in float32.
+    """
+    low, high = min(float(low), 0.0), max(float(high), 0.0)
+    # float32, as the .tflite file holds it
+    with np.errstate(over="ignore"):
+        scale = float(np.float32((high - low) / 255))
+    if not math.isfinite(scale):
+        raise ValueError(f"Can not quantise the range {low}..{high}: leave such samples out.")
+    if scale < 1e-30:  # all zero: any scale serves
+        return Affine(1.0, 0)
+    return Affine(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
