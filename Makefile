@@ -114,11 +114,15 @@ tflm-firmware: setup
 docs: setup
 	$(QUIET) $(BIN)/python docs/api_reference.py
 
+# mypy knows no packages but those whose folders have their names.
+TYPED := build/typed/keras_fastgrnn
 lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	mkdir -p $(TYPED) && cd $(TYPED) && ln -sfn ../../../keras_fastgrnn/*.py ../../../export ../../../micro .
+	cd $(TYPED)/.. && $(CURDIR)/$(BIN)/mypy --config-file=$(CURDIR)/pyproject.toml -p keras_fastgrnn
 	find micro tests -name '*.[ch]' -o -name '*.cc' | xargs $(BIN)/clang-format --dry-run -Werror
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

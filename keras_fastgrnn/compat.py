@@ -91,7 +91,7 @@ if not LEGACY:
 
 else:
 
-    class SimpleRNNCell(keras.layers.SimpleRNNCell):
+    class SimpleRNNCell(keras.layers.SimpleRNNCell):  # type: ignore[no-redef]
         """tf_keras's, with `seed` and the dropout masks of Keras 3's."""
 
         def __init__(self, units, *, seed=None, **kwargs):
@@ -107,7 +107,7 @@ else:
         def get_config(self):
             return {**super().get_config(), "seed": self.seed}
 
-    class RNN(keras.layers.RNN):
+    class RNN(keras.layers.RNN):  # type: ignore[no-redef]
         """tf_keras's, with the loop in `inner_loop` as in Keras 3, for subclasses to override."""
 
         def __init__(self, cell, **kwargs):

@@ -54,7 +54,7 @@ class RecurrentCell(SimpleRNNCell):
         Others: see the subclasses.
     """
 
-    bias_rows = ()
+    bias_rows: tuple = ()
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ _SCALARS = {
     "ulong": "Q", "float": "f",
 }  # fmt: skip
 
-_TABLES = {
+_SCHEMA = {
     "Model": """version:uint operator_codes:[OperatorCode] subgraphs:[SubGraph] description:string
         buffers:[Buffer] metadata_buffer:[int] metadata:[Metadata] signature_defs:[SignatureDef]""",
     "OperatorCode": """deprecated_builtin_code:byte custom_code:string version:int=1
@@ -116,7 +116,7 @@ def _parse(fields):
         yield name, kind, int(default or 0) if kind in _SCALARS else None
 
 
-_TABLES = {name: list(_parse(fields)) for name, fields in _TABLES.items()}
+_TABLES = {name: list(_parse(fields)) for name, fields in _SCHEMA.items()}
 
 
 def failure(where, problem):

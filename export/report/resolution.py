@@ -29,13 +29,13 @@ class Feature(NamedTuple):
     """The values of one feature of a tensor, along its last axis.
 
     Attributes:
-        index: int.
+        number: int.
         low, high: floats, the least and the largest value.
         steps: float, the spread of its values without outliers, in steps of the tensor's int8.
         resolved: whether int8 tells them apart, or there is but one.
     """
 
-    index: int
+    number: int
     low: float
     high: float
     steps: float
@@ -135,7 +135,7 @@ def unresolved(conversion):
         coarse = [feature for feature in place.features if not feature.resolved]
         if coarse:
             coarse.sort(key=lambda feature: feature.steps)
-            spreads = [f"{f.steps:.2g} steps in feature {f.index}" for f in coarse[:_NAMED]]
+            spreads = [f"{f.steps:.2g} steps in feature {f.number}" for f in coarse[:_NAMED]]
             if len(coarse) > _NAMED:
                 spreads.append(f"and as few in {len(coarse) - _NAMED} more")
             yield (
