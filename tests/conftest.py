@@ -4,9 +4,8 @@ import os
 
 import hypothesis
 import pytest
+from tools import TEST_ALL
 
-# Set by `make test-all`.
-TEST_ALL = "KERAS_FASTGRNN_TEST_ALL" in os.environ
 TF_KERAS = os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("true", "1")  # TensorFlow's rule
 MARKERS = {
     "test_all": "runs in `make test-all` alone: in `make test`, another case covers the same code",
