@@ -1,6 +1,7 @@
 """The training graph against the integer model, and what convert() makes of it."""
 
 import dataclasses
+import itertools
 import subprocess
 
 import keras
@@ -137,9 +138,18 @@ def test_an_input_is_rounded_as_the_file_rounds_it():
 # ---- Gradients ----
 
 
-@pytest.mark.parametrize("activation", ["tanh", "quant_tanh", "relu"])
-@pytest.mark.parametrize("gate", [None, "sigmoid", "quant_sigmoid"])
-@pytest.mark.parametrize("rank", [None, 4])
+GRADIENTS = [("tanh", None, None), ("quant_tanh", "sigmoid", 4), ("relu", "quant_sigmoid", None)]
+
+
+@pytest.mark.parametrize(
+    "activation, gate, rank",
+    [
+        pytest.param(*case, marks=[] if case in GRADIENTS else pytest.mark.test_all)
+        for case in itertools.product(
+            ["tanh", "quant_tanh", "relu"], [None, "sigmoid", "quant_sigmoid"], [None, 4]
+        )
+    ],
+)
 def test_gradients_are_those_of_the_float_layer(activation, gate, rank):
     """Nearly: the integers are not quite its values. A weight of 0 has none."""
     keras.utils.set_random_seed(0)
@@ -198,10 +208,22 @@ def blocks(result):
 
 
 REFUSED = ("shared_layer", "two_inputs")  # the latter concatenates two formats of one scale
-SUPPORTED = [build for build in TOPOLOGIES if build.__name__ not in REFUSED]
+# One of each kind: `make test-all` has all of the others that are supported too.
+QUICK = (
+    "low_rank", "fast_rnn", "stacked_with_dropout", "go_backwards_sequences", "two_outputs",
+    "bidirectional_concat", "bidirectional_two_outputs", "after_conv", "after_normalization",
+    "dense_on_each_step", "parallel_branches", "nested_model", "rnn_of_cells", "operators_between",
+)  # fmt: skip
+SUPPORTED = [
+    pytest.param(
+        build, marks=[] if build.__name__ in QUICK else pytest.mark.test_all, id=build.__name__
+    )
+    for build in TOPOLOGIES
+    if build.__name__ not in REFUSED
+]
 
 
-@pytest.mark.parametrize("build", SUPPORTED, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", SUPPORTED)
 def test_the_copy_starts_as_the_exported_model(build):
     keras.utils.set_random_seed(0)
     model = randomize(build())
@@ -277,8 +299,8 @@ def test_trained_integers_are_the_exported_ones(hidden, jit_compile, tmp_path):
     loaded = keras.models.load_model(path)
     data = convert(aware, representative_dataset=X)
     assert convert(loaded, representative_dataset=X) == data
-    expected = aware.predict(X, verbose=0)
-    np.testing.assert_array_equal(loaded.predict(X, verbose=0), expected)
+    expected = np.asarray(aware(X))
+    np.testing.assert_array_equal(loaded(X), expected)
 
     if isinstance(aware.layers[0], layers.Normalization):
         return  # that is float in training
@@ -302,7 +324,7 @@ def test_heads_at_each_step_are_trained_as_int8():
     aware = quantization_aware(model, representative_dataset=X)
     assert sum(isinstance(layer, QuantizedDense) for layer in aware.layers) == 3
     aware.compile(keras.optimizers.Adam(3e-3), ["mse"] * 3, run_eagerly=True)
-    aware.fit(X, model.predict(X, verbose=0), verbose=0)
+    aware.fit(X, model(X), verbose=0)
     int8 = Interpreter(convert(aware, representative_dataset=X, output_type="int8"))
     got, expected = int8.predict(X), aware.predict(X, verbose=0)
     for y, e, output in zip(got, expected, int8.outputs, strict=True):

@@ -54,7 +54,12 @@ print(package)
 
 
 @pytest.mark.parametrize(
-    "first, package", [("tf.keras.Model", "keras"), ("keras_fastgrnn", "keras"), ("0", "tf_keras")]
+    "first, package",
+    [
+        pytest.param("tf.keras.Model", "keras", marks=test_all),
+        ("keras_fastgrnn", "keras"),
+        ("0", "tf_keras"),
+    ],
 )
 def test_tfmot_sets_the_keras_only_where_none_is_loaded(first, package):
     code = f"""
