@@ -43,10 +43,12 @@ test: setup
 	$(BIN)/pytest -n 2 --dist worksteal
 	$(LEGACY) $(BIN)/pytest -n 2 --dist worksteal tests/layers
 
-# The same with many more random cells and windows on each microcontroller, which takes longer.
+# The same with the cases that `make test` leaves out, as others cover their code, and with many more
+# random cells and windows on each microcontroller, which takes longer.
+ALL := KERAS_FASTGRNN_TEST_ALL=1
 test-all: setup
-	KERAS_FASTGRNN_TEST_ALL=1 $(BIN)/pytest -n 2 --dist worksteal
-	$(LEGACY) $(BIN)/pytest -n 2 --dist worksteal tests/layers
+	$(ALL) $(BIN)/pytest -n 2 --dist worksteal
+	$(ALL) $(LEGACY) $(BIN)/pytest -n 2 --dist worksteal tests/layers
 
 # Those that call tools, as on a machine that has none of them: they may be skipped, and not fail.
 BARE := $(CURDIR)/build/bare

@@ -19,10 +19,11 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 GUIDES = ["train.md", "prune.md", "quantize.md", "export.md", "deploy.md", "keras.md"]
 TF_KERAS = "# TF_USE_LEGACY_KERAS=1 python train.py\n"
 
-# Runs the first file, and each of the others with the names that the first one made.
+# Runs the first file, and each of the others with the names that the first one made. A command that
+# stands on several pages is run once.
 RUN = """
-import pathlib, sys
-names = {}
+import functools, pathlib, subprocess, sys
+names = {"shell": functools.cache(functools.partial(subprocess.run, shell=True, check=True))}
 for path in sys.argv[1:]:
     code = compile(pathlib.Path(path).read_text(), path, "exec")
     exec(code, names if path == sys.argv[1] else dict(names))
@@ -113,7 +114,7 @@ def code(page, only=lambda line, text: True):
     lines = [""] * page.read_text().count("\n")
     for line, kind, text in blocks(page):
         if kind == "" and text.startswith("python -m keras_fastgrnn"):
-            text = f"import subprocess; subprocess.run({text!r}, shell=True, check=True)"
+            text = f"shell({text!r})"
         elif kind != "python":
             continue
         if only(line, text):
@@ -140,16 +141,19 @@ def run(folder, files, **environment):
     return result.stdout
 
 
-def quickstart_trained():
-    """The quickstart up to the trained model."""
+def test_quickstart_and_guides(tmp_path):
+    """All go on from the quickstart's trained model, which takes the longest."""
     page = DOCS / "quickstart.md"
-    starts = [line for line, kind, _ in blocks(page) if kind == "python"]
-    return code(page, lambda line, text: line in starts[:2])
-
-
-def test_quickstart(tmp_path):
-    page = DOCS / "quickstart.md"
-    printed = run(tmp_path, {"quickstart.md": code(page)})
+    lines = [line for line, kind, _ in blocks(page) if kind == "python"]
+    pages = {
+        "trained.md": f"import pathlib; docs = pathlib.Path({str(DOCS)!r}); del pathlib\n"
+        + code(page, lambda line, text: line in lines[:2]),
+        "quickstart.md": code(page, lambda line, text: line not in lines[:2]) + "\nprint('end')",
+    }
+    for name in GUIDES:
+        guide = code(DOCS / name, lambda _, text: TF_KERAS not in text)
+        pages[name] = f"{guide}\n{CHECKS.get(name, '')}"
+    printed = run(tmp_path, pages).partition("\nend\n")[0]
     expected = [text for _, kind, text in blocks(page) if kind == "text"]
     assert expected
     for text in expected:
@@ -161,13 +165,6 @@ def test_readme(tmp_path):
     data = README_DATA + README_MODEL
     run(tmp_path, {"data.py": data, "README.md": code(ROOT / "README.md") + README_CHECK})
     assert list((tmp_path / "folder").rglob("*.ino"))
-
-
-def test_guides(tmp_path):
-    pages = {name: code(DOCS / name, lambda _, text: TF_KERAS not in text) for name in GUIDES}
-    pages = {name: f"{page}\n{CHECKS.get(name, '')}" for name, page in pages.items()}
-    start = f"import pathlib; docs = pathlib.Path({str(DOCS)!r})\n{quickstart_trained()}"
-    run(tmp_path, {"quickstart.md": start, **pages})
 
 
 def test_pruning_with_tfmot_itself(tmp_path):

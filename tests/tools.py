@@ -1,4 +1,4 @@
-"""What to do where the machine lacks a tool; and Python in a process of its own."""
+"""What to do where the machine lacks a tool; Python in a process of its own; `make test-all`."""
 
 import os
 import shutil
@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+
+TEST_ALL = "KERAS_FASTGRNN_TEST_ALL" in os.environ
 
 
 def require(packages, *tools):

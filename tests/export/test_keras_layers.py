@@ -1,7 +1,6 @@
 """Each layer of keras.layers, and many functions of keras.ops, before a FastGRNN layer: it converts
 with a small error, or is refused by name."""
 
-import os
 import re
 
 import keras
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers, ops
+from tools import TEST_ALL
 
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import convert
@@ -183,7 +183,7 @@ def build(name, layer, kind="converted"):
     return keras.Model(x, layers.Dense(2)(FastGRNN(4)(y)))
 
 
-# With KERAS_FASTGRNN_TEST_ALL all of them, which take some 70 s of a CPU; else these.
+# In `make test-all` all of them, which take some 70 s of a CPU; else these.
 QUICK = (
     "Concatenate of 23", "Conv1D", "Conv1DTranspose", "Maximum", "ReLU", "RepeatVector",
     "Rescaling", "UpSampling1D", "celu", "clip", "conditions", "cumsum", "divided by the peak",
@@ -191,7 +191,7 @@ QUICK = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CONVERTED if "KERAS_FASTGRNN_TEST_ALL" in os.environ else QUICK)
+@pytest.mark.parametrize("name", CONVERTED if TEST_ALL else QUICK)
 def test_converts(name):
     keras.utils.set_random_seed(0)
     model = build(name, CONVERTED[name]())

@@ -73,9 +73,23 @@ def moves(layers, before):
     ]
 
 
-@pytest.mark.parametrize("jit", [False, True])
+WAYS = {
+    "eager": (KINDS, {"run_eagerly": True}),
+    "graph": (KINDS, {"jit_compile": False}),
+    "XLA": (OURS, {"jit_compile": True}),
+}
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "eager",
+        pytest.param("graph", marks=pytest.mark.test_all),
+        pytest.param("XLA", marks=pytest.mark.one_keras),
+    ],
+)
 @pytest.mark.parametrize("policy", list(POLICIES)[1:])
-def test_training_step(policy, jit):
+def test_training_step(policy, way):
     """Of one model with a layer of each kind, since XLA takes seconds to compile each model.
 
     The gradients of mixed_float16 are 1e-9 and less, and its smallest number is 6e-8.
@@ -86,16 +100,14 @@ def test_training_step(policy, jit):
         optimizer = (keras.mixed_precision if LEGACY else keras.optimizers).LossScaleOptimizer(
             optimizer
         )
-    kinds = OURS if jit else KINDS
+    kinds, options = WAYS[way]
     layers = [same_start(make(UNITS, dtype=policy)) for make in kinds]
     inputs, to_float32 = (
         keras.Input((None, FEATURES)),
         keras.layers.Activation(None, dtype="float32"),
     )
     model = keras.Model(inputs, [to_float32(layer(inputs)) for layer in layers])
-    model.compile(
-        optimizer, ["mse"] * len(kinds), loss_weights=[small] * len(kinds), jit_compile=jit
-    )
+    model.compile(optimizer, ["mse"] * len(kinds), loss_weights=[small] * len(kinds), **options)
     before = [[np.array(w) for w in layer.trainable_weights] for layer in layers]
     target = np.array(state())
     model.train_on_batch(sequences(), [target] * len(kinds))

@@ -4,6 +4,8 @@ Models are built in float64 too: outputs of a few units then differ by rounding 
 a step, and 1e-12 leaves room for the steps while no mistake in a term is that small.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -29,6 +31,24 @@ RANKS = {
     "kernel only": {"kernel_rank": 3},
 }
 sigmoid = ACTIVATIONS["sigmoid"]
+
+
+def with_ranks(*names):
+    """All activations at full rank, and every rank with the first of them. `make test-all` has the
+    whole product."""
+    activations = list(itertools.product(ACTIVATIONS, repeat=len(names)))
+    return pytest.mark.parametrize(
+        [*names, "ranks"],
+        [
+            pytest.param(
+                *functions,
+                RANKS[rank],
+                id="-".join([*functions, rank]),
+                marks=[] if rank == "full" or functions == activations[0] else pytest.mark.test_all,
+            )
+            for functions, rank in itertools.product(activations, RANKS)
+        ],
+    )
 
 
 def matrix(weights, name):
@@ -90,8 +110,7 @@ def layer_or_rnn(kind, *args, **kwargs):
 
 
 @pytest.mark.parametrize("kind", ["layer", "RNN(cell)"])
-@pytest.mark.parametrize("ranks", RANKS.values(), ids=RANKS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@with_ranks("activation")
 def test_fast_rnn(activation, ranks, kind):
     layer = layer_or_rnn(kind, FastRNNCell, UNITS, activation, **ranks)
     weights, x = randomize(layer), sequences()
@@ -100,9 +119,7 @@ def test_fast_rnn(activation, ranks, kind):
 
 
 @pytest.mark.parametrize("kind", ["layer", "RNN(cell)"])
-@pytest.mark.parametrize("ranks", RANKS.values(), ids=RANKS)
-@pytest.mark.parametrize("gate", ACTIVATIONS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@with_ranks("activation", "gate")
 def test_fast_grnn(activation, gate, ranks, kind):
     layer = layer_or_rnn(kind, FastGRNNCell, UNITS, activation, gate, **ranks)
     weights, x = randomize(layer), sequences()

@@ -8,6 +8,9 @@ import pytest
 
 import keras_fastgrnn
 
+pytestmark = pytest.mark.one_keras  # each process is told its Keras
+test_all = pytest.mark.test_all
+
 
 def run(code, **environment):
     result = subprocess.run(
@@ -20,7 +23,13 @@ def run(code, **environment):
 
 
 @pytest.mark.parametrize(
-    "legacy, package", [("", "keras"), ("0", "keras"), ("1", "tf_keras"), ("True", "tf_keras")]
+    "legacy, package",
+    [
+        ("", "keras"),
+        pytest.param("0", "keras", marks=test_all),
+        pytest.param("1", "tf_keras", marks=test_all),
+        ("True", "tf_keras"),
+    ],
 )
 def test_environment_and_tf_keras_stay(legacy, package):
     code = """
@@ -45,7 +54,12 @@ print(package)
 
 
 @pytest.mark.parametrize(
-    "first, package", [("tf.keras.Model", "keras"), ("keras_fastgrnn", "keras"), ("0", "tf_keras")]
+    "first, package",
+    [
+        pytest.param("tf.keras.Model", "keras", marks=test_all),
+        ("keras_fastgrnn", "keras"),
+        ("0", "tf_keras"),
+    ],
 )
 def test_tfmot_sets_the_keras_only_where_none_is_loaded(first, package):
     code = f"""

@@ -9,6 +9,7 @@ from kinds import (
     BATCH,
     CELLS,
     FEATURES,
+    GRU,
     OURS,
     TIMESTEPS,
     TOLERANCE,
@@ -286,7 +287,7 @@ def test_regularizers_and_constraints_are_for_each_factor(layer_class):
     np.testing.assert_allclose(sorted(map(float, layer.losses)), sorted(expected), rtol=1e-5)
 
     model = keras.Sequential([layer])
-    model.compile(keras.optimizers.SGD(0.01), "mse")
+    model.compile(keras.optimizers.SGD(0.01), "mse", run_eagerly=True)
     model.train_on_batch(sequences(), state())
     for weight in (cell.kernel_a, cell.kernel_b, cell.recurrent_kernel, cell.bias):
         assert np.min(weight) == 0
@@ -305,15 +306,22 @@ def test_trainable(layer_class):
     assert layer.units == UNITS
 
 
-@pytest.mark.parametrize("layer_class", OURS if LEGACY else [keras.layers.GRU, *OURS])
+@pytest.mark.parametrize("layer_class", OURS if LEGACY else [GRU, *OURS])
 def test_integer_inputs(layer_class):
     layer = randomize(layer_class(UNITS))
     x = np.arange(BATCH * TIMESTEPS * FEATURES).reshape(BATCH, TIMESTEPS, FEATURES) % 3
     np.testing.assert_allclose(layer(x), layer(x.astype(np.float32)), **TOLERANCE)
 
 
-@pytest.mark.parametrize("return_sequences", [False, True])
-@ours
+@pytest.mark.parametrize(
+    "layer_class, return_sequences",
+    [
+        (FastRNN, False),
+        (FastGRNN, True),
+        pytest.param(FastRNN, True, marks=pytest.mark.test_all),
+        pytest.param(FastGRNN, False, marks=pytest.mark.test_all),
+    ],
+)
 def test_jit_with_a_smaller_last_batch(layer_class, return_sequences):
     """XLA then compiles for a batch whose size was not known when the loop was traced."""
     model = keras.Sequential(
@@ -325,8 +333,15 @@ def test_jit_with_a_smaller_last_batch(layer_class, return_sequences):
     assert np.isfinite(losses).all()
 
 
-@pytest.mark.parametrize("jit", [False, True])
-@ours
+@pytest.mark.parametrize(
+    "layer_class, jit",
+    [
+        (FastRNN, False),
+        (FastGRNN, True),
+        pytest.param(FastRNN, True, marks=pytest.mark.test_all),
+        pytest.param(FastGRNN, False, marks=pytest.mark.test_all),
+    ],
+)
 def test_learns(layer_class, jit):
     """Whether the sum of a feature over 20 steps is positive; guessing gives 0.5."""
     keras.utils.set_random_seed(0)

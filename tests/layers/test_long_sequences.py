@@ -11,12 +11,13 @@ import adding
 import numpy as np
 import pytest
 import tensorflow as tf
-from kinds import BATCH, FEATURES, OURS, ours
+from kinds import BATCH, FEATURES, OURS
 
-from keras_fastgrnn import FastGRNN
+from keras_fastgrnn import FastGRNN, FastRNN
 from keras_fastgrnn.compat import keras
 
 TIMESTEPS, UNITS = 1000, 16
+one_keras, test_all = pytest.mark.one_keras, pytest.mark.test_all
 
 
 def outputs_and_gradients(layer, jit):
@@ -51,7 +52,11 @@ CASES = {
 @pytest.mark.parametrize("activation", CASES)
 @pytest.mark.parametrize(
     ("layer_class", "jit"),
-    [(keras.layers.GRU, False), *itertools.product(OURS, [False, True])],
+    [
+        pytest.param(keras.layers.GRU, False, marks=test_all),
+        *itertools.product(OURS, [False]),
+        *(pytest.param(layer_class, True, marks=one_keras) for layer_class in OURS),
+    ],
 )
 def test_finite(layer_class, activation, jit):
     keras.utils.set_random_seed(0)
@@ -86,9 +91,19 @@ def test_relu_with_large_weights(layer_class, finite):
     assert np.isfinite(tf.function(layer)(x)).all() == finite
 
 
-@pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("timesteps", [200, 750])
-@ours
+@pytest.mark.parametrize(
+    ("layer_class", "timesteps", "jit"),
+    [
+        (FastRNN, 200, False),
+        (FastGRNN, 200, False),
+        pytest.param(FastGRNN, 750, True, marks=one_keras),
+        pytest.param(FastRNN, 200, True, marks=test_all),
+        pytest.param(FastRNN, 750, False, marks=test_all),
+        pytest.param(FastRNN, 750, True, marks=test_all),
+        pytest.param(FastGRNN, 200, True, marks=test_all),
+        pytest.param(FastGRNN, 750, False, marks=test_all),
+    ],
+)
 def test_first_steps_of_the_adding_problem(layer_class, timesteps, jit):
     """The MSE falls from the first prediction's to about that of always the mean, 1/6."""
     keras.utils.set_random_seed(0)

@@ -6,7 +6,8 @@ import tensorflow as tf
 from kinds import (
     BATCH,
     FEATURES,
-    KINDS,
+    OURS,
+    RNNS,
     TIMESTEPS,
     TOLERANCE,
     UNITS,
@@ -15,6 +16,7 @@ from kinds import (
     randomize,
     sequences,
     state,
+    two_kinds,
 )
 
 from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN
@@ -31,7 +33,7 @@ def values(model):
     return [np.array(w) for w in model.trainable_weights]
 
 
-@every_kind
+@two_kinds
 def test_subclassed_model(make, tmp_path):
     """Without build(), called in a nested function; weights go to a file and back."""
 
@@ -51,7 +53,7 @@ def test_subclassed_model(make, tmp_path):
     model = Model()
     model(sequences())
     before = values(model)
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", run_eagerly=True)
     model.fit(sequences(), np.ones((BATCH, 1)), verbose=0)
     assert len(before) == len(model.recurrent.trainable_weights) + 2 and moved(model, before)
     model.save_weights(tmp_path / "model.weights.h5")
@@ -132,7 +134,7 @@ def test_attributes_are_those_of_gru(layer_class):
     assert isinstance(layer.recurrent_initializer, keras.initializers.Initializer)
 
 
-@every_kind
+@two_kinds
 def test_seeds(make):
     """One seed, one training: initial weights, order of the data, dropout."""
     weights = []
@@ -155,7 +157,7 @@ def eager_moves():
 
 def moves_in_fit(**options):
     """Of one model with a layer of each kind, since XLA takes seconds to compile each model."""
-    layers = [randomize(make(UNITS)) for make in KINDS]
+    layers = [randomize(make(UNITS)) for make in (*OURS, *RNNS)]
     inputs = keras.Input((None, FEATURES))
     model = keras.Model(inputs, [layer(inputs) for layer in layers])
     model.compile(keras.optimizers.SGD(0.1), ["mse"] * len(layers), **options)
@@ -173,7 +175,14 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way",
+    [
+        "graph",
+        pytest.param("XLA", marks=pytest.mark.one_keras),
+        pytest.param("default", marks=pytest.mark.test_all),  # one of the other two
+    ],
+)
 def test_every_way_of_running_trains_the_same(way, eager_moves):
     for actual, expected in zip(moves_in_fit(**WAYS[way]), eager_moves, strict=True):
         np.testing.assert_allclose(actual, expected, **TOLERANCE)
@@ -224,7 +233,7 @@ def assert_runs_any_shape(function, model):
         np.testing.assert_allclose(function(x), model(x), **TOLERANCE)
 
 
-@every_kind
+@two_kinds
 def test_export(make, tmp_path):
     model = exported_model(make)
     model.export(str(tmp_path))
@@ -270,7 +279,7 @@ def test_whole_models_in_files(tmp_path):
             layer.reset_states()
     np.testing.assert_array_equal(loaded(data), first)
     np.testing.assert_array_equal(loaded(data), second)
-    loaded.compile("adam", "mse")
+    loaded.compile("adam", "mse", run_eagerly=True)
     before = values(loaded)
     loaded.train_on_batch(data, np.ones((BATCH, 2, 2)))
     assert moved(loaded, before)

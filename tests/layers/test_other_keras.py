@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from keras_fastgrnn import FastGRNN, FastRNN, FastRNNCell
 from keras_fastgrnn.compat import LEGACY, keras
@@ -31,6 +32,7 @@ print(test_other_keras.LEGACY)
 """
 
 
+@pytest.mark.one_keras
 def test_weights(tmp_path):
     x = np.random.default_rng(0).normal(size=(4, 9, 3)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)

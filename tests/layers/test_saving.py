@@ -89,18 +89,19 @@ def test_files(tmp_path, suffix):
         assert np.abs(loaded(sequences()) - saved(sequences())).max() > 1e-3
         loaded.load_weights(path)
     np.testing.assert_array_equal(loaded(sequences()), saved(sequences()))
-    loaded.compile("sgd", "mse")
+    loaded.compile("sgd", "mse", run_eagerly=True)
     loaded.train_on_batch(sequences(), np.zeros((2, 2)))
 
 
 def test_training_goes_on_from_a_file(tmp_path):
     """Scalars and optimizer state are in it: two steps, or one, a file, and one."""
     model = keras.Sequential([keras.Input((7, 3)), FastGRNN(4, kernel_rank=2)])
-    model.compile(keras.optimizers.Adam(0.1), "mse")
+    model.compile(keras.optimizers.Adam(0.1), "mse", run_eagerly=True)
     y = np.ones((2, 4), np.float32)
     model.train_on_batch(sequences(), y)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded.run_eagerly = True
     for m in (model, loaded):
         m.train_on_batch(sequences(), y)
     for a, b in zip(model.weights, loaded.weights, strict=True):

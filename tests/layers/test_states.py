@@ -6,13 +6,11 @@ import tensorflow as tf
 from kinds import (
     BATCH,
     FEATURES,
-    KINDS,
     OURS,
     TIMESTEPS,
     TOLERANCE,
     UNITS,
     every_kind,
-    named,
     randomize,
     same_weights,
     sequences,
@@ -34,7 +32,7 @@ def test_initial_state_from_another_layer(make):
     mask = embedding.compute_mask(tokens)  # Beside a state, Keras 3 would not find it.
     y, last = decoder(embedding(tokens), initial_state=initial, mask=mask)
     model = keras.Model(tokens, [y, last])
-    model.compile("adam", ["mse", "mse"])
+    model.compile("adam", ["mse", "mse"], run_eagerly=True)
     before = [np.array(w) for w in model.trainable_weights]
     x = np.array([[1, 2, 3, 0, 0], [4, 5, 6, 7, 0]])
     model.train_on_batch(x, [np.ones((2, 5, UNITS)), np.ones((2, UNITS))])
@@ -124,7 +122,7 @@ def test_stateful_fit_and_predict(make):
     layer.reset_states()
     for half in (slice(0, BATCH), slice(BATCH, None)):
         np.testing.assert_allclose(layer(x[half]), predicted[half], **TOLERANCE)
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)
     model.fit(x, np.zeros((2 * BATCH, UNITS)), batch_size=BATCH, shuffle=False, verbose=0)
     if not LEGACY:  # fit() of Keras 3 goes on, as that of tf_keras does.
         assert np.any(layer.states[0].numpy() != 0)
@@ -132,7 +130,7 @@ def test_stateful_fit_and_predict(make):
         model.predict(x, batch_size=2 * BATCH, verbose=0)
 
 
-@pytest.mark.parametrize("make", KINDS, ids=named)
+@every_kind
 def test_no_time_steps_and_one(make):
     layer = randomize(make(UNITS, return_state=True))
     cell = getattr(layer, "cell", layer)

@@ -23,6 +23,7 @@ from kinds import (
 from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN, FastRNNCell
 from keras_fastgrnn.compat import LEGACY, keras
 
+test_all = pytest.mark.test_all
 MERGE = {
     "concat": lambda there, back: np.concatenate([there, back], -1),
     "sum": np.add,
@@ -30,6 +31,11 @@ MERGE = {
     "ave": lambda there, back: (there + back) / 2,
     None: lambda there, back: (there, back),
 }
+merge_modes = pytest.mark.parametrize(
+    "merge_mode",
+    # The others are Keras's own arithmetic behind the two layers.
+    [mode if mode in ("concat", None) else pytest.param(mode, marks=test_all) for mode in MERGE],
+)
 Bidirectional = keras.layers.Bidirectional
 flatten = tf.nest.flatten if LEGACY else keras.tree.flatten
 
@@ -48,7 +54,7 @@ def assert_close(actual, expected):
 
 
 @pytest.mark.parametrize("return_sequences", [False, True])
-@pytest.mark.parametrize("merge_mode", MERGE)
+@merge_modes
 @every_kind
 def test_bidirectional(make, merge_mode, return_sequences):
     options = {"return_sequences": return_sequences}
@@ -67,7 +73,7 @@ def test_bidirectional(make, merge_mode, return_sequences):
     assert [tuple(s) for s in shapes] == [tuple(t.shape) for t in flatten(actual)]
 
 
-@pytest.mark.parametrize("merge_mode", MERGE)
+@merge_modes
 @every_kind
 def test_bidirectional_states(make, merge_mode):
     """One state in and out for each direction, forwards first."""
@@ -118,7 +124,7 @@ def test_time_distributed(make):
 
     inputs = keras.Input((3, TIMESTEPS, FEATURES))
     model = keras.Model(inputs, make(2)(layer(inputs)))
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=True)
     before = inner.get_weights()
     model.train_on_batch(x, np.ones((BATCH, 2)))
     assert all(np.any(b != w) for b, w in zip(before, inner.get_weights(), strict=True))
@@ -150,7 +156,7 @@ def gru_cells(units, **kwargs):
     return keras.layers.GRUCell(units, **kwargs)
 
 
-CELL_KINDS = [gru_cells, FastRNNCell, FastGRNNCell]
+CELL_KINDS = [pytest.param(gru_cells, marks=test_all), FastRNNCell, FastGRNNCell]
 
 
 @pytest.mark.parametrize("cell_class", CELL_KINDS, ids=named)
@@ -210,7 +216,7 @@ def test_regularizers_and_constraints_in_a_stack(cell_class):
     expected = [0.1 * np.sum(np.abs(w)) for w in weights]
     np.testing.assert_allclose(sorted(map(float, stacked.losses)), sorted(expected), rtol=1e-5)
     model = keras.Sequential([keras.Input((None, FEATURES)), stacked])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=True)
     model.train_on_batch(sequences(), np.zeros((BATCH, 2)))
     assert all(np.min(w) >= 0 for w in weights)
 
@@ -223,7 +229,7 @@ def test_everything_at_once():
     x = keras.layers.TimeDistributed(Bidirectional(stack))(x)
     x = keras.layers.TimeDistributed(Bidirectional(FastGRNN(3), merge_mode="mul"))(x)
     model = keras.Model(inputs, FastRNN(1)(x))
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", run_eagerly=True)
     before = model.get_weights()
     model.train_on_batch(np.stack([sequences(0), sequences(1)], 1), np.ones((BATCH, 1)))
     moved = [np.any(b != w) for b, w in zip(before, model.get_weights(), strict=True)]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from random_cells import Shape, integer_cell, shapes
 from tensorflow.lite.python import schema_py_generated as schema
 from tflite_models import fastgrnn_model
+from tools import TEST_ALL
 
 from keras_fastgrnn.export.cell import blocks as options
 from keras_fastgrnn.export.cell import reference
@@ -45,7 +46,7 @@ def chains(draw):
     return chain
 
 
-@settings(max_examples=200 if "KERAS_FASTGRNN_TEST_ALL" in os.environ else 60, deadline=None)
+@settings(max_examples=200 if TEST_ALL else 30, deadline=None)
 @given(chains(), st.integers(1, 8), st.integers(0, 2**32 - 1))
 def test_random_cells_give_the_bytes_of_the_reference(chain, timesteps, seed):
     cells = [options.pack(cell, **flags) for cell, flags in chain]
@@ -293,12 +294,12 @@ def resident_bytes():
 def test_interpreters_are_freed():
     model, x = model_of(), random_int8(1, 20, 3)
     y = reference.run(CELL, x)[0]
-    alive = [Interpreter(model) for _ in range(100)]
+    alive = [Interpreter(model) for _ in range(50)]
     for interpreter in alive:
         np.testing.assert_array_equal(interpreter.invoke(x), y)
     del alive, interpreter
     before = resident_bytes()
-    for _ in range(500):
+    for _ in range(250):
         Interpreter(model).invoke(x)
-    # An interpreter has 20 KB: 10 MB if they were kept.
+    # An interpreter has 20 KB: 5 MB if they were kept.
     assert resident_bytes() - before < 2e6

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from random_cells import Shape, integer_cell
 from tflite_models import fastgrnn_model
+from tools import TEST_ALL
 
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import convert
@@ -18,7 +19,6 @@ from keras_fastgrnn.micro import Interpreter
 
 CELL = integer_cell(Shape())[0]  # 16 units, 3 features
 X = np.random.default_rng(0).integers(-128, 128, (40, 20, 3), np.int8)
-MANY = "KERAS_FASTGRNN_TEST_ALL" in os.environ
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +84,11 @@ def test_conversions_leave_nothing_behind():
     x = np.random.default_rng(0).normal(size=(20, 12, 3)).astype("float32")
     model = keras.Sequential([keras.Input((12, 3)), FastGRNN(8), keras.layers.Dense(4)])
     # Thirty left 0.01 MB each, those after the first ten nothing; the rest is the allocator's.
-    assert growth(lambda: convert(model, representative_dataset=x), 120 if MANY else 20) < 0.1
+    assert growth(lambda: convert(model, representative_dataset=x), 120 if TEST_ALL else 16) < 0.1
 
 
 def test_interpreters_leave_nothing_behind(model):
-    kept, count = [], 400 if MANY else 50
+    kept, count = [], 400 if TEST_ALL else 30
     left = growth(lambda: Interpreter(model).invoke(X[:1]), count)
     held = growth(lambda: kept.append(Interpreter(model)), count)
     # 400 left 0.001 MB each, and what is not given back of one is at least a tenth of it.

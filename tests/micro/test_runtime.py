@@ -42,6 +42,7 @@ def test_the_version_is_the_extras():
     assert f'tflite_micro=={runtime.VERSION}; extra == "micro"' in requirements
 
 
+@pytest.mark.test_all  # test_wheel.py imports it where there is none
 def test_import_does_not_need_tflite_micro():
     code = "import sys, keras_fastgrnn.micro; sys.exit('tflite_micro' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
