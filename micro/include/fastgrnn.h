@@ -43,8 +43,7 @@ typedef enum {
   FASTGRNN_ERROR_OPTIONS,      /* a field is out of its range */
   FASTGRNN_ERROR_WEIGHTS_SIZE, /* the weights block is shorter or longer than the options say */
   FASTGRNN_ERROR_WEIGHTS,      /* a bitmap or an index goes beyond its matrix */
-  FASTGRNN_ERROR_NULL,         /* a pointer is NULL */
-  FASTGRNN_ERROR_SCRATCH_SIZE  /* the scratch memory is smaller than fastgrnn_scratch_size() */
+  FASTGRNN_ERROR_NULL          /* a pointer is NULL */
 } fastgrnn_status;
 
 typedef enum { FASTGRNN_CELL_FASTRNN = 0, FASTGRNN_CELL_FASTGRNN = 1 } fastgrnn_cell;
@@ -106,14 +105,11 @@ typedef struct {
  *
  * options: options_size bytes, read during the call only; on AVR in program memory.
  * weights: weights_size bytes, kept by reference; on AVR in program memory.
- * scratch_size: int16 elements of scratch memory that there will be; SIZE_MAX if that is allocated
- *     afterwards, by fastgrnn_scratch_size().
  * params: written; meaningful only if FASTGRNN_OK is returned. */
 FASTGRNN_API fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options,
                                            size_t options_size,
                                            const FASTGRNN_FLASH uint8_t* weights,
-                                           size_t weights_size, size_t scratch_size,
-                                           fastgrnn_params* params);
+                                           size_t weights_size, fastgrnn_params* params);
 
 /* A sentence for a status, in static storage. */
 FASTGRNN_API const char* fastgrnn_status_string(fastgrnn_status status);

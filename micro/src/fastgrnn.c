@@ -154,7 +154,7 @@ static int options_are_valid(const fastgrnn_params* p, const FASTGRNN_FLASH uint
 
 fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t options_size,
                               const FASTGRNN_FLASH uint8_t* weights, size_t weights_size,
-                              size_t scratch_size, fastgrnn_params* p) {
+                              fastgrnn_params* p) {
   const FASTGRNN_FLASH uint8_t* shift;
   block rest;
   fastgrnn_status status;
@@ -197,8 +197,7 @@ fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t opti
                        p->units, shift + 2);
   if (status != FASTGRNN_OK) return status;
   p->bias = take(&rest, 2u * p->units * (p->cell == FASTGRNN_CELL_FASTGRNN ? 2u : 1u));
-  if (p->bias == NULL || rest.left != 0) return FASTGRNN_ERROR_WEIGHTS_SIZE;
-  return scratch_size < vectors_size(p) ? FASTGRNN_ERROR_SCRATCH_SIZE : FASTGRNN_OK;
+  return p->bias == NULL || rest.left != 0 ? FASTGRNN_ERROR_WEIGHTS_SIZE : FASTGRNN_OK;
 }
 
 const char* fastgrnn_status_string(fastgrnn_status status) {
@@ -218,8 +217,6 @@ const char* fastgrnn_status_string(fastgrnn_status status) {
       return "FASTGRNN: the weights block holds an impossible index; the model is damaged";
     case FASTGRNN_ERROR_NULL:
       return "FASTGRNN: a pointer to the options, the weights or the parameters is NULL";
-    case FASTGRNN_ERROR_SCRATCH_SIZE:
-      return "FASTGRNN: the scratch memory is smaller than fastgrnn_scratch_size() says";
   }
   return "FASTGRNN: unknown status";
 }
