@@ -18,8 +18,8 @@
 #define FASTGRNN_FLASH
 #endif
 
-/* The linkage of the functions: `static inline` where they are included in the one file that calls
- * them, so that a compiler can fit them to a cell. */
+/* The linkage of the functions that run a cell: `static inline` where the one file that calls them
+ * includes fastgrnn.c, so that a compiler can fit them to a cell. */
 #ifndef FASTGRNN_API
 #define FASTGRNN_API
 #endif
@@ -106,13 +106,12 @@ typedef struct {
  * options: options_size bytes, read during the call only; on AVR in program memory.
  * weights: weights_size bytes, kept by reference; on AVR in program memory.
  * params: written; meaningful only if FASTGRNN_OK is returned. */
-FASTGRNN_API fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options,
-                                           size_t options_size,
-                                           const FASTGRNN_FLASH uint8_t* weights,
-                                           size_t weights_size, fastgrnn_params* params);
+fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t options_size,
+                              const FASTGRNN_FLASH uint8_t* weights, size_t weights_size,
+                              fastgrnn_params* params);
 
 /* A sentence for a status, in static storage. */
-FASTGRNN_API const char* fastgrnn_status_string(fastgrnn_status status);
+const char* fastgrnn_status_string(fastgrnn_status status);
 
 /* int16 elements of scratch memory that fastgrnn_step() and fastgrnn_run() need. */
 FASTGRNN_API size_t fastgrnn_scratch_size(const fastgrnn_params* params);
