@@ -2,8 +2,8 @@
  * weights, state and input, once fastgrnn_init() has accepted the options. */
 #include "fastgrnn.h"
 
-#include "arithmetic.h"
 #include "bytes.h"
+#include "portable.h"
 #include "vectors.h"
 
 #if defined(__AVR_HAVE_MUL__) && !defined(FASTGRNN_PORTABLE)

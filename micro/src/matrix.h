@@ -2,7 +2,7 @@
 #ifndef FASTGRNN_MATRIX_H_
 #define FASTGRNN_MATRIX_H_
 
-#include "arithmetic.h"
+#include "portable.h"
 
 /* Walks the rows of a matrix in order. */
 typedef struct {
@@ -108,7 +108,7 @@ static inline int32_t dense_row(const fastgrnn_matrix* m, cursor* c, const int16
 #else
 
 #ifdef FASTGRNN_THUMB
-#include "matrix_thumb.h"
+#include "thumb.h"
 #else
 
 /* The most rows that are computed together. */

@@ -2,7 +2,7 @@
 #ifndef FASTGRNN_MATRIX_AVR_H_
 #define FASTGRNN_MATRIX_AVR_H_
 
-#include "arithmetic.h"
+#include "portable.h"
 
 enum { BLOCK = 1 };
 

@@ -4,7 +4,7 @@
 
 #include <arm_mve.h>
 
-#include "arithmetic.h"
+#include "portable.h"
 
 enum { BLOCK = 128 }; /* fast_update() reads whole vectors of eight sums */
 

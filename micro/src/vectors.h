@@ -2,7 +2,7 @@
 #ifndef FASTGRNN_VECTORS_H_
 #define FASTGRNN_VECTORS_H_
 
-#include "arithmetic.h"
+#include "portable.h"
 
 #ifdef FASTGRNN_DSP
 #include "vectors_dsp.h"

@@ -3,7 +3,7 @@
 #ifndef FASTGRNN_VECTORS_DSP_H_
 #define FASTGRNN_VECTORS_DSP_H_
 
-#include "arithmetic.h"
+#include "portable.h"
 
 enum { READS_SCRATCH_ONLY = 1 };
 

@@ -2,7 +2,7 @@
  * twice: with EXPECTED for what is expected, which has the portable functions. */
 #include <stdint.h>
 
-#include "arithmetic.h"
+#include "portable.h"
 
 #ifdef EXPECTED
 #define NAME(name) expected_##name

@@ -33,7 +33,7 @@ static inline int32_t clip(int32_t v, int32_t low, int32_t high) {
 }
 
 #if defined(__AVR_HAVE_MUL__) && !defined(FASTGRNN_PORTABLE)
-#include "arithmetic_avr.h"
+#include "avr.h"
 #else
 
 /* v / 2^n, rounded half up: the only rounding there is. n is 30 at most. */
@@ -47,7 +47,7 @@ static inline int32_t add_rounded(int32_t sum, int32_t v, unsigned n) {
 
 /* There are others of saturate16() and sigmoid(). */
 #ifdef FASTGRNN_DSP
-#include "arithmetic_dsp.h"
+#include "dsp.h"
 #else
 static inline int16_t saturate16(int32_t v) { return (int16_t)clip(v, -32768, 32767); }
 #endif
@@ -56,7 +56,7 @@ static inline int16_t saturate16(int32_t v) { return (int16_t)clip(v, -32768, 32
 static inline int16_t round_high(int32_t v) { return (int16_t)round_shift(v, 16); }
 
 #ifdef FASTGRNN_MVE
-#include "arithmetic_mve.h"
+#include "mve.h"
 #endif
 
 static inline int16_t round_saturate(int32_t v, unsigned n) {
