@@ -1,8 +1,25 @@
-/* arithmetic.h for the DSP extension of Arm's M profile. */
-#ifndef FASTGRNN_ARITHMETIC_DSP_H_
-#define FASTGRNN_ARITHMETIC_DSP_H_
+/* The DSP extension of Arm's M profile (Cortex-M4, M7, M33).
+ *
+ * SMLAD adds two products of 16 bits; SXTB16 widens the bytes 0 and 2 of a word of weights for it,
+ * or 1 and 3 of the word rotated. So a vector begins at a whole word, and a dense matrix reads each
+ * whole group of four columns in the order 0, 2, 1, 3. */
+#ifndef FASTGRNN_DSP_H_
+#define FASTGRNN_DSP_H_
 
 #include <arm_acle.h>
+
+#include "sigmoid_lines.h"
+
+#define saturate16 saturate16
+#define sigmoid sigmoid
+#define set_rows set_rows
+#define add_rows add_rows
+#define arrange arrange
+#define fast_update fast_update
+#define BLOCK 64
+#define ALIGNMENT 2
+
+/* ---- Arithmetic ---- */
 
 /* __ssat() without its warning of a conversion. */
 #define SATURATE(v, bits) ((int32_t)__builtin_arm_ssat((v), (bits)))
@@ -13,8 +30,8 @@ static inline int16_t saturate16(int32_t v) { return (int16_t)SATURATE(v, 16); }
  * rounded up, but down where x < 0: there sigmoid(x) is 1 - sigmoid(-x). */
 static inline int32_t half_sigmoid(const uint32_t* lines, int32_t x, unsigned bits) {
   const int32_t line = (int32_t)lines[x >> bits], down = x >> 31;
-  /* Now x is a factor for the rise of the line, and in the upper half 2^(bits - 1) for its value.
-   */
+  /* The lower half of x is the factor for the line's rise; the upper one becomes 2^(bits - 1), for
+   * its value. */
   if (bits == 9) {
     __asm__("movt %0, #256" : "+r"(x));
   } else {
@@ -28,18 +45,176 @@ static inline int32_t sigmoid(int32_t p, unsigned n) {
   return half_sigmoid(fastgrnn_sigmoid_lines + 64, x, 9) + 16384;
 }
 
-/* Whether fast_update() knows the cell: a FastGRNN with the usual nonlinearities and format. */
-static inline int has_fast_update(const fastgrnn_params* params) {
-  return params->cell == FASTGRNN_CELL_FASTGRNN && params->activation == FASTGRNN_TANH &&
-         params->recurrent_activation == FASTGRNN_SIGMOID && params->fraction_bits == 12;
+/* ---- Vectors and rows ---- */
+
+/* A group of columns, which LDRD can read. */
+typedef struct {
+  uint32_t even, odd; /* columns 0 and 2, 1 and 3 */
+} __attribute__((aligned(4), may_alias)) group;
+
+static void arrange(const fastgrnn_matrix* m, const int16_t* from, int16_t* to) {
+  const unsigned groups = m->encoding == FASTGRNN_DENSE ? m->cols / 4 : 0;
+  const int16_t *const groups_end = from + 4 * groups, *const end = from + m->cols;
+  for (; from != groups_end; from += 4, to += 4) {
+    const uint32_t x01 = *(const unaligned_word*)from, x23 = *(const unaligned_word*)(from + 2);
+    group x;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(x.even) : "r"(x01), "r"(x23));
+    __asm__("pkhtb %0, %2, %1, asr #16" : "=r"(x.odd) : "r"(x01), "r"(x23));
+    *(group*)to = x;
+  }
+  while (from != end) *to++ = *from++;
 }
+
+/* clang-format off */
+
+/* A loop of `code` from `pointer` to `end`, four turns in one; at first it goes to where 4 - rest
+ * of them are left out. In assembler, as GCC does not find a register for everything that is in
+ * it. */
+#define FOUR_TIMES(code, rest, pointer, end)                              \
+  "tbb [pc, " rest "]\n"                                                  \
+  "0: .byte (1f - 0b) / 2, (4f - 0b) / 2, (3f - 0b) / 2, (2f - 0b) / 2\n" \
+  "1: " code "2: " code "3: " code "4: " code                             \
+  "cmp " pointer ", " end "\n"                                            \
+  "bne 1b"
+
+/* A group of a row: its word of weights by `load`, and its sum. */
+#define MULTIPLY_ROW(load, sum)               \
+  load "\n"                                   \
+  "sxtb16 %[even], %[odd]\n"                  \
+  "sxtb16 %[odd], %[odd], ror #8\n"           \
+  "smlad " sum ", %[even], %[x02], " sum "\n" \
+  "smlad " sum ", %[odd], %[x13], " sum "\n"
+
+#define MULTIPLY_FOUR_ROWS                                    \
+  "ldrd %[x02], %[x13], [%[x]], #8\n"                         \
+  MULTIPLY_ROW("ldr.w %[odd], [%[w], %[stride]]", "%[sum1]")  \
+  MULTIPLY_ROW("ldr.w %[odd], [%[w]], #4", "%[sum0]")         \
+  MULTIPLY_ROW("ldr.w %[odd], [%[w2], %[stride]]", "%[sum3]") \
+  MULTIPLY_ROW("ldr.w %[odd], [%[w2]], #4", "%[sum2]")
+
+#define MULTIPLY_PAIR                      \
+  "ldrb.w %[x], [%[pair]], #1\n"           \
+  "ldrsb.w %[weight], [%[pair]], #1\n"     \
+  "ldrsh.w %[x], [%[in], %[x], lsl #1]\n"  \
+  "mla %[sum], %[weight], %[x], %[sum]\n"
+
+/* clang-format on */
+
+/* p[i] = the next row times in, shifted, plus p[i] if add; for n rows. */
+static inline void dense_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
+                              int add, int32_t* p) {
+  const unsigned stride = m->cols, shift = m->shift;
+  const int16_t *const groups_end = in + stride / 4 * 4, *const end = in + stride;
+  const int32_t half = (INT32_C(1) << shift) >> 1;
+  int32_t* const p_end = p + n;
+  int32_t* const fours_end = stride < 4 ? p : p + n / 4 * 4;
+  const int8_t* w = c->values;
+  if (p != fours_end) {
+    do {
+      const int8_t* w2;
+      const int16_t* x = in;
+      int32_t sum0 = half, sum1 = half, sum2 = half, sum3 = half, x02, x13, even, odd;
+      __asm__(
+          "add %[w2], %[w], %[stride], lsl #1\n"
+          "ubfx %[odd], %[stride], #2, #2\n" FOUR_TIMES(MULTIPLY_FOUR_ROWS, "%[odd]", "%[x]",
+                                                        "%[groups_end]")
+          : [w] "+r"(w), [w2] "=&r"(w2), [x] "+r"(x), [sum0] "+r"(sum0), [sum1] "+r"(sum1),
+            [sum2] "+r"(sum2), [sum3] "+r"(sum3), [x02] "=&r"(x02), [x13] "=&r"(x13),
+            [even] "=&r"(even), [odd] "=&r"(odd)
+          : [stride] "r"(stride), [groups_end] "r"(groups_end)
+          : "cc", "memory");
+      for (; x != end; ++x, ++w, ++w2) {
+        sum0 += w[0] * *x;
+        sum1 += w[stride] * *x;
+        sum2 += w2[0] * *x;
+        sum3 += w2[stride] * *x;
+      }
+      w = w2 + stride;
+      sum0 >>= shift;
+      sum1 >>= shift;
+      sum2 >>= shift;
+      sum3 >>= shift;
+      if (add) {
+        sum0 += p[0];
+        sum1 += p[1];
+        sum2 += p[2];
+        sum3 += p[3];
+      }
+      p[0] = sum0;
+      p[1] = sum1;
+      p[2] = sum2;
+      p[3] = sum3;
+      p += 4;
+    } while (p != fours_end);
+  }
+  for (; p != p_end; ++p) {
+    const int16_t* x = in;
+    int32_t sum = half;
+    for (; x != groups_end; x += 4, w += 4) {
+      const unaligned_word weights = *(const unaligned_word*)w;
+      int32_t odd;
+      __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(weights));
+      sum = __smlad(__sxtb16((int32_t)weights), (int32_t)((const group*)x)->even, sum);
+      sum = __smlad(odd, (int32_t)((const group*)x)->odd, sum);
+    }
+    while (x != end) sum += *w++ * *x++;
+    *p = (add ? *p : 0) + (sum >> shift);
+  }
+  c->values = w;
+}
+
+static inline void pairs_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
+                              int add, int32_t* p) {
+  const unsigned shift = m->shift;
+  const int32_t half = (INT32_C(1) << shift) >> 1;
+  const uint8_t* count = c->index;
+  const int8_t* pair = c->values;
+  int32_t* const p_end = p + n;
+  for (; p != p_end; ++p, ++count) {
+    const int8_t* const end = pair + 2u * *count;
+    int32_t sum = half, x, weight;
+    if (pair != end) {
+      __asm__(FOUR_TIMES(MULTIPLY_PAIR, "%[rest]", "%[pair]", "%[end]")
+              : [pair] "+r"(pair), [sum] "+r"(sum), [x] "=&r"(x), [weight] "=&r"(weight)
+              : [rest] "r"(*count % 4), [in] "r"(in), [end] "r"(end)
+              : "cc", "memory");
+    }
+    sum >>= shift;
+    if (add) sum += *p;
+    *p = sum;
+  }
+  c->index = count;
+  c->values = pair;
+}
+
+static void rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n, int add,
+                 int32_t* p) {
+  if (m->encoding == FASTGRNN_DENSE) {
+    dense_rows(m, c, in, n, add, p);
+  } else if (m->encoding == FASTGRNN_PAIRS) {
+    pairs_rows(m, c, in, n, add, p);
+  } else {
+    for (; n != 0; --n, ++p) *p = (add ? *p : 0) + round_shift(bitmap_row(m, c, in), m->shift);
+  }
+}
+
+static inline void set_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
+                            int32_t* p) {
+  rows(m, c, in, n, 0, p);
+}
+
+static inline void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
+                            int32_t* p) {
+  rows(m, c, in, n, 1, p);
+}
+
+/* ---- The update ---- */
 
 typedef int16_t __attribute__((aligned(1), may_alias)) unaligned_int16;
 
 /* Hides what a value is made of from GCC, which would make it again for each unit. */
 #define KEEP(v) __asm__("" : "+r"(v))
 
-/* As update(). */
 static void fast_update(const fastgrnn_params* params, const int32_t* p, unsigned i, unsigned n,
                         int16_t* state) {
   const unaligned_int16* bias = (const unaligned_int16*)params->bias + i;
@@ -63,4 +238,4 @@ static void fast_update(const fastgrnn_params* params, const int32_t* p, unsigne
   }
 }
 
-#endif /* FASTGRNN_ARITHMETIC_DSP_H_ */
+#endif /* FASTGRNN_DSP_H_ */

@@ -3,14 +3,7 @@
 #include "fastgrnn.h"
 
 #include "bytes.h"
-#include "portable.h"
-#include "vectors.h"
-
-#if defined(__AVR_HAVE_MUL__) && !defined(FASTGRNN_PORTABLE)
-#include "matrix_avr.h"
-#else
-#include "matrix.h"
-#endif
+#include "variant.h"
 
 /* C99 leaves the shift of a negative number to the compiler; every one we know of, and this code,
  * takes it as a floor division. */
@@ -87,13 +80,25 @@ static void update(const fastgrnn_params* params, const int32_t* p, unsigned i, 
   }
 }
 
-size_t fastgrnn_scratch_size(const fastgrnn_params* params) { return vectors_size(params); }
+/* Whether a matrix reads the state in a copy, since the state lies anywhere. */
+enum { COPIES_STATE = ALIGNMENT > 1 };
+
+/* Values from one vector in scratch memory to the next. */
+#define ALIGNED(size) (((size) + ALIGNMENT - 1u) / ALIGNMENT * ALIGNMENT)
+
+size_t fastgrnn_scratch_size(const fastgrnn_params* params) {
+  const size_t inputs = ALIGNED(params->features) + ALIGNED(params->kernel_rank);
+  if (COPIES_STATE) {
+    return ALIGNMENT - 1u + inputs + ALIGNED(params->recurrent_rank) + params->units;
+  }
+  return inputs + (params->recurrent_rank != 0 ? params->recurrent_rank : params->units);
+}
 
 void fastgrnn_step(const fastgrnn_params* params, const int8_t* x, int16_t* state,
                    int16_t* scratch) {
-  int16_t* const input = first_vector(scratch);
-  int16_t* const projected = next_vector(input, params->features);
-  int16_t* const recurrent_in = next_vector(projected, params->kernel_rank);
+  int16_t* const input = scratch + (0u - (uintptr_t)scratch / sizeof(int16_t)) % ALIGNMENT;
+  int16_t* const projected = input + ALIGNED(params->features);
+  int16_t* const recurrent_in = projected + ALIGNED(params->kernel_rank);
   int16_t* const kernel_in = params->kernel_rank != 0 ? projected : input;
   cursor kernel_rows = first_row(&params->kernel[1]);
   cursor recurrent_rows = first_row(&params->recurrent_kernel[1]);
@@ -108,8 +113,7 @@ void fastgrnn_step(const fastgrnn_params* params, const int8_t* x, int16_t* stat
   }
   arrange(&params->kernel[1], kernel_in, kernel_in);
   if (params->recurrent_rank != 0) {
-    int16_t* const in =
-        READS_SCRATCH_ONLY ? next_vector(recurrent_in, params->recurrent_rank) : state;
+    int16_t* const in = COPIES_STATE ? recurrent_in + ALIGNED(params->recurrent_rank) : state;
     arrange(&params->recurrent_kernel[0], state, in);
     project(&params->recurrent_kernel[0], in, recurrent_in);
     arrange(&params->recurrent_kernel[1], recurrent_in, recurrent_in);
@@ -122,8 +126,8 @@ void fastgrnn_step(const fastgrnn_params* params, const int8_t* x, int16_t* stat
     n = params->units - i < BLOCK ? params->units - i : BLOCK;
     set_rows(&params->kernel[1], &kernel_rows, kernel_in, n, p);
     add_rows(&params->recurrent_kernel[1], &recurrent_rows, recurrent_in, n, p);
-#if defined(FASTGRNN_DSP) || defined(FASTGRNN_MVE)
-    if (has_fast_update(params)) {
+#ifdef fast_update
+    if (is_usual(params)) {
       fast_update(params, p, i, n, state);
       continue;
     }

@@ -1,8 +1,124 @@
-/* arithmetic.h for Helium: eight units at once. */
-#ifndef FASTGRNN_ARITHMETIC_MVE_H_
-#define FASTGRNN_ARITHMETIC_MVE_H_
+/* Helium (MVE: Cortex-M55, M85): eight columns of four rows at once, and eight units. */
+#ifndef FASTGRNN_MVE_H_
+#define FASTGRNN_MVE_H_
 
 #include <arm_mve.h>
+
+#define set_rows set_rows
+#define add_rows add_rows
+#define arrange arrange
+#define fast_update fast_update
+#define BLOCK 128 /* fast_update() reads whole vectors of eight sums */
+
+/* ---- Vectors and rows ---- */
+
+static inline void arrange(const fastgrnn_matrix* m, const int16_t* from, int16_t* to) {
+  const int16_t* const end = from + m->cols;
+  if (from == to) return;
+  __asm__ volatile(
+      "dlstp.16 lr, %[n]\n"
+      "1: vldrh.16 q0, [%[from]], #16\n"
+      "vstrh.16 q0, [%[to]], #16\n"
+      "letp lr, 1b"
+      : [from] "+r"(from), [to] "+r"(to)
+      : [n] "r"(end - from)
+      : "lr", "q0", "memory");
+}
+
+/* Adds the products of q0 and eight weights of a row, widened. */
+#define MULTIPLY_ROW(w, sum) "vldrb.s16 q1, [" w "], #8\nvmlava.s16 " sum ", q0, q1\n"
+
+/* p[i] = the next row times in, shifted, plus p[i] if add; for n rows. The last turn of a loop of
+ * columns masks the lanes past the row, and reads nothing there. */
+static inline void dense_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
+                              int add, int32_t* p) {
+  const unsigned cols = m->cols, shift = m->shift;
+  const int32x4_t right = vdupq_n_s32(-(int32_t)shift);
+  /* Four rows begin with these: x, the way from the end of w0 to the next four, and two sums. */
+  const int32x4_t start = {(int32_t)in, (int32_t)(4 * cols - (cols + 7) / 8 * 8), 0, 0};
+  const int8_t* w0 = c->values;
+  const int16_t* x = in;
+  int32_t *const end = p + n, *const fours_end = p + n / 4 * 4;
+  c->values += n * cols;
+  if (p != fours_end) {
+    do {
+      const int8_t *w1, *w2, *w3;
+      int32_t sum0, sum1, sum2, sum3;
+      int32x4_t sums;
+      __asm__(
+          "add %[w1], %[w0], %[cols]\n"
+          "add %[w2], %[w1], %[cols]\n"
+          "add %[w3], %[w2], %[cols]\n"
+          "vmov %[sum0], %[sum1], %f[start]\n"
+          "vmov %[sum2], %[sum3], %f[start]\n"
+          "dlstp.16 lr, %[cols]\n"
+          "1: vldrh.16 q0, [%[x]], #16\n"
+          /* clang-format off */
+        MULTIPLY_ROW("%[w0]", "%[sum0]")
+        MULTIPLY_ROW("%[w1]", "%[sum1]")
+        MULTIPLY_ROW("%[w2]", "%[sum2]")
+        MULTIPLY_ROW("%[w3]", "%[sum3]")
+          /* clang-format on */
+          "letp lr, 1b\n"
+          "vmov %e[sums], %[sum0], %[sum1]\n"
+          "vmov %f[sums], %[sum2], %[sum3]\n"
+          "vmov %[x], %[sum0], %e[start]\n"
+          "add %[w0], %[w0], %[sum0]"
+          : [x] "+r"(x), [w0] "+l"(w0), [w1] "=&l"(w1), [w2] "=&l"(w2), [w3] "=&l"(w3),
+            [sum0] "=&Te"(sum0), [sum1] "=&Te"(sum1), [sum2] "=&Te"(sum2), [sum3] "=&Te"(sum3),
+            [sums] "=&w"(sums)
+          : [cols] "r"(cols), [start] "w"(start)
+          : "lr", "q0", "q1", "memory");
+      sums = vrshlq_s32(sums, right);
+      if (add) sums = vaddq_s32(sums, vldrwq_s32(p));
+      vstrwq_s32(p, sums);
+      p += 4;
+    } while (p != fours_end);
+  }
+  for (; p != end; ++p, w0 += cols) {
+    const int8_t* w = w0;
+    int32_t sum = 0;
+    x = in;
+    __asm__(
+        "dlstp.16 lr, %[cols]\n"
+        "1: vldrh.16 q0, [%[x]], #16\n" MULTIPLY_ROW("%[w]", "%[sum]") "letp lr, 1b"
+        : [x] "+r"(x), [w] "+l"(w), [sum] "+Te"(sum)
+        : [cols] "r"(cols)
+        : "lr", "q0", "q1", "memory");
+    *p = (add ? *p : 0) + round_shift(sum, shift);
+  }
+}
+
+/* Functions of their own, so that GCC finds enough registers for dense_rows(). */
+#define APART __attribute__((noinline)) static
+
+APART void sparse_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n, int add,
+                       int32_t* p) {
+  for (; n != 0; --n, ++p) {
+    const int32_t sum = m->encoding == FASTGRNN_BITMAP ? bitmap_row(m, c, in) : pairs_row(c, in);
+    *p = (add ? *p : 0) + round_shift(sum, m->shift);
+  }
+}
+
+APART void set_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
+                    int32_t* p) {
+  if (m->encoding == FASTGRNN_DENSE) {
+    dense_rows(m, c, in, n, 0, p);
+  } else {
+    sparse_rows(m, c, in, n, 0, p);
+  }
+}
+
+APART void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
+                    int32_t* p) {
+  if (m->encoding == FASTGRNN_DENSE) {
+    dense_rows(m, c, in, n, 1, p);
+  } else {
+    sparse_rows(m, c, in, n, 1, p);
+  }
+}
+
+/* ---- The update ---- */
 
 /* sigmoid(abs(x)) - 0.5. The upper 7 bits of abs(x), 64 at most, are a line of the
  * table, and the others a factor of its rise. In assembler and volatile, as GCC would mix two of
@@ -37,13 +153,8 @@ static inline int16x8_t half_sigmoids(int16x8_t x) {
           : "+w"(even)                                                                         \
           : "w"(odd))
 
-/* Whether fast_update() knows the cell: a FastGRNN with the usual nonlinearities and format. */
-static inline int has_fast_update(const fastgrnn_params* params) {
-  return params->cell == FASTGRNN_CELL_FASTGRNN && params->activation == FASTGRNN_TANH &&
-         params->recurrent_activation == FASTGRNN_SIGMOID && params->fraction_bits == 12;
-}
-
-/* p, of which each half has every second unit, plus biases times unit; cut to int16. */
+/* p + bias * unit, saturated to int16; p holds the even units in val[0] and the odd ones in val[1].
+ */
 static inline int16x8_t add_biases(int32x4x2_t p, int16x8_t bias, int32_t unit) {
   int32x4_t even = vmlaq_n_s32(p.val[0], vmovlbq_s16(bias), unit);
   const int32x4_t odd = vmlaq_n_s32(p.val[1], vmovltq_s16(bias), unit);
@@ -51,7 +162,6 @@ static inline int16x8_t add_biases(int32x4x2_t p, int16x8_t bias, int32_t unit) 
   return vreinterpretq_s16_s32(even);
 }
 
-/* As update(). */
 static void fast_update(const fastgrnn_params* params, const int32_t* p, unsigned i, unsigned n,
                         int16_t* state) {
   const uint8_t *gate_bias = params->bias + 2 * i, *bias = gate_bias + 2 * params->units;
@@ -100,4 +210,4 @@ static void fast_update(const fastgrnn_params* params, const int32_t* p, unsigne
   }
 }
 
-#endif /* FASTGRNN_ARITHMETIC_MVE_H_ */
+#endif /* FASTGRNN_MVE_H_ */
