@@ -2,7 +2,6 @@
 
 import pathlib
 import re
-import struct
 import textwrap
 import warnings
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from keras_fastgrnn.export.c_source import selftest
 from keras_fastgrnn.export.c_source import templates as c_templates
 from keras_fastgrnn.export.c_source.chain import read_chain
 from keras_fastgrnn.export.c_source.sensor import SENSORS, choose_quantizer, sensor_affine
-from keras_fastgrnn.export.cell.blocks import BITMAP, FIELDS, PAIRS
+from keras_fastgrnn.export.cell.blocks import encodings, read_options, slots
 
 __all__ = ["c_source"]
 
@@ -372,43 +371,33 @@ def _constants(chain):
 
 def _cell(name, cell):
     """Returns the `_Array`s of a cell, and its `fastgrnn_params` as C."""
-    codes = "<" + "".join(code for _, code, *_ in FIELDS)
-    values = struct.unpack(codes, cell.options)
-    fields = {field: value for (field, *_), value in zip(FIELDS, values, strict=True)}
-    encodings, arrays, rest = fields["encodings"], [], np.frombuffer(cell.weights, np.uint8)
+    fields, arrays = read_options(cell.options), []
 
-    def take(part, dtype, size):
-        """The next bytes of the weights block: the name of an array of them."""
-        nonlocal rest
-        values, rest = rest[:size], rest[size:]
-        if size == 0:
+    def array(part, dtype, values):
+        """The name of an array, which is left out if it is empty."""
+        if not len(values):
             return "NULL"
-        arrays.append(_constant(f"{name}_{part}", dtype, values.view(dtype)))
+        arrays.append(_constant(f"{name}_{part}", dtype, values))
         return arrays[-1].name
 
-    def matrix(i, part, matrix):
-        (rows, cols), encoding = matrix.values.shape, encodings >> 2 * i & 3
-        index_size, count = 0, rows * cols
-        if encoding == BITMAP:
-            index_size = -(-rows * cols // 8)
-            count = int(np.unpackbits(rest[:index_size]).sum())
-        elif encoding == PAIRS:
-            index_size = rows
-            count = 2 * int(rest[:index_size].sum())
-        index, values = take(f"{part}_index", "uint8", index_size), take(part, "int8", count)
-        return (
-            f"{{.index = {index},\n      .values = {values},\n      .rows = {rows}, "
-            f".cols = {cols}, .shift = {matrix.shift}, .encoding = {encoding}}}"
+    matrices = []
+    for slot, matrix in slots(cell.integer_cell).items():
+        if matrix is None:
+            matrices.append("{.rows = 0}")
+            continue
+        encoding, (rows, cols) = encodings(fields)[slot], matrix.values.shape
+        index, values = encoding.arrays(matrix.values)
+        matrices.append(
+            f"{{.index = {array(f'{slot}_index', 'uint8', index)},\n"
+            f"      .values = {array(slot, 'int8', values)},\n"
+            f"      .rows = {rows}, .cols = {cols}, .shift = {matrix.shift}, "
+            f".encoding = {encoding.code}}}"
         )
-
-    def kernel(i, part, matrices):
-        first = matrix(i, f"{part}_a", matrices[0]) if len(matrices) == 2 else "{.rows = 0}"
-        return f"{{{first},\n     {matrix(i + 1, part, matrices[-1])}}}"
-
+    bias = np.frombuffer(cell.integer_cell.bias.astype("<i2").tobytes(), np.uint8)
     members = {
-        "kernel": kernel(0, "kernel", cell.integer_cell.kernel),
-        "recurrent_kernel": kernel(2, "recurrent_kernel", cell.integer_cell.recurrent_kernel),
-        "bias": take("bias", "uint8", len(rest)),
+        "kernel": "{" + ",\n     ".join(matrices[:2]) + "}",
+        "recurrent_kernel": "{" + ",\n     ".join(matrices[2:]) + "}",
+        "bias": array("bias", "uint8", bias),
     }
     # All others have the same name there.
     elsewhere = r"version|encodings|.*kernel.*_shift"
