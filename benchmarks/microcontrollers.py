@@ -26,8 +26,9 @@ from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import c_source, convert
 from keras_fastgrnn.export.c_source.sensor import SENSORS
 from keras_fastgrnn.export.cell import reference
-from keras_fastgrnn.export.cell.blocks import BITMAP, DENSE, PAIRS, pack
+from keras_fastgrnn.export.cell.blocks import pack
 from keras_fastgrnn.export.cell.calibrate import calibrate
+from keras_fastgrnn.export.cell.encodings import BITMAP, DENSE, PAIRS
 from keras_fastgrnn.export.cell.float_cell import FloatCell
 from keras_fastgrnn.export.cell.formats import quantize
 from keras_fastgrnn.micro import Interpreter

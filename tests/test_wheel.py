@@ -107,7 +107,7 @@ def test_sdist_holds_what_is_tested_and_read(built):
     assert {name for name in files if (ROOT / name).is_file()} - names == for_the_repository_alone
 
 
-def test_holds_the_c_sources_and_nothing_of_the_tests(wheel):
+def test_holds_the_c_sources_the_templates_and_nothing_of_the_tests(wheel):
     assert wheel.name.endswith("-py3-none-any.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     expected = {
@@ -118,7 +118,7 @@ def test_holds_the_c_sources_and_nothing_of_the_tests(wheel):
             (ROOT, ROOT / "micro"),
         )
         for path in folder.rglob("*")
-        if path.suffix in (".py", ".c", ".cc", ".h", ".ld", ".sh", ".cmake", ".txt")
+        if path.is_file() and path.suffix != ".pyc"
     }
     assert names == expected
 

@@ -13,13 +13,13 @@ import tempfile
 from absl import app, flags
 
 from keras_fastgrnn.export import c_source
+from keras_fastgrnn.export.c_source.layouts import LAYOUTS
 from keras_fastgrnn.export.c_source.sensor import SENSORS
-from keras_fastgrnn.export.c_source.templates import LAYOUTS
 
 flags.DEFINE_string("model", None, "The .tflite file, written by keras_fastgrnn.export.")
 flags.DEFINE_string("output", None, "The folder to write.")
 flags.DEFINE_string("name", "model", "The model's name in the C, and of its files.")
-flags.DEFINE_enum("layout", "c", list(LAYOUTS), "What is to build the folder.")
+flags.DEFINE_enum("layout", "c", LAYOUTS, "What is to build the folder.")
 flags.DEFINE_list("classes", None, "The names of the classes, with commas between them.")
 flags.DEFINE_list("unit", None, "The real value of 1 in the sensor's integers, or one a feature.")
 flags.DEFINE_list("mean", None, "Of the normalisation before the model, or one a feature.")

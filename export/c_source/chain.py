@@ -51,10 +51,9 @@ _WAY_OUT = (
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A FASTGRNN operator: its two blocks, and what they say."""
+    """A FASTGRNN operator: its options block, and the cell of its two blocks."""
 
     options: bytes
-    weights: bytes
     integer_cell: IntegerCell
     stateful: bool
 
@@ -294,7 +293,7 @@ def _read_cells(reader):
             )
         if cells and flags["stateful"] != cells[0].stateful:
             raise refusal(f"{layer} is stateful and the one before it is not, or the reverse")
-        cells.append(Cell(options, weights, cell, flags["stateful"]))
+        cells.append(Cell(options, cell, flags["stateful"]))
     return cells
 
 

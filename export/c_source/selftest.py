@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_fastgrnn.export.c_source.arrays import constant
+
 # A linear congruential generator modulo 2^32 (Numerical Recipes, section 7.1); its upper bits are
 # the random ones.
 FACTOR, INCREMENT = 1664525, 1013904223
@@ -45,6 +47,23 @@ def selftest(chain, quantizer=None):
         q = quantizer.quantize(x) if quantizer else x.astype(np.int8)
         outputs.append(chain.run(q)[checked])
     return Selftest(steps, center, shift, np.concatenate(outputs))
+
+
+def selftest_values(chain, quantizer):
+    """The golden outputs in C, and how the chip makes its inputs."""
+    test = selftest(chain, quantizer)
+    arrays, word = [constant("selftest_outputs", "int8", test.outputs)], "(int32_t)random >> 24"
+    if quantizer is not None:
+        arrays.append(constant("selftest_center", quantizer.dtype, test.center))
+        arrays.append(constant("selftest_shift", "uint8", test.shift))
+        word = "selftest_center[i] + ((int32_t)random >> selftest_shift[i])"
+    return {
+        "selftest_definitions": "\n".join(array.definition for array in arrays),
+        "selftest_steps": test.steps,
+        "selftest_input": word,
+        "lcg_factor": FACTOR,
+        "lcg_increment": INCREMENT,
+    }
 
 
 def random_words(n):

@@ -4,14 +4,12 @@ import struct
 
 import numpy as np
 
+from keras_fastgrnn.export.cell.encodings import DAMAGED, DENSE, ENCODINGS, PAIRS
 from keras_fastgrnn.export.cell.reference import ACTIVATIONS, IntegerCell, Matrix
 
 VERSION = 2
 MAX_DIM = 511  # of units, features and ranks: docs/numerics.md, "No overflow"
-MAX_PAIRS = 255  # columns of a matrix in pairs
 MAX_MIX = 0x7FFF7FFF  # what rounds to 32767 in the upper half of an int32
-
-DENSE, BITMAP, PAIRS = range(3)  # how a matrix is stored
 
 # The density below which pairs are faster than dense.
 FAST_DENSITY = 0.25
@@ -49,7 +47,8 @@ _OPTIONS = struct.Struct("<" + "".join(code for _, code, _, _ in FIELDS))
 SIZE = _OPTIONS.size
 
 _FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")  # from bit 0 up
-_SHIFTS = ("kernel_a_shift", "kernel_shift", "recurrent_kernel_a_shift", "recurrent_kernel_shift")
+# The four places for a matrix; the first of a kernel is empty at full rank.
+_SLOTS = ("kernel_a", "kernel", "recurrent_kernel_a", "recurrent_kernel")
 # The fields that are attributes of an IntegerCell by the same name.
 _SCALARS = (
     "input_zero_point",
@@ -82,7 +81,7 @@ def pack(
         cell: `IntegerCell`.
         return_sequences, go_backwards, reverse_output, stateful: booleans, for the kernel's run.
         optimize: `"size"`: each matrix takes its smallest encoding. `"speed"`: pairs where few
-            weights are nonzero, else dense. Or `DENSE`, `BITMAP` or `PAIRS`, for all of them.
+            weights are nonzero, else dense. Or one of `ENCODINGS`, for all of them.
 
     Returns:
         `(options, weights)`: bytes.
@@ -106,13 +105,12 @@ def pack(
     }
     fields |= {name: getattr(cell, name) for name in _SCALARS}
     weights = b""
-    matrices = _slots(cell.kernel) + _slots(cell.recurrent_kernel)
-    for i, (name, matrix) in enumerate(zip(_SHIFTS, matrices, strict=True)):
-        fields[name] = 0 if matrix is None else matrix.shift
+    for i, (slot, matrix) in enumerate(slots(cell).items()):
+        fields[f"{slot}_shift"] = 0 if matrix is None else matrix.shift
         if matrix is not None:
-            encoding, data = _pack_matrix(matrix.values, optimize)
-            fields["encodings"] |= encoding << 2 * i
-            weights += data
+            encoding = _choose_encoding(matrix.values, optimize)
+            fields["encodings"] |= encoding.code << 2 * i
+            weights += encoding.pack(matrix.values)
     _check(fields, "Change the layer.")
     options = _OPTIONS.pack(*(fields[name] for name, *_ in FIELDS))
     return options, weights + cell.bias.astype("<i2").tobytes()
@@ -127,70 +125,85 @@ def unpack(options, weights):
     Raises:
         ValueError: if a block is of another version or size, or any field out of its range.
     """
-    damaged = "The file is damaged: export the model again."
+    fields = read_options(options)
+    reader, units, gated = _Reader(weights), fields["units"], fields["cell"] == 1
+    cell = IntegerCell(
+        kernel=_read_kernel(reader, fields, 0, fields["features"], fields["kernel_rank"]),
+        recurrent_kernel=_read_kernel(reader, fields, 2, units, fields["recurrent_rank"]),
+        bias=reader.take((1 + gated) * units, "<i2").reshape(-1, units),
+        activation=ACTIVATIONS[fields["activation"]],
+        recurrent_activation=ACTIVATIONS[fields["recurrent_activation"]] if gated else None,
+        **{name: fields[name] for name in _SCALARS},
+    )
+    reader.end()
+    return cell, {name: bool(fields["flags"] >> i & 1) for i, name in enumerate(_FLAGS)}
+
+
+def read_options(options):
+    """The fields of the options block: a dict of the names in `FIELDS`.
+
+    Raises:
+        ValueError: as `unpack()`.
+    """
     if options[:1] and options[0] != VERSION:
         raise ValueError(
             f"The options block is of version {options[0]}; this package reads version {VERSION}. "
             "Export the model again."
         )
     if len(options) != SIZE:
-        raise ValueError(f"The options block has {len(options)} bytes, not {SIZE}. {damaged}")
+        raise ValueError(f"The options block has {len(options)} bytes, not {SIZE}. {DAMAGED}")
     fields = dict(zip((name for name, *_ in FIELDS), _OPTIONS.unpack(options), strict=True))
-    _check(fields, damaged)
-    units, gated = fields["units"], fields["cell"] == 1
-    position = 0
+    _check(fields, DAMAGED)
+    return fields
 
-    def read(size, dtype=np.int8):
-        nonlocal position
-        size *= np.dtype(dtype).itemsize
-        if position + size > len(weights):
+
+def slots(cell):
+    """The matrices of a cell by their names in docs/format.md, in their order in the weights block;
+    `None` where there is none, as a kernel of full rank has one."""
+    matrices = []
+    for kernel in (cell.kernel, cell.recurrent_kernel):
+        matrices += kernel if len(kernel) == 2 else (None, *kernel)
+    return dict(zip(_SLOTS, matrices, strict=True))
+
+
+def encodings(fields):
+    """The `Encoding` of each slot, from the fields of the options block."""
+    return {slot: ENCODINGS[fields["encodings"] >> 2 * i & 3] for i, slot in enumerate(_SLOTS)}
+
+
+class _Reader:
+    """Takes arrays off the weights block, one after another."""
+
+    def __init__(self, weights):
+        self._weights, self._position = weights, 0
+
+    def take(self, size, dtype):
+        end = self._position + size * np.dtype(dtype).itemsize
+        if end > len(self._weights):
             raise ValueError(
-                f"The weights block has {len(weights)} bytes; its cell needs at least "
-                f"{position + size}. {damaged}"
+                f"The weights block has {len(self._weights)} bytes; its cell needs at least {end}. "
+                f"{DAMAGED}"
             )
-        position += size
-        return np.frombuffer(weights[position - size : position], dtype)
+        data, self._position = self._weights[self._position : end], end
+        return np.frombuffer(data, dtype)
 
-    def matrix(i, rows, cols):
-        size, encoding = rows * cols, fields["encodings"] >> 2 * i & 3
-        if encoding == DENSE:
-            values = read(size)
-        elif encoding == BITMAP:
-            bits = np.unpackbits(read(-(-size // 8), np.uint8), bitorder="little").astype(bool)
-            if bits[size:].any():
-                raise ValueError(f"A bitmap has bits set past its {size} weights. {damaged}")
-            values = np.zeros(size, np.int8)
-            values[bits[:size]] = read(int(bits.sum()))
-        else:
-            values = np.zeros((rows, cols), np.int8)
-            for row, count in enumerate(read(rows, np.uint8).tolist()):
-                pairs = read(2 * count).reshape(count, 2)
-                index = pairs[:, 0].astype(np.uint8)
-                if (index >= cols).any() or (np.diff(index.astype(int)) <= 0).any():
-                    raise ValueError(
-                        f"The columns of row {row} do not ascend below {cols}. {damaged}"
-                    )
-                values[row, index] = pairs[:, 1]
-        return Matrix(values.reshape(rows, cols), fields[_SHIFTS[i]])
+    def end(self):
+        if self._position != len(self._weights):
+            raise ValueError(
+                f"The weights block has {len(self._weights)} bytes; its cell needs "
+                f"{self._position}. {DAMAGED}"
+            )
 
-    def matrices(i, inputs, rank):
-        if rank == 0:
-            return (matrix(i + 1, units, inputs),)
-        return (matrix(i, rank, inputs), matrix(i + 1, units, rank))
 
-    cell = IntegerCell(
-        kernel=matrices(0, fields["features"], fields["kernel_rank"]),
-        recurrent_kernel=matrices(2, units, fields["recurrent_rank"]),
-        bias=read((1 + gated) * units, "<i2").reshape(-1, units),
-        activation=ACTIVATIONS[fields["activation"]],
-        recurrent_activation=ACTIVATIONS[fields["recurrent_activation"]] if gated else None,
-        **{name: fields[name] for name in _SCALARS},
-    )
-    if position != len(weights):
-        raise ValueError(
-            f"The weights block has {len(weights)} bytes; its cell needs {position}. {damaged}"
-        )
-    return cell, {name: bool(fields["flags"] >> i & 1) for i, name in enumerate(_FLAGS)}
+def _read_kernel(reader, fields, first, inputs, rank):
+    """The one or two matrices of a kernel, whose first slot has a number."""
+    units = fields["units"]
+    shapes = [(rank, inputs), (units, rank)] if rank else [(units, inputs)]
+    matrices = []
+    for slot, shape in zip(_SLOTS[first : first + 2][-len(shapes) :], shapes, strict=True):
+        values = encodings(fields)[slot].unpack(reader.take, *shape)
+        matrices.append(Matrix(values, fields[f"{slot}_shift"]))
+    return tuple(matrices)
 
 
 def _check(fields, advice):
@@ -213,47 +226,36 @@ def _check(fields, advice):
     else:
         require("beta", 0, 0)
     require("gate_shift", 0, 15 - fields["fraction_bits"] if gate == "relu" else 0)
-    for i, rank, inputs in ((0, "kernel_rank", "features"), (2, "recurrent_rank", "units")):
-        encodings = [fields["encodings"] >> 2 * j & 3 for j in (i, i + 1)]
-        cols = [fields[inputs], fields[rank] or fields[inputs]]
+    for first, rank, inputs in ((0, "kernel_rank", "features"), (2, "recurrent_rank", "units")):
+        codes = [fields["encodings"] >> 2 * i & 3 for i in (first, first + 1)]
+        # Without a rank the first slot is empty, and all that says so is 0.
+        cols = [fields[inputs] if fields[rank] else 0, fields[rank] or fields[inputs]]
         if fields[rank] == 0:
-            require(_SHIFTS[i], 0, 0)
-            cols[0] = -1 if encodings[0] else 0
-        for encoding, most in zip(encodings, cols, strict=True):
-            if encoding > PAIRS or most < 0 or (encoding == PAIRS and most > MAX_PAIRS):
-                raise ValueError(
-                    f"encodings is {fields['encodings']:#x}, which is not for {rank}={fields[rank]}"
-                    f" and {inputs}={fields[inputs]}. {advice}"
-                )
+            require(f"{_SLOTS[first]}_shift", 0, 0)
+        if (codes[0] and not cols[0]) or not all(map(_fits, codes, cols)):
+            raise ValueError(
+                f"encodings is {fields['encodings']:#x}, which is not for {rank}={fields[rank]}"
+                f" and {inputs}={fields[inputs]}. {advice}"
+            )
     # zeta (1 - z) + nu, rounded to its upper half, is at most 32767.
     one_minus_z = 65536 if gate in ("tanh", "quant_tanh") else 32768 >> fields["gate_shift"]
     require("zeta", 0, MAX_MIX // one_minus_z)
     require("nu", 0, MAX_MIX - fields["zeta"] * one_minus_z)
 
 
-def _pack_matrix(values, optimize):
-    """Returns `(encoding, bytes)`."""
-    nonzero = values != 0
-    encoded = {DENSE: values.tobytes()}
-    encoded[BITMAP] = np.packbits(nonzero, bitorder="little").tobytes() + values[nonzero].tobytes()
-    if values.shape[1] <= MAX_PAIRS:
-        pairs = np.stack([nonzero.nonzero()[1], values[nonzero]], axis=1)
-        counts = nonzero.sum(axis=1)
-        encoded[PAIRS] = counts.astype(np.uint8).tobytes() + pairs.astype(np.uint8).tobytes()
+def _fits(code, cols):
+    return code < len(ENCODINGS) and cols <= ENCODINGS[code].max_cols
+
+
+def _choose_encoding(values, optimize):
+    fitting = [encoding for encoding in ENCODINGS if values.shape[1] <= encoding.max_cols]
     if optimize == "speed":
-        fast = PAIRS in encoded and nonzero.mean() <= FAST_DENSITY
-        encoding = PAIRS if fast else DENSE
-    elif optimize in encoded:
-        encoding = optimize
-    else:
-        encoding = min(encoded, key=lambda encoding: len(encoded[encoding]))
-    return encoding, encoded[encoding]
+        fast = PAIRS in fitting and (values != 0).mean() <= FAST_DENSITY
+        return PAIRS if fast else DENSE
+    if optimize in fitting:
+        return optimize
+    return min(fitting, key=lambda encoding: len(encoding.pack(values)))
 
 
 def _rank(matrices):
     return len(matrices[0].values) if len(matrices) == 2 else 0
-
-
-def _slots(matrices):
-    """The two places of a kernel in the options block; the first is empty at full rank."""
-    return list(matrices) if len(matrices) == 2 else [None, *matrices]

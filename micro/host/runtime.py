@@ -27,7 +27,7 @@ _DIGEST_SIZE = hashlib.sha256().digest_size
 _SOURCES = pathlib.Path(__file__).parent.parent
 _FLAGS = (
     "-std=c11 -O2 -fPIC -shared -fvisibility=hidden -Iinclude -Itflm -Ihost "
-    "-x c src/fastgrnn.c tflm/fastgrnn_op.cc host/registerer.c"
+    "-x c src/fastgrnn.c src/fastgrnn_init.c tflm/fastgrnn_op.cc host/registerer.c"
 )
 _FUNCTIONS = {  # of tflm_abi.h: their names in the interpreter's library
     "MicroContextAllocatePersistentBuffer": (

@@ -18,8 +18,8 @@
 #define FASTGRNN_FLASH
 #endif
 
-/* The linkage of the functions: `static inline` where they are included in the one file that calls
- * them, so that a compiler can fit them to a cell. */
+/* The linkage of the functions that run a cell: `static inline` where the one file that calls them
+ * includes fastgrnn.c, so that a compiler can fit them to a cell. */
 #ifndef FASTGRNN_API
 #define FASTGRNN_API
 #endif
@@ -43,8 +43,7 @@ typedef enum {
   FASTGRNN_ERROR_OPTIONS,      /* a field is out of its range */
   FASTGRNN_ERROR_WEIGHTS_SIZE, /* the weights block is shorter or longer than the options say */
   FASTGRNN_ERROR_WEIGHTS,      /* a bitmap or an index goes beyond its matrix */
-  FASTGRNN_ERROR_NULL,         /* a pointer is NULL */
-  FASTGRNN_ERROR_SCRATCH_SIZE  /* the scratch memory is smaller than fastgrnn_scratch_size() */
+  FASTGRNN_ERROR_NULL          /* a pointer is NULL */
 } fastgrnn_status;
 
 typedef enum { FASTGRNN_CELL_FASTRNN = 0, FASTGRNN_CELL_FASTGRNN = 1 } fastgrnn_cell;
@@ -106,17 +105,13 @@ typedef struct {
  *
  * options: options_size bytes, read during the call only; on AVR in program memory.
  * weights: weights_size bytes, kept by reference; on AVR in program memory.
- * scratch_size: int16 elements of scratch memory that there will be; SIZE_MAX if that is allocated
- *     afterwards, by fastgrnn_scratch_size().
  * params: written; meaningful only if FASTGRNN_OK is returned. */
-FASTGRNN_API fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options,
-                                           size_t options_size,
-                                           const FASTGRNN_FLASH uint8_t* weights,
-                                           size_t weights_size, size_t scratch_size,
-                                           fastgrnn_params* params);
+fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t options_size,
+                              const FASTGRNN_FLASH uint8_t* weights, size_t weights_size,
+                              fastgrnn_params* params);
 
 /* A sentence for a status, in static storage. */
-FASTGRNN_API const char* fastgrnn_status_string(fastgrnn_status status);
+const char* fastgrnn_status_string(fastgrnn_status status);
 
 /* int16 elements of scratch memory that fastgrnn_step() and fastgrnn_run() need. */
 FASTGRNN_API size_t fastgrnn_scratch_size(const fastgrnn_params* params);

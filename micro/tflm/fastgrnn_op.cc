@@ -87,7 +87,7 @@ static TfLiteStatus prepare(TfLiteContext* context, TfLiteNode* node) {
   node->user_data = op;
   status = fastgrnn_init((const uint8_t*)node->custom_initial_data,
                          (size_t)node->custom_initial_data_size, weights->data.uint8,
-                         (size_t)weights_shape[0], SIZE_MAX, &op->params);
+                         (size_t)weights_shape[0], &op->params);
   if (status != FASTGRNN_OK) {
     MicroPrintf("%s", fastgrnn_status_string(status));
     return kTfLiteError;

@@ -151,14 +151,16 @@ class Measurement(NamedTuple):
 def build(target, cases, folder, optimize="-Os"):
     """Writes `cases.h` and the firmware into the folder; returns the firmware's path."""
     folder = pathlib.Path(folder)
-    kernel, firmware = folder / "fastgrnn.o", folder / "firmware.elf"
+    firmware = folder / "firmware.elf"
     (folder / "cases.h").write_text(_header(cases))
     compile = compiler(target, optimize, KERNEL / "include", FOLDER, folder)
-    execute([*compile, "-c", str(KERNEL / "src" / "fastgrnn.c"), "-o", str(kernel)])
+    kernel = {folder / f"{path.stem}.o": path for path in sorted((KERNEL / "src").glob("*.c"))}
+    for object, source in kernel.items():
+        execute([*compile, "-c", str(source), "-o", str(object)])
     execute(
         [
             *(*compile, f"-DMEMORY_SIZE={target.memory}", str(FOLDER / "firmware.c")),
-            *(str(FOLDER / target.board), str(kernel), "-o", str(firmware)),
+            *(str(FOLDER / target.board), *map(str, kernel), "-o", str(firmware)),
             *("-Wl,--gc-sections", f"-Wl,-Map={firmware.with_suffix('.map')}"),
         ]
     )
@@ -168,7 +170,7 @@ def build(target, cases, folder, optimize="-Os"):
 def kernel_size(firmware):
     """Bytes of code and constants of the kernel in a firmware, of what the linker kept."""
     linked = firmware.with_suffix(".map").read_text().partition("Linker script and memory map")[2]
-    sections = re.findall(r"^ \.\S+\s+0x\w+\s+0x(\w+) \S*/fastgrnn\.o$", linked, re.MULTILINE)
+    sections = re.findall(r"^ \.\S+\s+0x\w+\s+0x(\w+) \S*/fastgrnn\w*\.o$", linked, re.MULTILINE)
     return sum(int(size, 16) for size in sections)
 
 

@@ -9,16 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_cells import integer_cells
 
-from keras_fastgrnn.export.cell.blocks import (
-    BITMAP,
-    DENSE,
-    FIELDS,
-    MAX_MIX,
-    PAIRS,
-    SIZE,
-    pack,
-    unpack,
-)
+from keras_fastgrnn.export.cell.blocks import FIELDS, MAX_MIX, SIZE, pack, unpack
+from keras_fastgrnn.export.cell.encodings import BITMAP, DENSE, PAIRS
 from keras_fastgrnn.export.cell.reference import IntegerCell, Matrix
 
 FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")
@@ -127,7 +119,7 @@ def test_the_encoding_of_a_matrix(optimize, zeros, encoding, size):
         CELL, kernel=(Matrix(values, 8),), recurrent_kernel=(full,), bias=bias
     )
     options, weights = pack(cell, optimize=optimize)
-    assert options[5] == encoding << 2
+    assert options[5] == encoding.code << 2
     assert len(weights) == size + full.values.size + bias.nbytes
 
 

@@ -1,8 +1,8 @@
-/* arithmetic_avr.h against the portable arithmetic.h, with constant and with variable shifts. Built
+/* The arithmetic of avr.h against that of portable.h, with constant and with variable shifts. Built
  * twice: with EXPECTED for what is expected, which has the portable functions. */
 #include <stdint.h>
 
-#include "arithmetic.h"
+#include "variant.h"
 
 #ifdef EXPECTED
 #define NAME(name) expected_##name

@@ -22,7 +22,8 @@ STATUSES = re.findall(r"^  FASTGRNN_(OK|ERROR_\w+)", HEADER, re.MULTILINE)
 def build(folder):
     """Compiles the driver into `folder` and returns its path."""
     program = folder / "kernel_driver"
-    sources = [pathlib.Path(__file__).parent / "kernel_driver.c", SOURCES / "src" / "fastgrnn.c"]
+    driver = pathlib.Path(__file__).parent / "kernel_driver.c"
+    sources = [driver, *(SOURCES / "src").glob("*.c")]
     subprocess.run(
         ["gcc", *FLAGS, f"-I{SOURCES / 'include'}", *map(str, sources), "-o", str(program)],
         check=True,

@@ -1,11 +1,69 @@
-/* Dense rows for the DSP extension: SMLAD adds two products. SXTB16 widens the bytes 0 and 2 of a
- * word of weights for it, or 1 and 3 of the word rotated. */
-#ifndef FASTGRNN_MATRIX_DSP_H_
-#define FASTGRNN_MATRIX_DSP_H_
+/* The DSP extension of Arm's M profile (Cortex-M4, M7, M33).
+ *
+ * SMLAD adds two products of 16 bits; SXTB16 widens the bytes 0 and 2 of a word of weights for it,
+ * or 1 and 3 of the word rotated. So a vector begins at a whole word, and a dense matrix reads each
+ * whole group of four columns in the order 0, 2, 1, 3. */
+#ifndef FASTGRNN_DSP_H_
+#define FASTGRNN_DSP_H_
 
-#include "vectors_dsp.h"
+#include <arm_acle.h>
 
-enum { BLOCK = 64 };
+#include "sigmoid_lines.h"
+
+#define saturate16 saturate16
+#define sigmoid sigmoid
+#define set_rows set_rows
+#define add_rows add_rows
+#define arrange arrange
+#define fast_update fast_update
+#define BLOCK 64
+#define ALIGNMENT 2
+
+/* ---- Arithmetic ---- */
+
+/* __ssat() without its warning of a conversion. */
+#define SATURATE(v, bits) ((int32_t)__builtin_arm_ssat((v), (bits)))
+
+static inline int16_t saturate16(int32_t v) { return (int16_t)SATURATE(v, 16); }
+
+/* sigmoid(x / 2^bits intervals of the table) - 0.5, with x an int16 and bits 8 or 9. Half a unit is
+ * rounded up, but down where x < 0: there sigmoid(x) is 1 - sigmoid(-x). */
+static inline int32_t half_sigmoid(const uint32_t* lines, int32_t x, unsigned bits) {
+  const int32_t line = (int32_t)lines[x >> bits], down = x >> 31;
+  /* The lower half of x is the factor for the line's rise; the upper one becomes 2^(bits - 1), for
+   * its value. */
+  if (bits == 9) {
+    __asm__("movt %0, #256" : "+r"(x));
+  } else {
+    __asm__("movt %0, #128" : "+r"(x));
+  }
+  return __smlad(line, x, down) >> bits;
+}
+
+static inline int32_t sigmoid(int32_t p, unsigned n) {
+  const int32_t x = SATURATE(SATURATE(p, 16) * (INT32_C(1) << n), 16);
+  return half_sigmoid(fastgrnn_sigmoid_lines + 64, x, 9) + 16384;
+}
+
+/* ---- Vectors and rows ---- */
+
+/* A group of columns, which LDRD can read. */
+typedef struct {
+  uint32_t even, odd; /* columns 0 and 2, 1 and 3 */
+} __attribute__((aligned(4), may_alias)) group;
+
+static void arrange(const fastgrnn_matrix* m, const int16_t* from, int16_t* to) {
+  const unsigned groups = m->encoding == FASTGRNN_DENSE ? m->cols / 4 : 0;
+  const int16_t *const groups_end = from + 4 * groups, *const end = from + m->cols;
+  for (; from != groups_end; from += 4, to += 4) {
+    const uint32_t x01 = *(const unaligned_word*)from, x23 = *(const unaligned_word*)(from + 2);
+    group x;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(x.even) : "r"(x01), "r"(x23));
+    __asm__("pkhtb %0, %2, %1, asr #16" : "=r"(x.odd) : "r"(x01), "r"(x23));
+    *(group*)to = x;
+  }
+  while (from != end) *to++ = *from++;
+}
 
 /* clang-format off */
 
@@ -42,7 +100,7 @@ enum { BLOCK = 64 };
 
 /* clang-format on */
 
-/* p[i] = the sum of the next row, shifted, plus what p[i] was if add; for n rows. */
+/* p[i] = the next row times in, shifted, plus p[i] if add; for n rows. */
 static inline void dense_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
                               int add, int32_t* p) {
   const unsigned stride = m->cols, shift = m->shift;
@@ -150,4 +208,34 @@ static inline void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* 
   rows(m, c, in, n, 1, p);
 }
 
-#endif /* FASTGRNN_MATRIX_DSP_H_ */
+/* ---- The update ---- */
+
+typedef int16_t __attribute__((aligned(1), may_alias)) unaligned_int16;
+
+/* Hides what a value is made of from GCC, which would make it again for each unit. */
+#define KEEP(v) __asm__("" : "+r"(v))
+
+static void fast_update(const fastgrnn_params* params, const int32_t* p, unsigned i, unsigned n,
+                        int16_t* state) {
+  const unaligned_int16* bias = (const unaligned_int16*)params->bias + i;
+  const unsigned units = params->units, mix_shift = params->mix_shift;
+  const int32_t zeta = params->zeta;
+  /* What is added before a shift, to round or after an earlier one, is added as early as it can. */
+  const int32_t mix = zeta * 32768 + (int32_t)params->nu + 32768;
+  const int32_t half = ((INT32_C(1) << mix_shift) >> 1) + (INT32_C(16384) << mix_shift);
+  const uint32_t* lines = fastgrnn_sigmoid_lines + 64;
+  int32_t bias_unit = INT32_C(1) << params->bias_shift;
+  const int32_t* const end = p + n;
+  KEEP(lines);
+  KEEP(bias_unit);
+  for (state += i; p != end; ++state, ++bias) {
+    const int32_t sum = *p++;
+    const int32_t half_x = SATURATE(sum + bias[units] * bias_unit, 15); /* tanh doubles it */
+    const int32_t z = half_sigmoid(lines, SATURATE(sum + *bias * bias_unit, 16), 9) + 16384;
+    const int32_t c = SATURATE(2 * half_sigmoid(lines, half_x, 8), 16);
+    const int32_t v = (__smlatb(mix - zeta * z, c, half) >> mix_shift) + z * *state;
+    *state = (int16_t)SATURATE(v >> 15, 16);
+  }
+}
+
+#endif /* FASTGRNN_DSP_H_ */

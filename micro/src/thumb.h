@@ -1,10 +1,30 @@
-/* int8 matrix times int16 vector with the 16-bit instructions of Armv6-M (Cortex-M0, M0+ and M1),
- * of which eight registers are for anything and the others for sums. Included by matrix.h. */
-#ifndef FASTGRNN_MATRIX_THUMB_H_
-#define FASTGRNN_MATRIX_THUMB_H_
+/* The 16-bit instructions of Armv6-M (Cortex-M0, M0+, M1): eight registers are for anything, the
+ * others for sums. */
+#ifndef FASTGRNN_THUMB_H_
+#define FASTGRNN_THUMB_H_
 
-/* The most rows that are computed together. */
-enum { BLOCK = 4 };
+#define add_set add_set
+#define add_rows add_rows
+#define BLOCK 4
+
+static inline int32_t add_set(uint32_t bits, const int8_t** next, const int16_t* in, int32_t sum) {
+  const int8_t* values = *next;
+  int32_t x, v;
+  --in;
+  __asm__ volatile(
+      ".syntax unified\n"
+      "1: adds %[in], #2\n lsrs %[bits], #1\n bcc 1b\n"
+      "movs %[v], #0\n ldrsh %[x], [%[in], %[v]]\n ldrsb %[v], [%[values], %[v]]\n"
+      "muls %[v], %[x]\n adds %[sum], %[v]\n adds %[values], #1\n"
+      "cmp %[bits], #0\n"
+      "bne 1b"
+      : [bits] "+l"(bits), [values] "+l"(values), [in] "+l"(in), [sum] "+l"(sum), [x] "=&l"(x),
+        [v] "=&l"(v)
+      :
+      : "cc", "memory");
+  *next = values;
+  return sum;
+}
 
 /* sum[i] = the i-th row times in, for n rows, 2 at least. An input is read once for four rows: of
  * fewer, some are computed twice. Not inlined, since it needs every register; the upper ones are
@@ -45,7 +65,6 @@ static __attribute__((noinline)) int32_t sparse_row(const fastgrnn_matrix* m, cu
   return m->encoding == FASTGRNN_BITMAP ? bitmap_row(m, c, in) : pairs_row(c, in);
 }
 
-/* p[i] += the next row times in, shifted; for n rows, BLOCK at most. */
 static void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
                      int32_t* p) {
   int32_t sum[BLOCK];
@@ -61,4 +80,4 @@ static void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, uns
   for (i = 0; i < n; ++i) p[i] += round_shift(sum[i], m->shift);
 }
 
-#endif /* FASTGRNN_MATRIX_THUMB_H_ */
+#endif /* FASTGRNN_THUMB_H_ */

@@ -1,0 +1,121 @@
+"""What a step in C reads: the int8 of the model, or the integers of a sensor."""
+
+import warnings
+
+import numpy as np
+
+from keras_fastgrnn.export.c_source.arrays import rows
+from keras_fastgrnn.export.c_source.layouts import part
+from keras_fastgrnn.export.c_source.sensor import SENSORS, choose_quantizer, sensor_affine
+
+_INT8 = {
+    "sensor": "int8",
+    "SENSOR": "INT8",
+    "q": "x",
+    "q_array": "",
+    "quantize": "",
+    "quantize_call": "",
+    "quantize_declaration": "",
+    "usage": "@name@_step(&state, x);",
+    "quantized": "",
+    "read": "quantised inputs",
+    "analog_read": "(int8_t)((analogRead(A0) >> 2) - 128)",
+    "sensor_comment": """ A real value r is r / @NAME@_INPUT_SCALE + @NAME@_INPUT_ZERO_POINT,
+// rounded and kept within -128..127: with integers alone if c_source() gets the sensor's unit.""",
+}
+_SENSOR = {
+    "q": "q",
+    "q_array": " q[@NAME@_FEATURES],",
+    "quantize_call": "@name@_quantize(x, q);",
+    "usage": "@name@_quantize(x, q), @name@_step(&state, q);",
+    "quantized": ", by way of @name@_quantize()",
+    "read": "the sensor's integers",
+    "analog_read": "analogRead(A0)",
+    "sensor_comment": " It gives integers, which @name@_quantize() normalises.",
+}
+_NARROWED = {"int16": "x[i]", "int32": "narrow(x[i], quantize_low[i], quantize_narrow[i])"}
+
+
+def make_quantizer(chain, unit, mean, std, sensor):
+    """The `Quantizer` of what the C is to read, from the arguments of `c_source()`; `None` for the
+    model's int8."""
+    given = {"unit": unit, "mean": mean, "std": std, "sensor": sensor}
+    given = {name: value for name, value in given.items() if value is not None}
+    if chain.dtype in SENSORS:
+        if given:
+            raise ValueError(
+                f"{_assignments(given)} is not supported, since the model reads {chain.dtype} "
+                "itself: leave it out."
+            )
+        unit, sensor = 1.0, chain.dtype
+    elif unit is None:
+        if given:
+            raise ValueError(
+                f"{_assignments(given)} needs a unit: give the real value of 1 in the sensor's "
+                "integers."
+            )
+        return None
+    sensor = sensor or SENSORS[0]
+    if sensor not in SENSORS:
+        raise ValueError(f"sensor={sensor!r} is not supported: use {' or '.join(SENSORS)}.")
+    factor, offset = sensor_affine(chain.features, unit, mean, std)
+    factor, offset = factor * chain.factor, offset * chain.factor + chain.offset
+    quantizer = choose_quantizer(sensor, factor, offset, chain.input)
+    _warn_if_useless(quantizer, np.abs(factor) / chain.input.scale)
+    return quantizer
+
+
+def _warn_if_useless(quantizer, steps):
+    """Says so where a unit or a mean can not be meant: its inverse, say, or in another unit."""
+    limits = np.iinfo(quantizer.dtype)
+    low, high = quantizer.quantize([[limits.min] * len(steps), [limits.max] * len(steps)])
+    for features, problem in (
+        (low == high, f"all of the sensor's {quantizer.dtype} become one int8"),
+        ((low != high) & (steps >= 256), "1 in the sensor's integers is more than all of the int8"),
+    ):
+        if features.any():
+            warnings.warn(
+                f"Features {np.flatnonzero(features).tolist()}: {problem}. Give unit, mean and std "
+                "in the unit of the training.",
+                stacklevel=4,  # the caller of c_source()
+            )
+
+
+def _assignments(given):
+    return ", ".join(f"{name}={value!r}" for name, value in given.items())
+
+
+def input_values(chain, quantizer):
+    """What the C reads, and what makes int8 of it."""
+    return {
+        "input_scale": np.float32(chain.input.scale),
+        "input_zero_point": chain.input.zero_point,
+        **_float_values(chain),
+        **(_INT8 if quantizer is None else _sensor_values(quantizer.dtype)),
+    }
+
+
+def _sensor_values(dtype):
+    functions = ["narrow.c", "quantize.c"] if dtype == "int32" else ["quantize.c"]
+    return _SENSOR | {
+        "sensor": dtype,
+        "SENSOR": dtype.upper(),
+        "narrowed": _NARROWED[dtype],
+        "quantize": "".join(f"\n{part(function)}\n" for function in functions).removesuffix("\n"),
+        "quantize_declaration": part("quantize.h") + "\n",
+    }
+
+
+def _float_values(chain):
+    """What quantises a real value: with the normalisation that the model begins with, if any."""
+    if (chain.factor == 1).all() and (chain.offset == 0).all():
+        return {"normalized": "", "float_constants": "", "float_value": "x[i]"}
+    arrays = {"factor": np.float32(chain.factor), "offset": np.float32(chain.offset)}
+    return {
+        "normalized": "; of an input, after the model's normalisation",
+        "float_constants": "\n".join(
+            f"  static const float {name}[] = {{\n{rows(f'{v!s}f' for v in array)}}};"
+            for name, array in arrays.items()
+        ),
+        "float_value": "(x[i] * factor[i] + offset[i])",
+    }

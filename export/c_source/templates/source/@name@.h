@@ -1,0 +1,88 @@
+/* @summary@. Written by keras_fastgrnn.export.c_source.
+ *
+ *   static @name@_state state;
+ *   @sensor@_t x[@NAME@_FEATURES];
+ *   int8_t@q_array@ y[@NAME@_OUTPUTS];
+ *   @name@_init(&state);
+ *   @usage@ for each time step
+ *   best = @name@_predict(&state, y);
+ *
+ * RAM: @ram@ bytes for each state, @dsp_ram@ with Arm's DSP extension, and the stack.
+ * Flash: @constants@ bytes of constants@table@, and the code. */
+#ifndef @NAME@_H_
+#define @NAME@_H_
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define @NAME@_FEATURES @features@
+#define @NAME@_OUTPUTS @outputs@
+/* Of a sequence that the model was converted for. Others may be shorter or longer. */
+#define @NAME@_TIMESTEPS @timesteps@
+/* Whether a sequence goes on where the one before it has ended. */
+#define @NAME@_STATEFUL @stateful@
+@saturation@
+/* An integer q stands for SCALE * (q - ZERO_POINT)@normalized@. */
+#define @NAME@_INPUT_SCALE @input_scale@f
+#define @NAME@_INPUT_ZERO_POINT (@input_zero_point@)
+#define @NAME@_OUTPUT_SCALE @output_scale@f
+#define @NAME@_OUTPUT_ZERO_POINT (@output_zero_point@)
+@threshold@
+@class_macro@
+
+/* What the model remembers, and room to work in: one for each stream of inputs. */
+typedef struct {
+@members@
+} @name@_state;
+
+/* Before anything else. Returns 0, or 1 if the state is NULL. */
+int @name@_init(@name@_state* state);
+
+/* Before each sequence, but not within a stream if @NAME@_STATEFUL. */
+void @name@_reset(@name@_state* state);
+
+@quantize_declaration@
+/* A time step. x: @NAME@_FEATURES values. */
+void @name@_step(@name@_state* state, const int8_t* x);
+
+/* What the model makes of the steps up to here; more of them may follow.
+ *
+ * y: @NAME@_OUTPUTS values, written.@left_out@
+ * Returns @returns@. */
+int @name@_predict(@name@_state* state, int8_t* y);
+
+/* Compiled where this is defined, here or for the whole program: */
+/* #define @NAME@_SELFTEST */
+#ifdef @NAME@_SELFTEST
+/* Whether this chip gives the bytes of the integer model, on two pseudo-random sequences of
+ * @selftest_steps@ steps, each after a reset@quantized@. Takes a state on the stack.
+ *
+ * Returns 0, or the first step, counted from 1 through both sequences, at which an output was
+ * compared and is another. */
+int @name@_selftest(void);
+#endif
+
+/* Real values -> what a step takes: not in the program unless it is called, as it needs floating
+ * point. x, q: @NAME@_FEATURES values. */
+static inline void @name@_quantize_float(const float* x, int8_t* q) {
+@float_constants@
+  int i, v;
+  for (i = 0; i < @NAME@_FEATURES; ++i) {
+    float rest, r = @float_value@ / @NAME@_INPUT_SCALE;
+    if (!(r > -300)) r = -300; /* also if it is NaN */
+    if (r > 300) r = 300;
+    v = (int)r;
+    rest = r - (float)v;
+    v += (rest >= 0.5f) - (rest <= -0.5f) + @NAME@_INPUT_ZERO_POINT;
+    q[i] = (int8_t)(v < -128 ? -128 : v > 127 ? 127 : v);
+  }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* @NAME@_H_ */

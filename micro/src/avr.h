@@ -1,0 +1,387 @@
+/* An AVR that has MUL. GCC calls a library function for most of this arithmetic, and keeps 32 bits
+ * of values that have 16.
+ *
+ * A model that is written as C has constant parameters, so the always_inline functions often know
+ * their shift, and fit their instructions to it. Otherwise inline assembler calls a routine; its
+ * operands name the registers that the routine changes. All of it leaves r1 at 0, as GCC wants. */
+#ifndef FASTGRNN_AVR_H_
+#define FASTGRNN_AVR_H_
+
+#define round_shift round_shift
+#define add_rounded add_rounded
+#define round_high round_high
+#define saturate16 saturate16
+#define round_saturate round_saturate
+#define multiply16 multiply16
+#define multiply multiply
+#define multiply_unsigned multiply_unsigned
+#define sigmoid sigmoid
+#define tanh16 tanh16
+#define first_row first_row
+#define set_rows set_rows
+#define add_rows add_rows
+#define BLOCK 1
+
+/* ---- Arithmetic ---- */
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ALWAYS_INLINE int16_t upper_half(int32_t v) {
+  int16_t upper = (int16_t)((uint32_t)v >> 16);
+  __asm__("" : "+r"(upper)); /* or GCC keeps all of v */
+  return upper;
+}
+
+/* r22-r25 / 2^r18, rounded half up. Changes r18 and r0. */
+__attribute__((naked, noinline)) static void round_shift_routine(void) {
+  __asm__(
+      "clr r0\n"
+      "1: subi r18, 8\n brlo 2f\n"
+      "mov r0, r22\n mov r22, r23\n mov r23, r24\n mov r24, r25\n lsl r25\n sbc r25, r25\n"
+      "rjmp 1b\n"
+      "2: subi r18, -8\n brne 3f\n"
+      "lsl r0\n rjmp 4f\n"
+      "3: asr r25\n ror r24\n ror r23\n ror r22\n dec r18\n brne 3b\n"
+      /* The carry is the last bit that fell out. */
+      "4: adc r22, r1\n adc r23, r1\n adc r24, r1\n adc r25, r1\n ret");
+}
+
+/* p += v / 2^n, rounded half up, of the bytes p0 to p3 and v0 to v3; n is the name of a constant
+ * operand. The carry is the last bit that is shifted out. Changes v and r0. */
+#define OP(op, a, b) op " " a ", " b "\n"
+#define ADC4(p0, p1, p2, p3, v0, v1, v2, v3) \
+  OP("adc", p0, v0) OP("adc", p1, v1) OP("adc", p2, v2) OP("adc", p3, v3)
+#define ADD_ROUNDED(n, p0, p1, p2, p3, v0, v1, v2, v3) \
+  ".if %" n " == 0\n" OP("add", p0, v0) OP("adc", p1, v1) OP("adc", p2, v2) OP("adc", p3, v3) \
+  ".elseif %" n " %% 8 == 7\n" /* once to the left, and a byte more to the right */ \
+  "lsl " v0 "\n rol " v1 "\n rol " v2 "\n rol " v3 "\n sbc r0, r0\n" \
+  ".if %" n " == 7\n lsl " v0 "\n" ADC4(p0, p1, p2, p3, v1, v2, v3, "r0") \
+  ".elseif %" n " == 15\n lsl " v1 "\n" ADC4(p0, p1, p2, p3, v2, v3, "r0", "r0") \
+  ".else\n lsl " v2 "\n" ADC4(p0, p1, p2, p3, v3, "r0", "r0", "r0") ".endif\n" \
+  ".elseif %" n " < 8\n" \
+  ".rept %" n "\n asr " v3 "\n ror " v2 "\n ror " v1 "\n ror " v0 "\n .endr\n" \
+  ADC4(p0, p1, p2, p3, v0, v1, v2, v3) \
+  ".elseif %" n " < 16\n" \
+  ".rept %" n " - 8\n asr " v3 "\n ror " v2 "\n ror " v1 "\n .endr\n" \
+  ".if %" n " == 8\n lsl " v0 "\n .endif\n" \
+  ADC4(p0, p1, p2, p3, v1, v2, v3, "r1") "sbrc " v3 ", 7\n dec " p3 "\n" \
+  ".else\n mov r0, " v3 "\n lsl r0\n sbc r0, r0\n" \
+  ".if %" n " < 24\n .rept %" n " - 16\n asr " v3 "\n ror " v2 "\n .endr\n" \
+  ".if %" n " == 16\n lsl " v1 "\n .endif\n" ADC4(p0, p1, p2, p3, v2, v3, "r0", "r0") \
+  ".else\n .rept %" n " - 24\n asr " v3 "\n .endr\n" \
+  ".if %" n " == 24\n lsl " v2 "\n .endif\n" ADC4(p0, p1, p2, p3, v3, "r0", "r0", "r0") \
+  ".endif\n .endif\n"
+
+/* sum + v / 2^n, rounded half up. */
+ALWAYS_INLINE int32_t add_rounded(int32_t sum, int32_t v, unsigned n) {
+  if (__builtin_constant_p(n)) {
+    __asm__(ADD_ROUNDED("[n]", "%A0", "%B0", "%C0", "%D0", "%A1", "%B1", "%C1", "%D1")
+            : "+r"(sum), "+r"(v)
+            : [n] "n"(n));
+    return sum;
+  } else {
+    register int32_t shifted __asm__("r22") = v;
+    register uint8_t shift __asm__("r18") = (uint8_t)n;
+    __asm__("%~call %x2" : "+r"(shifted), "+r"(shift) : "i"(round_shift_routine));
+    return sum + shifted;
+  }
+}
+
+ALWAYS_INLINE int32_t round_shift(int32_t v, unsigned n) {
+  return __builtin_constant_p(n) && n == 0 ? v : add_rounded(0, v, n);
+}
+
+ALWAYS_INLINE int16_t saturate16(int32_t v) {
+  __asm__(
+      "mov r0, %B0\n lsl r0\n sbc r0, r0\n cp %C0, r0\n cpc %D0, r0\n breq 1f\n"
+      "ldi %A0, 0xff\n ldi %B0, 0x7f\n lsl %D0\n adc %A0, r1\n adc %B0, r1\n 1:"
+      : "+d"(v));
+  return (int16_t)v;
+}
+
+/* v / 2^n, rounded half up, then saturated. */
+ALWAYS_INLINE int16_t round_saturate(int32_t v, unsigned n) {
+  if (!__builtin_constant_p(n) || n != 15) return saturate16(round_shift(v, n));
+  /* What changes its sign in the one shift to the left is too large. */
+  __asm__(
+      "subi %B0, 0xc0\n sbci %C0, 0xff\n sbci %D0, 0xff\n lsl %B0\n rol %C0\n rol %D0\n"
+      "brvc 1f\n lsl %D0\n ldi %C0, 0x00\n ldi %D0, 0x80\n sbc %C0, r1\n sbc %D0, r1\n 1:"
+      : "+d"(v));
+  return (int16_t)(v >> 16);
+}
+
+/* The upper half of v, rounded half up. */
+ALWAYS_INLINE int16_t round_high(int32_t v) {
+  __asm__("lsl %B0\n adc %C0, r1\n adc %D0, r1" : "+r"(v));
+  return upper_half(v);
+}
+
+/* The 32 bits of a * b: of the upper bytes by the instruction high_high, of that of b and the lower
+ * one of a by high_low, of that of a and the lower one of b by low_high. A signed product of 16
+ * bits is extended. */
+#define MULTIPLY(high_high, high_low, extend_high_low, low_high, extend_low_high)           \
+  "clr %1\n " high_high " %B3, %B2\n movw %C0, r0\n mul %A3, %A2\n movw %A0, r0\n" high_low \
+  " %B3, %A2\n" extend_high_low " add %B0, r0\n adc %C0, r1\n adc %D0, %1\n" low_high       \
+  " %B2, %A3\n" extend_low_high                                                             \
+  " add %B0, r0\n adc %C0, r1\n adc %D0, %1\n"                                              \
+  "clr r1"
+#define EXTEND "sbc %D0, %1\n"
+
+static inline int32_t multiply16(int16_t a, int16_t b) {
+  int32_t product;
+  uint8_t zero;
+  __asm__(MULTIPLY("muls", "mulsu", EXTEND, "mulsu", EXTEND)
+          : "=&r"(product), "=&r"(zero)
+          : "a"(a), "a"(b));
+  return product;
+}
+
+static inline int32_t multiply(int32_t a, int16_t b) {
+  int32_t product;
+  uint8_t zero;
+  __asm__(MULTIPLY("mulsu", "mulsu", EXTEND, "mul", "")
+          : "=&r"(product), "=&r"(zero)
+          : "a"((uint16_t)a), "a"(b));
+  if (a < 0) __asm__("sub %C0, %A1\n sbc %D0, %B1" : "+r"(product) : "r"(b));
+  return product;
+}
+
+static inline int32_t multiply_unsigned(int32_t a, uint16_t b) {
+  int32_t product;
+  uint8_t zero;
+  __asm__(MULTIPLY("mul", "mul", "", "mul", "")
+          : "=&r"(product), "=&r"(zero)
+          : "r"((uint16_t)a), "r"(b));
+  if (a < 0) __asm__("sub %C0, %A1\n sbc %D0, %B1" : "+r"(product) : "r"(b));
+  return product;
+}
+
+/* clang-format off */
+
+/* The sigmoid of r22-r25 into r24-r25: a magnitude, then its interpolation, then SIGMOID_SIGN. T is
+ * the sign; a magnitude not below limit, the upper byte of 8.0 before the last shift, goes to 4.
+ * r20-r21 are the difference of two values of the table, 10 bits, times the fraction, 9 bits,
+ * without the lowest byte of the product, whose carry rounds. */
+#define MAGNITUDE          \
+  "bst r25, 7\n brtc 1f\n" \
+  "com r25\n com r24\n com r23\n neg r22\n sbci r23, -1\n sbci r24, -1\n sbci r25, -1\n 1:\n"
+#define INTERPOLATE(limit, shift)                                                      \
+  "3: cpi r23, " limit "\n cpc r24, r1\n cpc r25, r1\n brlo 5f\n"                      \
+  "4: ldi r24, 0\n ldi r25, 0x80\n rjmp 7f\n"                                          \
+  "5:\n" shift                                                                         \
+  "mov r30, r23\n andi r30, 0xfe\n ldi r31, 0\n"                                       \
+  "subi r30, lo8(-(%[table]))\n sbci r31, hi8(-(%[table]))\n"                          \
+  "lpm r24, Z+\n lpm r25, Z+\n lpm r18, Z+\n lpm r19, Z\n sub r18, r24\n sbc r19, r25\n" \
+  "mul r18, r22\n mov r20, r1\n mul r19, r22\n add r20, r0\n clr r21\n adc r21, r1\n"  \
+  "clr r1\n sbrs r23, 0\n rjmp 6f\n add r20, r18\n adc r21, r19\n"                     \
+  "6: lsr r21\n ror r20\n adc r24, r20\n adc r25, r21\n"                               \
+  "7:\n"
+#define SIGMOID_SIGN "brtc 1f\n com r25\n neg r24\n sbci r25, 0x7f\n 1:\n"
+
+/* The sigmoid of r22-r25 * 2^r20. */
+__attribute__((naked, noinline)) static void sigmoid_routine(void) {
+  __asm__(MAGNITUDE
+          "tst r20\n breq 3f\n"
+          "2: lsl r22\n rol r23\n rol r24\n rol r25\n brmi 4f\n dec r20\n brne 2b\n"
+          INTERPOLATE("0x80", "")
+          SIGMOID_SIGN
+          "ret" ::[table] "i"(fastgrnn_sigmoid_table));
+}
+
+/* clang-format on */
+
+ALWAYS_INLINE int32_t sigmoid(int32_t p, unsigned n) {
+  register int32_t v __asm__("r22") = p;
+  uint16_t y;
+  if (__builtin_constant_p(n) && n == 0) {
+    __asm__(MAGNITUDE INTERPOLATE("0x80", "") SIGMOID_SIGN
+            : "+r"(v)
+            : [table] "i"(fastgrnn_sigmoid_table)
+            : "r18", "r19", "r20", "r21", "r30", "r31");
+  } else {
+    register uint8_t shift __asm__("r20") = (uint8_t)n;
+    __asm__("%~call %x[routine]"
+            : "+r"(v), "+r"(shift)
+            : [routine] "i"(sigmoid_routine)
+            : "r18", "r19", "r21", "r30", "r31");
+  }
+  y = (uint16_t)((uint32_t)v >> 16);
+  return y;
+}
+
+ALWAYS_INLINE int16_t tanh16(int32_t p, unsigned n) {
+  register int32_t v __asm__("r22") = p;
+  if (!__builtin_constant_p(n) || n != 0) return saturate16(2 * sigmoid(p, n + 1) - 32768);
+  __asm__(MAGNITUDE INTERPOLATE("0x40", "lsl r22\n rol r23\n")
+          "subi r25, 0x40\n lsl r24\n rol r25\n brts 1f\n brpl 2f\n sbiw r24, 1\n rjmp 2f\n"
+          "1: com r25\n neg r24\n sbci r25, 0xff\n 2:"
+          : "+r"(v)
+          : [table] "i"(fastgrnn_sigmoid_table)
+          : "r18", "r19", "r20", "r21", "r30", "r31");
+  return upper_half(v);
+}
+
+/* ---- Rows of a matrix ---- */
+
+/* The cursor's bits are what is left of a byte of a bitmap, and a 1 above it. */
+static inline cursor first_row(const fastgrnn_matrix* m) {
+  cursor c;
+  c.index = m->index;
+  c.values = m->values;
+  c.bits = 1;
+  return c;
+}
+
+/* A routine is a row of r21 weights, 1 to 255, times the vector at r18-r19; the sum is left in
+ * r22-r25. Z are the values, X is the index and r20 the bits of a cursor, all moved on. It changes
+ * r10-r12, r14, r15, r18, r19 and r21 as well. */
+#define ROW_ROUTINE __attribute__((naked, noinline)) static void
+
+/* Products of the lower byte of the vector are summed in r22-r24, of the upper one in r14, r15 and
+ * r25: each sum of 255 products of two bytes has 24 bits. */
+#define START                                              \
+  "movw r10, r28\n movw r28, r18\n mov r12, r1\n clr r0\n" \
+  "movw r22, r0\n movw r24, r0\n movw r14, r0\n"
+
+#define END                                                                       \
+  "sbrc r24, 7\n dec r25\n add r23, r14\n adc r24, r15\n adc r25, r12\n clr r1\n" \
+  "movw r28, r10\n"
+
+/* The weight at Z times the int16 at Y + low. The carry after a product is its sign. */
+#define MULTIPLY_ADD(low, high)                               \
+  "lpm r18, Z+\n ldd r19, Y + " #low                          \
+  "\n mulsu r18, r19\n"                                       \
+  "sbc r24, r12\n add r22, r0\n adc r23, r1\n adc r24, r12\n" \
+  "ldd r19, Y + " #high                                       \
+  "\n muls r18, r19\n"                                        \
+  "sbc r25, r12\n add r14, r0\n adc r15, r1\n adc r25, r12\n"
+
+#define READ_INDEX(to) \
+  "movw r0, r30\n movw r30, r26\n lpm " to ", Z+\n movw r26, r30\n movw r30, r0\n"
+
+ROW_ROUTINE dense_routine(void) {
+  __asm__(START "1:\n" MULTIPLY_ADD(0, 1) "adiw r28, 2\n dec r21\n brne 1b\n" END "ret");
+}
+
+ROW_ROUTINE pairs_routine(void) {
+  __asm__(START READ_INDEX("r21")
+          "tst r21\n breq 2f\n push r26\n push r27\n movw r26, r18\n"
+          "1: lpm r18, Z+\n movw r28, r26\n"
+          "add r28, r18\n adc r29, r12\n add r28, r18\n adc r29, r12\n"
+          MULTIPLY_ADD(0, 1) "dec r21\n brne 1b\n"
+          "pop r27\n pop r26\n 2:\n" END "ret");
+}
+
+#define MULTIPLY_ADD_IF(low, high) "lsr r20\n brcc 1f\n" MULTIPLY_ADD(low, high) "1:\n"
+
+#define EIGHT           \
+  MULTIPLY_ADD_IF(0, 1) \
+  MULTIPLY_ADD_IF(2, 3) \
+  MULTIPLY_ADD_IF(4, 5) \
+  MULTIPLY_ADD_IF(6, 7) \
+  MULTIPLY_ADD_IF(8, 9) MULTIPLY_ADD_IF(10, 11) MULTIPLY_ADD_IF(12, 13) MULTIPLY_ADD_IF(14, 15)
+
+#define NEXT_EIGHT        \
+  MULTIPLY_ADD_IF(16, 17) \
+  MULTIPLY_ADD_IF(18, 19) \
+  MULTIPLY_ADD_IF(20, 21) \
+  MULTIPLY_ADD_IF(22, 23) \
+  MULTIPLY_ADD_IF(24, 25) MULTIPLY_ADD_IF(26, 27) MULTIPLY_ADD_IF(28, 29) MULTIPLY_ADD_IF(30, 31)
+
+/* Eight weights at once where they are a byte of the bitmap, else one after another. */
+ROW_ROUTINE bitmap_routine(void) {
+  __asm__(START
+          "2: cpi r20, 1\n brne 3f\n cpi r21, 8\n brsh 5f\n"
+          "3: lsr r20\n brne 1f\n" READ_INDEX("r20") "sec\n ror r20\n"
+          "1: brcc 1f\n" MULTIPLY_ADD(0, 1)
+          "1: dec r21\n breq 4f\n adiw r28, 2\n cpi r20, 1\n brne 3b\n rjmp 2b\n"
+          "4:\n" END "ret\n"
+          "5:\n" READ_INDEX("r20")
+          EIGHT
+          "subi r21, 8\n breq 6f\n adiw r28, 16\n cpi r21, 8\n brlo 1f\n rjmp 5b\n"
+          "1: rjmp 3b\n"
+          "6: inc r20\n" END "ret");
+}
+
+ALWAYS_INLINE int32_t call(void (*routine)(void), cursor* c, const int16_t* in, unsigned cols) {
+  register const FASTGRNN_FLASH uint8_t* index __asm__("r26") = c->index;
+  register const FASTGRNN_FLASH int8_t* values __asm__("r30") = c->values;
+  register uint8_t bits __asm__("r20") = c->bits;
+  register const int16_t* vector __asm__("r18") = in;
+  register uint8_t left __asm__("r21") = (uint8_t)cols;
+  register int32_t sum __asm__("r22");
+  __asm__ volatile("%~call %x[routine]"
+                   : "=r"(sum), "+r"(index), "+r"(values), "+r"(bits), "+r"(vector), "+r"(left)
+                   : [routine] "i"(routine)
+                   : "r10", "r11", "r12", "r14", "r15", "memory");
+  c->index = index;
+  c->values = values;
+  c->bits = bits;
+  return sum;
+}
+
+ALWAYS_INLINE int32_t next_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in,
+                               unsigned cols) {
+  return m->encoding == FASTGRNN_DENSE    ? call(dense_routine, c, in, cols)
+         : m->encoding == FASTGRNN_BITMAP ? call(bitmap_routine, c, in, cols)
+                                          : call(pairs_routine, c, in, cols);
+}
+
+/* Rows of a bitmap where the compiler knows their length and shift, as in a model that is written
+ * as C: the routine in place, without what is not needed. */
+#define FIXED_END \
+  END ADD_ROUNDED("[shift]", "%A[p]", "%B[p]", "%C[p]", "%D[p]", "r22", "r23", "r24", "r25")
+#define FIXED_ROW(code, bits_constraint)                                                         \
+  __asm__ volatile(START code FIXED_END                                                          \
+                   : [p] "+r"(p), "+r"(index), "+r"(values), "+r"(vector), bits_constraint(bits) \
+                   : [cols] "n"(m->cols), [shift] "n"(m->shift)                                  \
+                   : "r10", "r11", "r12", "r14", "r15", "r22", "r23", "r24", "r25", "memory")
+/* At the start of a row of 1, 2 or 4 weights alone can a byte of the bitmap end. */
+#define BIT(low, high) \
+  ".if %[cols] > " #low " / 2\n lsr r20\n .if " #low " == 0 || 8 %% %[cols]\n"                  \
+  "brne 1f\n" READ_INDEX("r20") "sec\n ror r20\n 1:\n .endif\n"                                \
+  "brcc 1f\n" MULTIPLY_ADD(low, high) "1:\n .endif\n"
+
+ALWAYS_INLINE int32_t add_fixed_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in,
+                                    int32_t p) {
+  register const FASTGRNN_FLASH uint8_t* index __asm__("r26") = c->index;
+  register const FASTGRNN_FLASH int8_t* values __asm__("r30") = c->values;
+  register uint8_t bits __asm__("r20") = c->bits;
+  register const int16_t* vector __asm__("r18") = in;
+  if (m->cols < 8) {
+    FIXED_ROW(BIT(0, 1) BIT(2, 3) BIT(4, 5) BIT(6, 7) BIT(8, 9) BIT(10, 11) BIT(12, 13), "+r");
+    c->bits = bits;
+  } else {
+    FIXED_ROW(READ_INDEX("r20") EIGHT ".if %[cols] == 16\n" READ_INDEX("r20") NEXT_EIGHT ".endif\n",
+              "=r");
+  }
+  c->index = index;
+  c->values = values;
+  return p;
+}
+
+ALWAYS_INLINE int32_t add_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in, int32_t p) {
+  unsigned left = m->cols;
+  int32_t sum = 0;
+  if (m->encoding == FASTGRNN_BITMAP && __builtin_constant_p(m->cols) &&
+      __builtin_constant_p(m->shift) && (m->cols <= 8 || m->cols == 16)) {
+    return add_fixed_row(m, c, in, p);
+  }
+  if (left <= 255) return add_rounded(p, next_row(m, c, in, left), m->shift);
+  for (; left > 255; left -= 248, in += 248) sum += next_row(m, c, in, 248); /* whole bytes */
+  return add_rounded(p, sum + next_row(m, c, in, left), m->shift);
+}
+
+ALWAYS_INLINE void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
+                            int32_t* p) {
+  (void)n;
+  *p = add_row(m, c, in, *p);
+}
+
+ALWAYS_INLINE void set_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
+                            int32_t* p) {
+  (void)n;
+  *p = add_row(m, c, in, 0);
+}
+
+#endif /* FASTGRNN_AVR_H_ */
