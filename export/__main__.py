@@ -1,4 +1,4 @@
-"""Converts a .keras file to an int8 .tflite file and says what became of it.
+"""Converts a .keras file to an int8 .tflite file, and reports its scales, bytes and errors.
 
 python -m keras_fastgrnn.export --model=model.keras --samples=samples.npy --output=model.tflite
 """
@@ -82,7 +82,7 @@ def main(argv):
 
 
 def _page(report, output):
-    """The function that writes the page, if it can be written: a conversion takes its time."""
+    """Returns the function that writes the page. Refuses now: a conversion takes its time."""
     path = pathlib.Path(report)
     if path.is_dir() or not path.parent.is_dir():
         sys.exit(f"--report={report} is not a file in a folder that exists: name such a file.")
@@ -99,7 +99,7 @@ def _page(report, output):
 
 
 def _write(path, data):
-    """Writes a file whole or not at all, with the rights that any new file gets."""
+    """Writes a file whole or not at all, with the permissions of any new file."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         part = pathlib.Path(folder, path.name)
         part.write_bytes(data)

@@ -108,7 +108,7 @@ else:
             return {**super().get_config(), "seed": self.seed}
 
     class RNN(keras.layers.RNN):
-        """tf_keras's layer, with the loop in `inner_loop` as in Keras 3, which subclasses override."""
+        """tf_keras's layer with the loop in `inner_loop`, as in Keras 3: subclasses override it."""
 
         def __init__(self, cell, **kwargs):
             super().__init__(cell, **kwargs)

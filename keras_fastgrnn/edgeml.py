@@ -76,7 +76,7 @@ def load(folder, *, transposed=False, **layer_arguments):
             factors, dimensions = [name], [(inputs, "units")]
         else:
             raise ValueError(
-                f"{folder} has {name}.npy and its factors too. Remove the files of the other model."
+                f"{folder} has {name}.npy and also factors of it. Remove one of the models."
             )
         return [
             _read(folder / f"{f}.npy", d, sizes, transposed)
