@@ -82,7 +82,7 @@ def main(argv):
 
 
 def _page(report, output):
-    """Returns the function that writes the page. Refuses now: a conversion takes its time."""
+    """Returns the function that writes the page, and refuses a bad path before the conversion."""
     path = pathlib.Path(report)
     if path.is_dir() or not path.parent.is_dir():
         sys.exit(f"--report={report} is not a file in a folder that exists: name such a file.")
