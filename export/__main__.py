@@ -38,7 +38,7 @@ _TYPES = ["float32", "int8"]
 _INPUT_TYPE = flags.DEFINE_enum("input_type", "float32", _TYPES, "Type of the model's inputs.")
 _OUTPUT_TYPE = flags.DEFINE_enum("output_type", "float32", _TYPES, "Type of its outputs.")
 _OPTIMIZE = flags.DEFINE_enum(
-    "optimize", "size", ["size", "speed"], "What the recurrent matrices are stored for."
+    "optimize", "size", ["size", "speed"], "Whether matrices are stored for size or for speed."
 )
 _REPORT = flags.DEFINE_string(
     "report", None, "The .html file to write a report with charts to. Needs matplotlib."

@@ -15,8 +15,8 @@ from keras_fastgrnn.compat import keras
 def read_samples(path):
     """Returns the array of an .npy file, or the dict of arrays of an .npz file."""
     what = (
-        "np.save('samples.npy', samples) writes one, and np.savez('samples.npz', name=...) one of "
-        "the samples of each input by its name."
+        "np.save('samples.npy', samples) writes an .npy file, np.savez('samples.npz', name=...) an "
+        ".npz file with the samples of each input by its name."
     )
     if not pathlib.Path(path).is_file():
         raise ValueError(f"--samples={path} is not there: name an .npy or .npz file. {what}")

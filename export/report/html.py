@@ -67,8 +67,8 @@ def _summary(findings, what):
 
 def _ranges_and_values(findings):
     yield (
-        "<p>Blue: what a tensor takes on the samples. Grey: what else its format covers; much grey "
-        "wastes bits, often for one outlier. Red: what saturates.</p>\n"
+        "<p>Blue: a tensor's values on the samples. Grey: the rest of its format; much grey wastes "
+        "bits, often for one outlier. Red: saturated values.</p>\n"
     )
     yield "<h3>Inputs and outputs</h3>\n" + _ranges(end_ranges(findings))
     for place in filter(None, input_places(findings.conversion)):
@@ -87,7 +87,7 @@ def _ranges_and_values(findings):
         drawn = [_weights(f"{layer.name}: {name}", w) for name, w in layer.weights.items()]
         if layer.operator:
             yield _ranges(layer_ranges(layer))
-            drawn.insert(0, _values(f"{layer.name}: what it writes", layer.compared))
+            drawn.insert(0, _values(f"{layer.name}: its output", layer.compared))
         yield charts(drawn)
 
 

@@ -105,7 +105,7 @@ def places(conversion):
     n, seen = len(conversion.outputs), set(graph.inputs)
     for operator, index in zip(conversion.operators, graph.outputs[n:], strict=True):
         if index not in seen:
-            name = f"What layer '{operator.recurrent.name}' reads"
+            name = f"The input of layer '{operator.recurrent.name}'"
             remedy = "Put a BatchNormalization before it, and clip outliers from the samples."
             yield _place(name, operator.x, graph.tensors[index], remedy)
         seen.add(index)
