@@ -1,4 +1,4 @@
-"""Converts a .keras file to an int8 .tflite file and says what became of it.
+"""Converts a .keras file to an int8 .tflite file, and reports its scales, bytes and errors.
 
 python -m keras_fastgrnn.export --model=model.keras --samples=samples.npy --output=model.tflite
 """
@@ -38,7 +38,7 @@ _TYPES = ["float32", "int8"]
 _INPUT_TYPE = flags.DEFINE_enum("input_type", "float32", _TYPES, "Type of the model's inputs.")
 _OUTPUT_TYPE = flags.DEFINE_enum("output_type", "float32", _TYPES, "Type of its outputs.")
 _OPTIMIZE = flags.DEFINE_enum(
-    "optimize", "size", ["size", "speed"], "What the recurrent matrices are stored for."
+    "optimize", "size", ["size", "speed"], "Whether matrices are stored for size or for speed."
 )
 _REPORT = flags.DEFINE_string(
     "report", None, "The .html file to write a report with charts to. Needs matplotlib."
@@ -82,7 +82,7 @@ def main(argv):
 
 
 def _page(report, output):
-    """The function that writes the page, if it can be written: a conversion takes its time."""
+    """Returns the function that writes the page, and refuses a bad path before the conversion."""
     path = pathlib.Path(report)
     if path.is_dir() or not path.parent.is_dir():
         sys.exit(f"--report={report} is not a file in a folder that exists: name such a file.")
@@ -99,7 +99,7 @@ def _page(report, output):
 
 
 def _write(path, data):
-    """Writes a file whole or not at all, with the rights that any new file gets."""
+    """Writes a file whole or not at all, with the permissions of any new file."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         part = pathlib.Path(folder, path.name)
         part.write_bytes(data)

@@ -1,4 +1,4 @@
-"""Why a model can not be converted: the Keras layer, what it can not do, what to write instead."""
+"""Explains a refused model: the Keras layer, the reason, and a replacement."""
 
 import numpy as np
 import tensorflow as tf
@@ -8,9 +8,9 @@ from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.export.tflite.loop_free import LoopError, convert_loop_free
 from keras_fastgrnn.micro.verify import UnsupportedOperator, verify
 
-_SAMPLES = 7  # of a layer by itself: what is refused does not depend on them
+_SAMPLES = 7  # for a layer by itself: refusals do not depend on the samples
 
-# By layer or operator: what to write in its place.
+# Layer or operator -> its replacement.
 _INSTEAD = {
     "Conv3D": "use Conv2D",
     "Embedding": "look the vectors up before the model, and give it those",
@@ -27,7 +27,7 @@ _ANY = "compute it before or behind the model, or with layers that docs/export.m
 
 
 def explain(error, model, inputs, layers):
-    """Finds the layer that makes a conversion fail, by converting each by itself.
+    """Finds the layer that makes a conversion fail, by converting each layer by itself.
 
     Args:
         error: the exception of the whole model.
@@ -36,7 +36,7 @@ def explain(error, model, inputs, layers):
         layers: list of `FloatLayer`, the recurrent layers on these samples.
 
     Returns:
-        `ValueError`, whose message names the layer if one by itself fails too.
+        `ValueError`, whose message names the layer, if one also fails by itself.
     """
     unread = [tf.constant(layer.y[:_SAMPLES]) for layer in layers]
     try:
@@ -47,7 +47,7 @@ def explain(error, model, inputs, layers):
             call=_convert_and_call,
         )
     except LayerError as found:
-        # That of the whole model may know its operator, where that of the layer does not.
+        # The error of the whole model may name an operator that the layer's error does not.
         specific = isinstance(error, UnsupportedOperator)
         vague = not isinstance(found.__cause__, (UnsupportedOperator, LoopError))
         return _refusal(found.layer, error) if specific and vague else found
@@ -67,7 +67,7 @@ def _convert_and_call(layer, args, kwargs):
     try:
         model = convert_loop_free(function, [np.asarray(x) for x in tensors])
         flatbuffer.strip(model)
-        # Not what it only passes on, or a float result that nothing reads.
+        # Skips layers that only pass a tensor on, or whose float result nothing reads.
         if model.subgraphs[0].operators:
             verify(flatbuffer.serialize(model))
     except Exception as error:

@@ -16,10 +16,10 @@ class CalibrationSet:
 
     Attributes:
         samples: list of arrays `(n, ...)`, one for each input of the model.
-        inputs: list of the same arrays where the file rounds them to int8: behind each `Front`.
+        inputs: list of the same arrays after each `Front`, where the file rounds them to int8.
         fronts: list of the `Front` of each input, which the file computes in float32.
-        folded: set of the layers that the fronts stand for.
-        lengths: integers, the time steps of each stream of a streaming model; `None` for another.
+        folded: set of the layers that the fronts replace.
+        lengths: integers, the time steps of each stream of a streaming model; else `None`.
     """
 
     samples: list
@@ -29,12 +29,12 @@ class CalibrationSet:
     lengths: np.ndarray | None
 
     def call(self, layer, args, kwargs):
-        """Calls a layer of the model on tensors that the fronts have been applied to."""
+        """Calls a layer of the model on tensors behind the fronts."""
         return args[0] if layer in self.folded else call_layer(layer, args, kwargs)
 
 
 def calibration_set(model, dataset, *, streaming, reset, input_type):
-    """Reads the samples.
+    """Reads the calibration set.
 
     Args:
         model: `keras.Sequential` or functional `keras.Model`.
@@ -44,8 +44,7 @@ def calibration_set(model, dataset, *, streaming, reset, input_type):
         `CalibrationSet`.
 
     Raises:
-        ValueError: if the dataset does not fit the model, or the model can not be given one time
-            step at a time.
+        ValueError: if the dataset does not fit the model, or streaming does not.
     """
     columns = representative_arrays(functional(model).inputs, dataset, streaming=streaming)
     if streaming:
@@ -56,7 +55,7 @@ def calibration_set(model, dataset, *, streaming, reset, input_type):
     else:
         samples, lengths = [np.concatenate(column) for column in columns], None
     found, folded = [Front()] * len(samples), set()
-    if input_type == "float32":  # an int8 input is rounded before the file gets it
+    if input_type == "float32":  # an int8 input is rounded before it enters the file
         found, folded = fronts(model, samples)
     inputs = [front(x) for front, x in zip(found, samples, strict=True)]
     return CalibrationSet(samples, inputs, found, folded, lengths)

@@ -1,4 +1,4 @@
-"""`convert()`: the way from a Keras model to a .tflite file."""
+"""`convert()`: from a Keras model to a .tflite file."""
 
 import dataclasses
 
@@ -17,19 +17,18 @@ from keras_fastgrnn.micro.verify import verify
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """A converted model and what it was made from.
+    """A converted model and the results of each step of its conversion.
 
     Attributes:
         model: bytes, the .tflite file.
         loop_free: bytes, the same without its recurrent operators and with int8 inputs and outputs:
             see `Rest`.
         operators: list of `Operator`, in the order in which they run.
-        inputs, outputs: lists of arrays, the representative samples and the outputs of the Keras
-            model.
-        rounded_inputs: list of arrays, the samples where the file rounds them to int8.
-        lengths: integers, the steps of each stream of a streaming model; `None` for another.
-        steps_to_saturation: list, for each operator the steps without a reset after which its int16
-            state saturates, on the samples one after the other; `None` if it does not there.
+        inputs, outputs: lists of arrays, the calibration set and the outputs of the Keras model.
+        rounded_inputs: list of arrays, the calibration set where the file rounds it to int8.
+        lengths: integers, the steps of each stream of a streaming model; else `None`.
+        steps_to_saturation: list with one item for each operator: the steps without a reset after
+            which its int16 state saturates on the calibration set, or `None` if it does not.
     """
 
     model: bytes
@@ -54,29 +53,29 @@ def convert(
 ):
     """Converts a Keras model with FastRNN or FastGRNN layers to an int8 TFLite model.
 
-    Each recurrent layer becomes one custom operator, `FASTGRNN` (docs/format.md). Every other layer
-    becomes what TensorFlow's converter makes of it in int8. The model runs in TensorFlow Lite for
-    Microcontrollers, with a batch of 1 and as many time steps as the representative samples have.
+    Each recurrent layer becomes one custom operator, `FASTGRNN` (docs/format.md). TensorFlow's
+    converter makes int8 operators of all other layers. The model runs in TensorFlow Lite for
+    Microcontrollers, with a batch of 1 and the time steps of the representative samples.
 
     Args:
         model: built `keras.Sequential` or functional `keras.Model`. FastRNN, FastGRNN and
             `keras.layers.RNN` over their cells may stand anywhere in it, also in `Bidirectional`
-            and in models within the model.
-        representative_dataset: what the model will read, from which all ranges are taken: an array
-            `(n, ...)`, of several inputs a dict by their names or a list in their order; or batches
-            of these, as a list, a generator, a function that returns one, a `tf.data.Dataset` or a
-            `keras.utils.PyDataset`. Of `(x, y)` the labels are left out (docs/quantize.md). A
-            hundred samples are usually enough, of all classes; do not use test samples.
+            and in nested models.
+        representative_dataset: the calibration set, from which all ranges are taken: an array
+            `(n, ...)`, for several inputs a dict by name or a list in their order; or batches of
+            these, as a list, a generator, a function that returns one, a `tf.data.Dataset` or a
+            `keras.utils.PyDataset`. The labels of `(x, y)` are ignored (docs/quantize.md). A
+            hundred samples are usually enough; take them from all classes, not from the test data.
         streaming: boolean. If `True`, the model takes one time step an invocation and keeps its
-            state; layers behind the recurrent ones then run at each step. Samples may have any
+            state; layers after the recurrent ones then run at each step. Samples may have any
             number of steps.
-        reset: of a streaming model, where a stream begins, with a state of 0. `"sample"`: at each
+        reset: where a stream of a streaming model begins, with a state of 0. `"sample"`: at each
             sample; the chip has to be reset as well. `"never"`: all samples are one stream, in
-            their order, and as long a one as the chip will see. Layers with `stateful=True` take
-            all samples as one stream, whatever this is.
+            their order, as long as any stream on the chip. Layers with `stateful=True` always take
+            all samples as one stream.
         input_type, output_type: `"float32"` or `"int8"`.
-        optimize: `"size"`: each recurrent matrix takes the encoding of the fewest bytes. `"speed"`:
-            the one that a Cortex-M with DSP instructions is fastest with (docs/format.md).
+        optimize: `"size"`: each recurrent matrix takes its smallest encoding. `"speed"`: the
+            encoding that runs fastest on a Cortex-M with DSP instructions (docs/format.md).
 
     Returns:
         bytes, the content of a .tflite file.
@@ -115,7 +114,7 @@ def conversion(
     output_type="float32",
     optimize="size",
 ):
-    """`convert()` step by step, with all that it found on the way: returns a `Conversion`."""
+    """Runs the steps of `convert()` and returns all their results as a `Conversion`."""
     _check_options(streaming, reset, input_type, output_type, optimize)
     calibration = calibration_set(
         model, representative_dataset, streaming=streaming, reset=reset, input_type=input_type
@@ -170,7 +169,7 @@ def _check_options(streaming, reset, input_type, output_type, optimize):
 
 
 def _warn_of_saturation(operators):
-    """Warns of each integer state that meets its limit on the calibration set."""
+    """Warns of each int16 state that saturates on the calibration set."""
     for operator in operators:
         if operator.states.saturated > 0:
             warn(

@@ -1,4 +1,4 @@
-"""The files that the command reads. What is wrong with one is said by its flag and its name."""
+"""Reads the files of the command. Errors name the flag and the file."""
 
 import contextlib
 import pathlib
@@ -13,10 +13,10 @@ from keras_fastgrnn.compat import keras
 
 
 def read_samples(path):
-    """The array of an .npy file, or the dict of those of an .npz file."""
+    """Returns the array of an .npy file, or the dict of arrays of an .npz file."""
     what = (
-        "np.save('samples.npy', samples) writes one, and np.savez('samples.npz', name=...) one of "
-        "the samples of each input by its name."
+        "np.save('samples.npy', samples) writes an .npy file, np.savez('samples.npz', name=...) an "
+        ".npz file with the samples of each input by its name."
     )
     if not pathlib.Path(path).is_file():
         raise ValueError(f"--samples={path} is not there: name an .npy or .npz file. {what}")
@@ -30,7 +30,7 @@ def read_samples(path):
 
 
 def read_model(path, output):
-    """The Keras model of a .keras file that is not the one to write."""
+    """Returns the Keras model of a .keras file, which must not be the output file."""
     path, what = pathlib.Path(path), "model.save('model.keras') writes one."
     if not path.is_file():
         raise ValueError(f"--model={path} is not there: name a .keras file. {what}")
@@ -49,11 +49,11 @@ def read_model(path, output):
 
 
 def by_input(paths, files, names):
-    """The samples as `convert()` takes them.
+    """Returns the samples in a form that `convert()` takes.
 
     Args:
-        paths, files: lists of the names of files, and what `read_samples()` returned of each.
-        names: list of strings, of the model's inputs.
+        paths, files: lists of file names, and of the results of `read_samples()` for them.
+        names: list of strings, the names of the model's inputs.
     """
     listed = ", ".join(map(repr, names))
     if isinstance(files[0], dict) and len(files) == 1:
@@ -75,7 +75,7 @@ def by_input(paths, files, names):
 
 @contextlib.contextmanager
 def shown_warnings():
-    """Within it a warning is one line on stderr, without the place in the code that gave it."""
+    """A context in which a warning is one line on stderr, without its place in the code."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_, **__: print(

@@ -1,7 +1,7 @@
 """The normalisation that stands first in a model -> one multiplier and one offset a feature.
 
-int8 has one scale for all features of an input. What is normalised behind it is rounded before, by
-the step of the widest feature; so the file normalises in float32, before it rounds.
+int8 has one scale for all features of an input. A normalisation after the rounding would see every
+feature rounded by the step of the widest one, so the file normalises in float32, before it rounds.
 """
 
 import collections
@@ -13,11 +13,11 @@ import numpy as np
 from keras_fastgrnn.compat import graph_nodes, keras
 from keras_fastgrnn.export.keras_model import functional
 
-_MAX_RANK = 4  # of what TFLite Micro's MUL and ADD broadcast
+_MAX_RANK = 4  # of the tensors that TFLite Micro's MUL and ADD broadcast
 
 
 class Front(NamedTuple):
-    """What a file does to a float32 input before it rounds it to int8: `x * multiplier + offset`.
+    """`x * multiplier + offset`: the file's arithmetic on a float32 input before the rounding.
 
     Attributes:
         multiplier, offset: float32 arrays that broadcast to the last axes of the input; `None` for
@@ -41,13 +41,13 @@ def fronts(model, inputs):
         inputs: list of arrays, the samples of each input.
 
     Returns:
-        `(fronts, layers)`: a `Front` for each input, and the set of layers that they stand for.
+        `(fronts, layers)`: a `Front` for each input, and the set of layers that they replace.
     """
     found = [
         _leading(model, i)[0] if x.dtype == np.float32 and x.ndim <= _MAX_RANK else []
         for i, x in enumerate(inputs)
     ]
-    # A layer that also stands elsewhere can not be left out there.
+    # A layer that also stands elsewhere has to stay.
     first = collections.Counter(layer for layers in found for layer in layers)
     shared = {layer for layer, uses in _uses(model).items() if uses > first[layer]}
     found = [
@@ -57,8 +57,8 @@ def fronts(model, inputs):
 
 
 def _leading(model, i):
-    """`(layers, whole)`: those that input `i` passes one after another, each read by nothing but
-    the next, and whether what the last one writes is the model's one output."""
+    """`(layers, whole)`: the layers that input `i` passes in sequence, each read only by the next,
+    and whether the last one writes the model's only output."""
     model = functional(model)
     nodes, layers, tensor = graph_nodes(model), [], id(model.inputs[i])
     outputs = [id(y) for y in model.outputs]
@@ -81,7 +81,7 @@ def _leading(model, i):
 
 
 def _uses(model):
-    """How often each layer is called, also in models within the model."""
+    """Counts the calls of each layer, also in nested models."""
     uses = collections.Counter()
     for layer, _, _ in graph_nodes(functional(model)):
         uses += _uses(layer) if isinstance(layer, keras.Model) else {layer: 1}
@@ -89,7 +89,7 @@ def _uses(model):
 
 
 def _is_affine(layer):
-    """Whether its multipliers and offsets stand along the last axes."""
+    """Whether the layer's multipliers and offsets lie along the last axes."""
     if not isinstance(layer, keras.layers.BatchNormalization):
         return type(layer) in _AFFINE
     last = len(layer.input.shape) - 1
@@ -132,7 +132,7 @@ def _front(layers):
 
 
 def _constant(values, neutral):
-    """As few float32 numbers as tell all features apart; `None` if they change nothing."""
+    """The values as float32, one number if all features share it; `None` if they change nothing."""
     values = values.astype(np.float32)
     if (values == neutral).all():
         return None

@@ -1,4 +1,4 @@
-"""Keras model -> its values, with every recurrent layer of ours handed to the caller."""
+"""Runs a Keras model, and hands every FastRNN and FastGRNN layer to the caller."""
 
 import dataclasses
 import inspect
@@ -14,14 +14,14 @@ _HALF = ("float16", "bfloat16")
 
 @dataclasses.dataclass(frozen=True)
 class Recurrent:
-    """One run of a cell over a sequence: what becomes one operator.
+    """One run of a cell over a sequence, which becomes one operator.
 
     Attributes:
-        name: string, of the Keras layer, for messages.
+        name: string, the name of the Keras layer, for messages.
         cell: a built `FastRNNCell` or `FastGRNNCell`.
         return_sequences, go_backwards, stateful: as in `keras.layers.RNN`.
-        reverse_output: whether the outputs are placed from last to first, as `Bidirectional` does
-            with its backward layer.
+        reverse_output: whether the outputs are placed from last to first, as in the backward layer
+            of `Bidirectional`.
     """
 
     name: str
@@ -32,22 +32,22 @@ class Recurrent:
     reverse_output: bool = False
 
     def read(self, x):
-        """`(n, timesteps, features)` in the order in which the cell reads the steps."""
+        """Returns x `(n, timesteps, features)` in the order in which the cell reads the steps."""
         return x[:, ::-1] if self.go_backwards else x
 
     def write(self, states):
-        """The layer's output, of the states `(n, timesteps, units)` in that order."""
+        """Returns the layer's output, given the states `(n, timesteps, units)` in that order."""
         if not self.return_sequences:
             return states[:, -1]
         return states[:, ::-1] if self.reverse_output else states
 
 
 class LayerError(ValueError):
-    """What a layer can not do. The message names it."""
+    """A layer that can not be exported. The message names it and the reason."""
 
 
 def call_layer(layer, args, kwargs):
-    """Calls a layer at inference, in float32 if it is of mixed precision."""
+    """Calls a layer at inference, in float32 if it has mixed precision."""
     parts = layer._flatten_layers() if isinstance(layer, keras.layers.Layer) else ()
     mixed = [
         (part, part.dtype_policy)
@@ -66,7 +66,7 @@ def call_layer(layer, args, kwargs):
 def run_model(model, inputs, recurrent, visit=None, call=call_layer):
     """Runs a model at inference, operation by operation.
 
-    Nothing of the model is changed or traced: `inputs` may be eager or symbolic tensors.
+    The model is neither changed nor traced: `inputs` may be eager or symbolic tensors.
 
     Args:
         model: built `keras.Sequential` or functional `keras.Model`.
@@ -80,7 +80,7 @@ def run_model(model, inputs, recurrent, visit=None, call=call_layer):
         List of tensors, one for each output of the model.
 
     Raises:
-        ValueError: for a model that can not be exported, with the layer's name and why.
+        ValueError: if the model can not be exported, with the layer's name and the reason.
     """
     return tf.nest.flatten(
         run_through_graph(
@@ -90,7 +90,7 @@ def run_model(model, inputs, recurrent, visit=None, call=call_layer):
 
 
 def functional(model):
-    """The graph behind a Keras model.
+    """Returns the functional model behind a Keras model.
 
     Raises:
         ValueError: if there is none.
@@ -110,7 +110,7 @@ def functional(model):
 
 
 def is_recurrent(operation):
-    """Whether an operation of a Keras model is a recurrent layer of ours."""
+    """Whether an operation of a Keras model is a FastRNN or FastGRNN layer."""
     return isinstance(operation, keras.layers.RNN) and all(
         isinstance(cell, (FastRNNCell, FastGRNNCell)) for cell in cells(operation)
     )
@@ -122,17 +122,17 @@ def cells(layer):
 
 
 def _runner(operation, recurrent, visit, call):
-    """The function that stands for an operation of the graph."""
+    """Returns the function that replaces an operation of the model."""
     name = operation.name
 
     def run(*args, **kwargs):
-        # Layers that change images in training alone have training=True as their default.
+        # training=True is the default of layers that change images only in training.
         if kwargs.get("training") and not _is_default(operation, training=True):
             raise ValueError(
                 f"Layer '{name}' is called with training=True, which can not be exported. "
                 "Call it without, or with training=None."
             )
-        if type(operation).__name__ == "PruneLowMagnitude":  # Not imported to see this.
+        if type(operation).__name__ == "PruneLowMagnitude":  # by name, without tfmot
             raise ValueError(
                 f"Layer '{name}' is wrapped for pruning: convert "
                 "tfmot.sparsity.keras.strip_pruning(model)."
@@ -176,7 +176,7 @@ def _is_default(operation, **arguments):
 
 
 def _sequences(layer, args, kwargs):
-    """The one argument that an exported recurrent layer may have."""
+    """Returns the sequences, the only argument that an exported recurrent layer may have."""
     arguments = inspect.signature(layer.call).bind(*args, **kwargs).arguments
     # In tf_keras a symbolic initial state is in a list with the sequences.
     if arguments.get("initial_state") is not None or isinstance(args[0], list):

@@ -19,7 +19,7 @@ from keras_fastgrnn.export.streaming import in_streams
 
 
 class StateRange(NamedTuple):
-    """The values of an int16 state: `low`, `high`, and the share of them that is `saturated`."""
+    """The values of an int16 state: `low`, `high`, and the `saturated` fraction of them."""
 
     low: int
     high: int
@@ -33,11 +33,11 @@ class FloatLayer:
     Attributes:
         recurrent: `Recurrent`, its place in the Keras model.
         cell: `FloatCell`.
-        lengths: integers, the time steps of each stream in x, before which the state is 0; `None`:
-            each sequence is one.
-        x, y: float arrays, the sequences that it read and wrote.
+        lengths: integers, the time steps of each stream in x; each stream starts with a state of 0.
+            `None`: each sequence is a stream.
+        x, y: float arrays, the sequences that the layer read and wrote.
         ranges: `Ranges`; `None` for a layer that was trained with its formats.
-        formats: `Formats` that it was trained with; `None` for a float layer.
+        formats: the `Formats` of the training; `None` for a float layer.
         states: `StateRange` of the integer cell on x; `None` for a float layer.
     """
 
@@ -53,7 +53,7 @@ class FloatLayer:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Operator(FloatLayer):
-    """A FASTGRNN operator, and the layer that it was made from.
+    """A FASTGRNN operator, and the layer that it replaces.
 
     Attributes:
         formats: `Formats`.
@@ -89,8 +89,8 @@ class FloatRun:
     Attributes:
         layers: list of `FloatLayer`, in the order in which they run.
         outputs: list of arrays, the outputs of the model.
-        dense_formats: list of the `Affine` of each Dense layer that was trained in int8, in the
-            order of the calls.
+        dense_formats: list of the `Affine` of each Dense layer that was trained in int8, in call
+            order.
     """
 
     layers: list
@@ -116,7 +116,7 @@ def run_float(model, calibration):
     def recurrent(recurrent, x):
         layer = _float_layer(recurrent, np.asarray(x), calibration.lengths)
         y = tf.convert_to_tensor(layer.y)
-        # The tensor's own memory: a copy may be a gigabyte.
+        # A view of the tensor's memory: a copy may be a gigabyte.
         layers.append(dataclasses.replace(layer, y=np.asarray(y)))
         return y
 
@@ -146,7 +146,7 @@ def _float_layer(recurrent, x, lengths):
 
 
 def _calibrated(layer):
-    """Runs a float cell as the layer would."""
+    """Runs the float cell of a layer, and adds the ranges and the output."""
     found, steps = [], []
 
     def run(x):
@@ -168,18 +168,18 @@ def _calibrated(layer):
 
 
 def quantize_layer(layer, *, input, output, optimize):
-    """Chooses the integers of a recurrent layer, unless it was trained with them.
+    """Chooses the formats and integers of a recurrent layer, or takes those of its training.
 
     Args:
         layer: `FloatLayer`.
-        input, output: `Affine` of the tensors that the operator reads and writes.
+        input, output: the `Affine` of the tensors that the operator reads and writes.
         optimize: as in `convert()`.
 
     Returns:
         `Operator`.
 
     Raises:
-        ValueError: if its ranges fit no format, with the layer's name.
+        ValueError: if the layer's ranges fit no format, with its name.
     """
     recurrent, formats, cell = layer.recurrent, layer.formats, layer.cell
     try:
@@ -204,12 +204,12 @@ def quantize_layer(layer, *, input, output, optimize):
 
 
 def run_integers(recurrent, formats, cell, x, lengths):
-    """Runs an integer cell as its layer would.
+    """Runs the integer cell of a layer.
 
     Args:
         recurrent: `Recurrent`.
         formats, cell: `Formats` and `IntegerCell`.
-        x: `(n, timesteps, features)`: int8, or real values, which are rounded to it.
+        x: `(n, timesteps, features)`: int8, or real values, which are rounded to int8.
         lengths: as in `FloatLayer`.
 
     Returns:
@@ -240,5 +240,5 @@ def run_integers(recurrent, formats, cell, x, lengths):
 
 
 def _keeps_sequences(recurrent, lengths):
-    """Whether a run keeps more than its last step: streams are cut into samples afterwards."""
+    """Whether a run keeps every step. Streams do: they are cut into samples afterwards."""
     return recurrent.return_sequences or lengths is not None

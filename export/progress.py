@@ -1,4 +1,4 @@
-"""A bar for what takes its time."""
+"""A progress bar for slow loops."""
 
 import contextlib
 import sys
@@ -10,7 +10,7 @@ _PATIENCE = 5.0  # seconds without a bar
 
 
 def progress(items, what):
-    """Yields the items of a sequence. From five seconds on a terminal shows how many are done."""
+    """Yields the items of a sequence. After five seconds a terminal shows a progress bar."""
     start, bar = time.monotonic(), None
     for done, item in enumerate(items, 1):
         yield item

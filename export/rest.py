@@ -12,7 +12,7 @@ from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.export.tflite.loop_free import convert_loop_free
 from keras_fastgrnn.micro.affine import affine_int8
 
-# TensorFlow Lite derives the arithmetic of these from the scales in the file.
+# TensorFlow Lite derives the arithmetic of these operators from the scales in the file.
 _ANY_OUTPUT_SCALE = {
     getattr(schema.BuiltinOperator, name)
     for name in ("ADD", "SUB", "MUL", "FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
@@ -23,8 +23,8 @@ _ANY_OUTPUT_SCALE = {
 class Rest:
     """A .tflite file with a gap for each recurrent operator.
 
-    Its inputs are those of the model, then the tensor that each recurrent operator writes; its
-    outputs those of the model, then the tensor that each recurrent operator reads.
+    Its inputs are the inputs of the model, then the tensor that each recurrent operator writes; its
+    outputs are the outputs of the model, then the tensor that each recurrent operator reads.
 
     Attributes:
         tflite: bytes.
@@ -49,12 +49,12 @@ def convert_rest(model, calibration, run):
 
     Raises:
         ValueError: if TensorFlow's converter refuses a layer, or a layer can not keep the format
-            that it was trained with.
+            of its training.
     """
     n_inputs = len(calibration.inputs)
 
     def loop_free(*tensors):
-        """Also gives each product of a Dense layer that was trained in int8."""
+        """Also returns the output of each Dense layer that was trained in int8."""
         unread, read = list(tensors[n_inputs:]), []
 
         def cut(_, x):
@@ -116,7 +116,7 @@ def _with_ends(inputs, layers):
 
 
 def _keep_format(tflite, layer, does, index, trained):
-    """Gives a tensor that a recurrent layer reads or writes the format that it was trained with."""
+    """Gives a tensor that a recurrent layer reads or writes the format of the layer's training."""
     graph = tflite.subgraphs[0]
     found = flatbuffer.affine(graph.tensors[index])
     writers = [other for other in graph.operators if index in other.outputs]
@@ -124,13 +124,13 @@ def _keep_format(tflite, layer, does, index, trained):
     codes = {tflite.operatorCodes[writer.opcodeIndex].builtinCode for writer in writers}
     if not readers and codes <= _ANY_OUTPUT_SCALE:
         flatbuffer.set_affine(graph.tensors[index], trained)
-    # The converter's scale may be off by the last bit of a float32, which changes no integer.
+    # The converter's scale may differ in the last bit of a float32, which changes no integer.
     elif found.zero_point != trained.zero_point or not np.isclose(
         found.scale, trained.scale, rtol=1e-6, atol=0
     ):
         raise ValueError(
-            f"Layer '{layer.recurrent.name}' was trained with {trained}, but what it {does} "
-            f"has {found}, which other layers (of pooling, concatenation) share. Give the "
+            f"Layer '{layer.recurrent.name}' was trained with {trained}, but the tensor it "
+            f"{does} has {found}, which other layers (pooling, concatenation) share. Give the "
             "samples that quantization_aware() got, and do not train these layers; or leave "
             "them out."
         )

@@ -1,7 +1,7 @@
-"""What `convert()` takes as representative samples -> the arrays of each input of the model.
+"""Representative samples in any form -> the arrays of each input of the model.
 
-docs/quantize.md lists the forms. Which one it is, is found by trying: what can be read in one way
-is read so, what can be read in two is refused.
+docs/quantize.md lists the forms. Each form is tried: samples that fit one are read, samples that
+fit two are refused.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,14 +10,14 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-# Of an iterator, which does not say whether it ends: far more than a conversion can use.
+# The limits of an iterator, which may be endless: far more than a conversion can use.
 _MOST_BATCHES, _MOST_BYTES = 100_000, 1 << 30
 
 _BY_INPUT, _BATCHES, _PAIR = "an array for each input", "batches", "samples with labels"
 
 
 class Input(NamedTuple):
-    """What a sample for an input of the model has to be; an axis of `None` may have any size."""
+    """The required shape and dtype of a sample; an axis of `None` may have any size."""
 
     name: str
     shape: tuple
@@ -25,11 +25,11 @@ class Input(NamedTuple):
 
 
 class _OtherForm(ValueError):
-    """The samples are in another form than the one that was tried."""
+    """The samples are not in the form that was tried."""
 
 
 class _Ambiguous(ValueError):
-    """The samples are in two forms."""
+    """The samples fit two forms."""
 
 
 def representative_arrays(inputs, dataset, *, streaming=False):
@@ -38,15 +38,14 @@ def representative_arrays(inputs, dataset, *, streaming=False):
     Args:
         inputs: list of the model's symbolic inputs.
         dataset: in one of the forms of docs/quantize.md.
-        streaming: boolean. Whether a sample may have any number of time steps, another than the
-            next one and than the model.
+        streaming: boolean. Whether each sample may have its own number of time steps.
 
     Returns:
         For each input a list of arrays `(n, ...)`, one for each batch.
 
     Raises:
-        ValueError: if the samples are in none of the forms or in two, have other names, shapes or
-            kinds than the inputs, or are not finite.
+        ValueError: if the samples fit no form or two, do not have the names, shapes or kinds of
+            the inputs, or are not finite.
     """
     inputs = [_input(x, streaming) for x in inputs]
     try:
@@ -80,7 +79,7 @@ def _input(x, streaming):
 
 
 def _batches(inputs, dataset):
-    """A list of batches, each a list of an array `(n, ...)` for each input."""
+    """Returns a list of batches. A batch is a list with an array `(n, ...)` for each input."""
     if callable(dataset):
         dataset = dataset()
     if _is_array(dataset) or isinstance(dataset, Mapping):
@@ -102,7 +101,7 @@ def _batches(inputs, dataset):
         },
     )
     if len(inputs) == 1 and _BATCHES in ways:
-        ways.pop(_BY_INPUT, None)  # a list of windows, each of which is a batch as well
+        ways.pop(_BY_INPUT, None)  # in a list of windows, each one is a batch too
     return _only(inputs, ways)
 
 
@@ -112,7 +111,7 @@ def _batch(inputs, batch):
 
 
 def _ways(inputs, samples, readers):
-    """Dict from each form in which the samples can be read to what they then are."""
+    """Reads the samples in every form that they fit. Returns a dict from form to result."""
     found, errors = {}, []
     for form, read in readers.items():
         try:
@@ -126,7 +125,7 @@ def _ways(inputs, samples, readers):
             errors.reverse()  # a tuple is most likely a pair
         raise next((e for e in errors if not isinstance(e, _OtherForm)), errors[0])
     if isinstance(samples, list) and len(found) > 1:
-        found.pop(_PAIR, None)  # which is a tuple for fit(), and a list in few places
+        found.pop(_PAIR, None)  # fit() takes a pair as a tuple; lists are rare
     return found
 
 
@@ -175,7 +174,7 @@ def _by_name(inputs, samples):
 
 
 def _without_labels(inputs, samples):
-    """The x of `(x, y)` and of `(x, y, sample_weight)`."""
+    """Returns the x of `(x, y)` or `(x, y, sample_weight)`."""
     if not _is_sequence(samples) or len(samples) not in (2, 3):
         raise _OtherForm("The representative dataset is no pair of samples and labels.")
     x, *labels = samples
@@ -193,7 +192,7 @@ def _without_labels(inputs, samples):
 
 
 def _array(spec, samples):
-    """An array `(n, ...)`, of one, of a window, or of a list of windows of one shape."""
+    """Makes an array `(n, ...)` of an array, a window, or a list of windows of one shape."""
     is_list = _is_sequence(samples)
     if is_list and any(map(_is_array, tf.nest.flatten(samples))):
         windows = [_array(spec, window) for window in samples]
@@ -220,7 +219,7 @@ def _array(spec, samples):
 
 
 def _finite(batches):
-    """The batches of an iterable that may have no end."""
+    """Yields the batches of an iterable, and refuses an endless one."""
     endless = isinstance(batches, tf.data.Dataset) and (
         batches.cardinality() == tf.data.INFINITE_CARDINALITY
     )
@@ -258,7 +257,7 @@ def _shape(spec, *n):
 
 
 def _checked(spec, array):
-    """The array in the dtype of the input."""
+    """Returns the array in the dtype of the input."""
     if array.dtype.kind not in "iuf" and array.dtype != tf.bfloat16.as_numpy_dtype:
         raise ValueError(
             f"The representative samples for input '{spec.name}' have dtype {array.dtype}: give "

@@ -1,5 +1,5 @@
-"""What streaming needs to know of a model: that it can be given one time step after the other, and
-for how many its state lasts without a reset."""
+"""Checks of streaming: whether a model can run step by step, and after how many steps without a
+reset its state saturates."""
 
 import collections
 import math
@@ -11,36 +11,36 @@ from keras_fastgrnn.export.cell.calibrate import run
 from keras_fastgrnn.export.keras_model import functional, run_model
 from keras_fastgrnn.export.report.resolution import warn
 
-# The timesteps of the check, if the model takes any number: more than any layer looks back.
+# The timesteps of the check, if the model takes any number: more than any layer reaches back.
 _TIMESTEPS = 1000
 _SAMPLES = 4
-# Of the samples' magnitude. What a layer does to small, large, positive and negative values alone
-# shows too.
+# Factors on the samples' magnitude. Small, large, positive and negative values reveal layers that
+# treat only one of these kinds differently.
 _SCALES, _SIGNS = (0.1, 1.0, 10.0, 100.0), (lambda x: x, np.abs, lambda x: -np.abs(x))
 
-# Of the sum of the magnitudes that a layer gives. float32 rounds by 1e-7 of a value, and an
-# activation may enlarge that in the few values that are near its bend; int8 has steps of 4e-3.
+# Relative to the sum of a layer's output magnitudes. float32 rounds by 1e-7 of a value, and an
+# activation may amplify that in the few values near its bend; int8 has steps of 4e-3.
 _TOLERANCE = 1e-4
 
-_LEAST = 1000  # steps, as far as any state is followed
-# A state that one pass over the samples makes no larger than this is as large as it will be.
+_LEAST = 1000  # steps for which every state is followed
+# A state that one pass over the samples enlarges by no more than this factor has stopped growing.
 _GROWS = 1.01
 
-_CHUNK = 1024  # samples, of which all that the layers compute is held at a time
+_CHUNK = 1024  # samples whose layer outputs are in memory at a time
 
 
 def as_steps(columns):
-    """Samples as steps of streams.
+    """Cuts samples into the steps of streams.
 
     Args:
-        columns: what `representative_arrays(streaming=True)` gives.
+        columns: the result of `representative_arrays(streaming=True)`.
 
     Returns:
         `(inputs, lengths)`: an array `(steps, 1, ...)` of all steps for each input, and the number
-        of them in each sample.
+        of steps of each sample.
 
     Raises:
-        ValueError: if a sample is not of time steps, of as many in each input.
+        ValueError: if a sample has no time steps, or not equally many in each input.
     """
     lengths = []
     for batch in zip(*columns, strict=True):
@@ -57,18 +57,18 @@ def as_steps(columns):
 
 
 def first_steps(lengths):
-    """Where each of several streams begins among the steps of all."""
+    """Returns the index of each stream's first step among all steps."""
     return np.cumsum(lengths) - lengths
 
 
 def in_streams(run, x, lengths):
-    """Runs a cell over streams, those of one length at once.
+    """Runs a cell over streams, all streams of one length at once.
 
     Args:
         run: function from `(n, timesteps, features)` to the states `(n, timesteps, units)`.
         x: array `(n, timesteps, features)`.
-        lengths: integers, the steps of each stream; in `x` they follow each other. `None`: each of
-            the n sequences is one.
+        lengths: integers, the steps of each stream; in `x` the streams follow one another. `None`:
+            each of the n sequences is a stream.
 
     Returns:
         Array `(n, timesteps, units)`.
@@ -89,18 +89,19 @@ def in_streams(run, x, lengths):
     return states.reshape(*x.shape[:2], -1)
 
 
-# ---- The proof that a model can be given one step at a time ----
+# ---- Whether a model can run step by step ----
 
 
 def check_streaming(model, steps, lengths):
-    """Refuses a model of which one step at a time does not give what the sequence gives.
+    """Refuses a model whose outputs step by step differ from those of the whole sequence.
 
-    All layers but the recurrent ones, which do so by their nature, run on sequences and on their
-    steps: on a few samples, and on random ones, as what recurrent layers give is here too.
+    All layers except the recurrent ones, which qualify by construction, run on sequences and on
+    their single steps: on a few samples, and on random ones. The outputs of recurrent layers are
+    random here too.
 
     Args:
         model: as in `run_model()`.
-        steps, lengths: what `as_steps()` gives.
+        steps, lengths: the result of `as_steps()`.
 
     Raises:
         ValueError: with the name of the first layer that mixes time steps.
@@ -145,7 +146,7 @@ def check_streaming(model, steps, lengths):
 
 
 def _some(steps, lengths, timesteps):
-    """A few of the samples, each again and again up to the timesteps."""
+    """Returns a few of the samples, each repeated up to the timesteps."""
     starts = first_steps(lengths)
     chosen = np.unique(np.linspace(0, len(lengths) - 1, _SAMPLES).astype(int))
     rows = starts[chosen, np.newaxis] + np.arange(timesteps) % lengths[chosen, np.newaxis]
@@ -153,7 +154,7 @@ def _some(steps, lengths, timesteps):
 
 
 def _random_like(steps, n, timesteps, rng):
-    """Random samples of the magnitude that each feature has."""
+    """Returns random samples with the magnitude of each feature."""
     shape = steps.shape[2:]
     if steps.dtype.kind != "f":
         return rng.integers(steps.min(), steps.max() + 1, (n, timesteps, *shape)).astype(
@@ -165,7 +166,7 @@ def _random_like(steps, n, timesteps, rng):
 
 
 def _random(n, timesteps, shape, rng):
-    """float32 `(n, timesteps, *shape)`, of each scale and sign in turn."""
+    """Returns float32 `(n, timesteps, *shape)`, with each scale and sign in turn."""
     x = rng.normal(size=(n, timesteps, *shape))
     for i in range(n):
         x[i] = _SCALES[i % len(_SCALES)] * _SIGNS[i % len(_SIGNS)](x[i])
@@ -173,10 +174,10 @@ def _random(n, timesteps, shape, rng):
 
 
 def _differ(got, expected, n, timesteps):
-    """Whether a layer gives other values for steps than for sequences: for each step of a sequence,
-    for the last one of what follows a sequence."""
+    """Whether a layer's outputs for steps differ from those for sequences: at each step of an
+    output sequence, else at the last step."""
     if len(got) != n * timesteps or len(expected) != n:
-        return False  # a constant; what it is added to is compared
+        return False  # a constant: the layer that reads it is compared
     got = got.reshape(n, timesteps, *got.shape[1:])
     if got.shape[2:3] == (1,) and expected.shape[1:2] == (timesteps,):
         got = got[:, :, 0]
@@ -195,18 +196,17 @@ def _differ(got, expected, n, timesteps):
 
 
 def find_saturation(model, inputs, operators):
-    """Runs on across the samples without a reset, and warns of states that saturate.
+    """Runs over all samples without a reset, and warns of states that saturate.
 
-    Where the samples are few, they are read again and again, up to four times the length of the
-    longest stream: a format covers at most 2.5 times the largest state of the calibration
-    (docs/numerics.md).
+    A short calibration set is read repeatedly, up to four times the length of the longest stream: a
+    format covers at most 2.5 times the largest state of the calibration (docs/numerics.md).
 
     Args:
-        model, inputs: as in `run_model()`; the inputs are arrays of all samples.
+        model, inputs: as in `run_model()`; the inputs hold all samples.
         operators: list of `Operator`.
 
     Returns:
-        List with the steps until the state of each operator saturates; `None` if it does not there.
+        List with the steps until the state of each operator saturates, `None` where it does not.
     """
     stateful = [operator for operator in operators if operator.recurrent.stateful]
     limits = dict.fromkeys(operators)
@@ -223,7 +223,7 @@ def find_saturation(model, inputs, operators):
             return run(operator.cell, x).swapaxes(0, 1)
         h = run(operator.cell, x.reshape(1, -1, x.shape[2]), states.get(operator))[:, 0]
         peaks[operator] = max(peaks[operator], np.abs(h).max())
-        beyond = ~(np.abs(h).max(axis=1) <= _limit(operator))  # also of NaN
+        beyond = ~(np.abs(h).max(axis=1) <= _limit(operator))  # true for NaN too
         if operator in pending and beyond.any():
             pending.remove(operator)
             limits[operator] = steps[operator] + int(beyond.argmax()) + 1
@@ -247,7 +247,7 @@ def find_saturation(model, inputs, operators):
             if pending:
                 walk_on([x[start : start + _CHUNK] for x in inputs])
         if before is not None and all(peaks[o] <= _GROWS * before[o] for o in pending):
-            break  # where it is, it stays
+            break  # no state grows any more
         before = dict(peaks)
     for operator, limit in limits.items():
         if limit is not None:
@@ -260,7 +260,7 @@ def _limit(operator):
 
 
 def _bound(cell, steps):
-    """What no state can exceed, that far from 0."""
+    """Returns an upper bound of the state's magnitude after so many steps from 0."""
     if "relu" in (cell.activation, cell.recurrent_activation):
         return math.inf
     if cell.recurrent_activation is None:

@@ -1,9 +1,9 @@
 """FastRNN and FastGRNN for Keras.
 
-Beside the layers and cells of this module there are
+This module has the layers and cells. Others have
 
 - `keras_fastgrnn.pruning`: training with most weights zero,
-- `keras_fastgrnn.export`: the trained model as int8 .tflite, and training for int8,
+- `keras_fastgrnn.export`: conversion to int8 .tflite, and training for int8,
 - `keras_fastgrnn.export.c_source`: the .tflite model as plain C,
 - `keras_fastgrnn.micro`: the .tflite model on the desktop, as a microcontroller runs it,
 - `keras_fastgrnn.edgeml`: models that EdgeML trained.
@@ -26,8 +26,8 @@ __version__ = importlib.metadata.version("keras-fastgrnn")
 class _Checkout:
     """Finds `keras_fastgrnn.export` and `.micro` in a checkout, where they lie beside this folder.
 
-    From the root of a checkout Python takes this folder for the package, also if another copy is
-    installed, and does not find what is installed into the package from elsewhere.
+    At the root of a checkout Python imports this folder as the package, even if another copy is
+    installed, and does not find the installed subpackages.
     """
 
     @staticmethod
@@ -37,6 +37,6 @@ class _Checkout:
 
 
 _FOLDER = pathlib.Path(__file__).parent
-# A package that is installed has them in itself, and what lies beside it is somebody else's.
+# An installed package contains them; folders beside it belong to somebody else.
 if not (_FOLDER / "export").exists() and (_FOLDER.parent / "pyproject.toml").exists():
     sys.meta_path.append(_Checkout)

@@ -1,4 +1,4 @@
-"""The piecewise-linear nonlinearities, which keras.activations does not have."""
+"""Piecewise-linear nonlinearities, and gradients of activations from their outputs."""
 
 import tensorflow as tf
 
@@ -37,8 +37,8 @@ def quant_sigmoid(x):
     return tf.clip_by_value((x + 1.0) / 2.0, 0.0, 1.0)
 
 
-# Of functions of each value by itself, the gradient `dx` by their output `y` and by `dy`. Of other
-# functions, as softmax, the output does not tell.
+# Gradients of the elementwise activations, from the output y and the upstream gradient dy. Other
+# activations, as softmax, have no such gradient.
 GRADIENTS = {
     keras.activations.linear: lambda y, dy: dy,
     keras.activations.relu: lambda y, dy: tf.raw_ops.ReluGrad(features=y, gradients=dy),
@@ -50,7 +50,7 @@ GRADIENTS = {
 
 
 def get(identifier):
-    """As `keras.activations.get`, and knows `"quant_tanh"` and `"quant_sigmoid"`."""
+    """`keras.activations.get`, with `"quant_tanh"` and `"quant_sigmoid"`."""
     ours = {"quant_tanh": quant_tanh, "quant_sigmoid": quant_sigmoid}
     if isinstance(identifier, str) and identifier in ours:
         return ours[identifier]

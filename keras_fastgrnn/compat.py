@@ -1,8 +1,8 @@
-"""Which Keras the layers are of, and all that differs between Keras 3 and tf_keras.
+"""Chooses Keras 3 or tf_keras for the layers, and holds all differences between them.
 
-It is the Keras that `tf.keras` is: Keras 3, or tf_keras if the environment variable
-TF_USE_LEGACY_KERAS says so. The rest of the package is written once, on `keras` and on the two base
-classes from here, which behave as those of Keras 3.
+The layers follow `tf.keras`: Keras 3, or tf_keras if the environment variable TF_USE_LEGACY_KERAS
+says so. The rest of the package is written once, on `keras` and on two base classes from here,
+which behave like those of Keras 3.
 """
 
 import contextlib
@@ -10,8 +10,8 @@ import os
 
 import tensorflow as tf
 
-# tf.keras and not the environment: tfmot sets the variable as it is imported, when tf.keras may be
-# Keras 3 already.
+# tf.keras decides, not the environment: importing tfmot sets the variable, when tf.keras may
+# already be Keras 3.
 LEGACY = tf.keras.Model.__module__.startswith("tf_keras.")
 
 if LEGACY:
@@ -27,7 +27,7 @@ else:
 
 
 def import_tfmot():
-    """Imports tfmot, which is for tf_keras, and leaves the environment as it was."""
+    """Imports tfmot, which needs tf_keras, and restores the environment."""
     name = "TF_USE_LEGACY_KERAS"
     before = os.environ.get(name)
     try:
@@ -68,7 +68,7 @@ if not LEGACY:
             self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: sequences_shape[-1]})
 
     def make_train_function(model, train_step):
-        """Makes `model.train_function` of a train_step that is not the model's own."""
+        """Makes `model.train_function` from another train_step than the model's."""
         with _replaced_train_step(model, train_step):
             model.make_train_function(force=True)
 
@@ -80,8 +80,8 @@ if not LEGACY:
         layer.dtype_policy = policy
 
     def graph_nodes(model):
-        """`(layer, ids of the tensors it reads, of those it writes)` for each call of a layer in a
-        functional model."""
+        """For each call of a layer in a functional model: `(layer, input ids, output ids)`, the ids
+        of its tensors."""
         return [
             (node.operation, [id(x) for x in node.input_tensors], [id(y) for y in node.outputs])
             for nodes in model._nodes_by_depth.values()
@@ -92,7 +92,7 @@ if not LEGACY:
 else:
 
     class SimpleRNNCell(keras.layers.SimpleRNNCell):  # type: ignore[no-redef]
-        """tf_keras's, with `seed` and the dropout masks of Keras 3's."""
+        """tf_keras's cell, with the `seed` and the dropout masks of Keras 3."""
 
         def __init__(self, units, *, seed=None, **kwargs):
             super().__init__(units, seed=seed, **kwargs)
@@ -108,7 +108,7 @@ else:
             return {**super().get_config(), "seed": self.seed}
 
     class RNN(keras.layers.RNN):  # type: ignore[no-redef]
-        """tf_keras's, with the loop in `inner_loop` as in Keras 3, for subclasses to override."""
+        """tf_keras's layer with the loop in `inner_loop`, as in Keras 3: subclasses override it."""
 
         def __init__(self, cell, **kwargs):
             super().__init__(cell, **kwargs)
@@ -125,7 +125,7 @@ else:
                     "Cannot unroll a RNN if the number of time steps is unknown. Give it in "
                     "keras.Input."
                 )
-            # Of a symbolic initial state tf_keras makes a list with the sequences.
+            # tf_keras puts a symbolic initial state into a list with the sequences.
             sequences, initial_state, _ = self._process_inputs(sequences, initial_state, None)
             initial_state = [tf.cast(s, self.cell.compute_dtype) for s in initial_state]
             self._maybe_reset_cell_dropout_mask(self.cell)
@@ -167,14 +167,14 @@ else:
         train_function = model.train_function
 
         def function(iterator):
-            # It looks for the model's train_step whenever it is traced.
+            # Each tracing looks up the model's train_step.
             with _replaced_train_step(model, train_step):
                 return train_function(iterator)
 
         model.train_function = function
 
     def run_through_graph(model, inputs, function_of):
-        # As the model's own _run_internal_graph, of which each use of a tensor takes a copy.
+        # Like the model's own _run_internal_graph, where each use of a tensor takes one copy.
         uses = model._tensor_usage_count
         tensors = {
             key: [y] * uses[key]
@@ -201,5 +201,5 @@ else:
             if not node.is_input
         ]
 
-    # RNN(cell) is pruned only if the cell is one of these. By inheritance their metaclasses clash.
+    # tfmot prunes RNN(cell) only if the cell is a PrunableLayer. By inheritance metaclasses clash.
     import_tfmot().sparsity.keras.PrunableLayer.register(SimpleRNNCell)

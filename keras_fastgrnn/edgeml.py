@@ -1,4 +1,4 @@
-"""Models that were trained with Microsoft's EdgeML: its folders of .npy files as Keras models."""
+"""Loads models that were trained with Microsoft's EdgeML from their folders of .npy files."""
 
 import itertools
 import pathlib
@@ -9,28 +9,27 @@ from keras_fastgrnn.compat import keras
 from keras_fastgrnn.fastgrnn import FastGRNN
 from keras_fastgrnn.fastrnn import FastRNN
 
-# What EdgeML's FastTrainer saves of each cell, biases in the order of ours.
+# The files of EdgeML's FastTrainer for each cell: biases, in the order of our rows, and scalars.
 _FILES = {FastGRNN: (("Bg", "Bh"), ("zeta", "nu")), FastRNN: (("B",), ("alpha", "beta"))}
 
 
 def load(folder, *, transposed=False, **layer_arguments):
     """Loads a FastRNN or FastGRNN that EdgeML saved, with its classifier.
 
-    EdgeML's `FastTrainer`, that of TensorFlow and that of PyTorch, saves a model as W.npy, or as
-    W1.npy and W2.npy if it is of low rank, the same for U, and Bg.npy, Bh.npy, zeta.npy, nu.npy
-    (FastGRNN) or B.npy, alpha.npy, beta.npy (FastRNN), FC.npy, FCbias.npy. Cell and sizes follow
-    from these. Two things do not:
+    EdgeML's `FastTrainer`, for TensorFlow or PyTorch, saves W.npy (at low rank W1.npy and W2.npy),
+    the same for U, and Bg.npy, Bh.npy, zeta.npy, nu.npy (FastGRNN) or B.npy, alpha.npy, beta.npy
+    (FastRNN), FC.npy, FCbias.npy. The files determine the cell and its sizes, but not
 
-    - The nonlinearities. If the training was not with tanh and sigmoid, give `activation` (`-unl`
-      in EdgeML's examples) and `recurrent_activation` (`-gnl`); command.txt in the folder may say.
-    - The normalisation. EdgeML's examples train on `(x - mean) / std`, with `x (n, timesteps *
+    - the nonlinearities. Unless they were tanh and sigmoid, give `activation` (`-unl` in EdgeML's
+      examples) and `recurrent_activation` (`-gnl`); command.txt in the folder may have them.
+    - the normalisation. EdgeML's examples train on `(x - mean) / std`, with `x (n, timesteps *
       features)` and mean.npy and std.npy of the folder. The model expects the same.
 
     Args:
         folder: path of the folder.
         transposed: whether the matrices W and U are `(outputs, inputs)`, as in EdgeML's
-            `FastGRNNCUDACell` and its C code, and not `(inputs, outputs)`, as in its other cells.
-            Where all matrices are square their shapes do not tell. Default: `False`.
+            `FastGRNNCUDACell` and its C code. Its other cells have `(inputs, outputs)`. The shapes
+            of square matrices do not show it. Default: `False`.
         **layer_arguments: other arguments of `FastGRNN` or `FastRNN`.
 
     Returns:
@@ -39,8 +38,8 @@ def load(folder, *, transposed=False, **layer_arguments):
 
     Raises:
         OSError: if the folder or one of the files can not be read.
-        ValueError: if it holds a quantised model or one of another cell, or a file is damaged or
-            of the wrong shape or dtype.
+        ValueError: if the folder holds a quantised model or another cell, or a file is damaged or
+            has the wrong shape or dtype.
 
     Example:
 
@@ -60,8 +59,8 @@ def load(folder, *, transposed=False, **layer_arguments):
     if layer_class is None:
         raise ValueError(
             f"{folder} has the arrays {sorted(names)}; expected Bg, Bh, zeta and nu of a FastGRNN, "
-            "or B, alpha and beta of a FastRNN. EdgeML saves none of these for other cells. Of "
-            "FastGRNNCUDACell save bias_gate, bias_update, zeta and nu under these names yourself."
+            "or B, alpha and beta of a FastRNN. EdgeML saves none of these for other cells. For "
+            "FastGRNNCUDACell, save bias_gate, bias_update, zeta and nu under these names yourself."
         )
     biases, scalars = _FILES[layer_class]
     sizes = {1: 1}
@@ -77,7 +76,7 @@ def load(folder, *, transposed=False, **layer_arguments):
             factors, dimensions = [name], [(inputs, "units")]
         else:
             raise ValueError(
-                f"{folder} has {name}.npy and also factors of it. Remove what is of another model."
+                f"{folder} has {name}.npy and also factors of it. Remove one of the models."
             )
         return [
             _read(folder / f"{f}.npy", d, sizes, transposed)
@@ -106,7 +105,7 @@ def load(folder, *, transposed=False, **layer_arguments):
 
 
 def _read(path, dimensions, sizes, transposed=None):
-    """Reads an array of floats, whose dimensions `sizes` has by name, or gets from it."""
+    """Reads an array of floats. `sizes`, a dict by dimension name, checks or learns its shape."""
     with path.open("rb") as file:
         try:
             array = np.lib.format.read_array(file, allow_pickle=False)

@@ -19,18 +19,19 @@ class FastGRNNCell(RecurrentCell):
         c  = activation(a + bias[1])
         h' = (sigmoid(zeta) * (1 - z) + sigmoid(nu)) * c + z * h
 
-    Defaults are those of the authors' library, EdgeML. The state is not bounded by 1: with a
-    sigmoid gate and tanh it can grow by `sigmoid(nu)` at each time step. `nu_initializer=-100.0`,
-    whose sigmoid is 0, bounds it, and is not trained: it has no gradient (docs/long_sequences.md).
+    The defaults are EdgeML's, the authors' library. The state may exceed 1: with a sigmoid gate
+    and tanh it can grow by `sigmoid(nu)` at each time step. `nu_initializer=-100.0`, whose sigmoid
+    is 0, bounds the state, and stays untrained, because its gradient is 0
+    (docs/long_sequences.md).
 
     Args:
         units: positive integer, size of the state and of the output.
         activation: nonlinearity of the candidate `c`: a name or function of `keras.activations`,
             or `"quant_tanh"` or `"quant_sigmoid"`. Default: `"tanh"`. `None` is the identity.
         recurrent_activation: the same for the gate `z`. Default: `"sigmoid"`.
-        use_bias: whether there are biases. Default: `True`.
+        use_bias: whether the cell has biases. Default: `True`.
         kernel_initializer: initializer of `kernel`, or of each of its factors. Default: normal
-            of standard deviation 0.1.
+            with standard deviation 0.1.
         recurrent_initializer: the same for `recurrent_kernel`.
         bias_initializer: Default: `"ones"`.
         kernel_rank: positive integer, rank of `kernel`, which is then the product of `kernel_a`
@@ -40,12 +41,12 @@ class FastGRNNCell(RecurrentCell):
         zeta_initializer: number or initializer of the scalar `zeta`, before its sigmoid.
             Default: 1.0.
         nu_initializer: the same for `nu`. Default: -4.0.
-        scalars_trainable: whether `zeta` and `nu` are trained, or stay as they are initialized.
+        scalars_trainable: whether `zeta` and `nu` are trained, or keep their initial values.
             Default: `True`.
         **kwargs: as in `keras.layers.GRUCell`: `kernel_regularizer`, `recurrent_regularizer`,
             `bias_regularizer`, `kernel_constraint`, `recurrent_constraint`, `bias_constraint`
-            (those of a matrix apply to each factor), `dropout`, `recurrent_dropout` (from 0 to
-            below 1; 0 by default), `seed`, `name`, `dtype`, `trainable`.
+            (a matrix's apply to each factor), `dropout`, `recurrent_dropout` (from 0 to below 1;
+            0 by default), `seed`, `name`, `dtype`, `trainable`.
 
     Call arguments:
         inputs: tensor `(batch, features)`.
@@ -98,7 +99,7 @@ class FastGRNNCell(RecurrentCell):
         )
         self.recurrent_activation = activations.get(recurrent_activation)
 
-    # What is added to all inputs before the loop is not added at each step.
+    # Added to all inputs before the loop, to save an addition at each step.
     def input_bias(self):
         return self.bias_or_zeros()[0]
 
@@ -127,8 +128,8 @@ class FastGRNNCell(RecurrentCell):
 class FastGRNN(RecurrentLayer):
     """FastGRNN layer: `FastGRNNCell` over a sequence, a drop-in for `keras.layers.GRU`.
 
-    Gives the numbers of `keras.layers.RNN(FastGRNNCell(...))` in less time: the inputs of all
-    time steps are projected in one product.
+    Computes the outputs of `keras.layers.RNN(FastGRNNCell(...))` in less time: one product
+    projects the inputs of all time steps.
 
     Args:
         units, activation, recurrent_activation: as in `FastGRNNCell`.
@@ -137,12 +138,13 @@ class FastGRNN(RecurrentLayer):
         return_state: whether to return the last state after the output. Default: `False`.
         go_backwards: whether to go from the last time step to the first, and to return the
             sequence in that order. Default: `False`.
-        stateful: whether a batch starts from the last states of the one before. Default: `False`.
+        stateful: whether a batch starts from the last states of the previous batch. Default:
+            `False`.
         unroll: whether to unroll the loop over time. Default: `False`.
-        zero_output_for_mask: whether the output of a masked time step is zero, and not the output
-            of the step before. Default: `False`.
-        **kwargs: all others of `FastGRNNCell`, and `activity_regularizer`, `name`, `dtype`,
-            `trainable`.
+        zero_output_for_mask: whether the output of a masked time step is zero instead of the
+            output of the step before. Default: `False`.
+        **kwargs: the other arguments of `FastGRNNCell`, and `activity_regularizer`, `name`,
+            `dtype`, `trainable`.
 
     Call arguments:
         sequences: tensor `(batch, timesteps, features)`.
@@ -151,13 +153,13 @@ class FastGRNN(RecurrentLayer):
         training: whether dropout is active.
 
     Returns:
-        The output, `(batch, timesteps, units)` or `(batch, units)`; with `return_state` a tuple
-        of it and the state, `(batch, units)`.
+        The output, `(batch, timesteps, units)` or `(batch, units)`; with `return_state`, a tuple
+        of output and state, `(batch, units)`.
 
     Raises:
-        ValueError: as `FastGRNNCell`; if the inputs are not of rank 3 or have another number of
-            features than the first; if `unroll` meets a sequence of unknown length, or `stateful`
-            a batch of unknown size.
+        ValueError: as `FastGRNNCell`; if the inputs do not have rank 3 or the number of features
+            of the first inputs; if `unroll` meets a sequence of unknown length, or `stateful` a
+            batch of unknown size.
 
     Example:
 

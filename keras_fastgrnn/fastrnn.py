@@ -15,15 +15,15 @@ class FastRNNCell(RecurrentCell):
         c  = activation(matmul(x, kernel) + matmul(h, recurrent_kernel) + bias)
         h' = sigmoid(alpha) * c + sigmoid(beta) * h
 
-    Defaults are those of the authors' library, EdgeML.
+    The defaults are EdgeML's, the authors' library.
 
     Args:
         units: positive integer, size of the state and of the output.
         activation: nonlinearity of the candidate `c`: a name or function of `keras.activations`,
             or `"quant_tanh"` or `"quant_sigmoid"`. Default: `"tanh"`. `None` is the identity.
-        use_bias: whether there is a bias. Default: `True`.
+        use_bias: whether the cell has a bias. Default: `True`.
         kernel_initializer: initializer of `kernel`, or of each of its factors. Default: normal
-            of standard deviation 0.1.
+            with standard deviation 0.1.
         recurrent_initializer: the same for `recurrent_kernel`.
         bias_initializer: Default: `"ones"`.
         kernel_rank: positive integer, rank of `kernel`, which is then the product of `kernel_a`
@@ -33,13 +33,13 @@ class FastRNNCell(RecurrentCell):
         alpha_initializer: number or initializer of the scalar `alpha`, before its sigmoid.
             Default: -3.0.
         beta_initializer: the same for `beta`. Default: 3.0.
-        scalars_trainable: whether `alpha` and `beta` are trained, or stay as they are initialized.
+        scalars_trainable: whether `alpha` and `beta` are trained, or keep their initial values.
             Default: `True`.
         **kwargs: as in `keras.layers.SimpleRNNCell`: `kernel_regularizer`,
             `recurrent_regularizer`, `bias_regularizer`, `kernel_constraint`,
-            `recurrent_constraint`, `bias_constraint` (those of a matrix apply to each factor),
-            `dropout`, `recurrent_dropout` (from 0 to below 1; 0 by default), `seed`, `name`,
-            `dtype`, `trainable`.
+            `recurrent_constraint`, `bias_constraint` (a matrix's apply to each factor), `dropout`,
+            `recurrent_dropout` (from 0 to below 1; 0 by default), `seed`, `name`, `dtype`,
+            `trainable`.
 
     Call arguments:
         inputs: tensor `(batch, features)`.
@@ -108,8 +108,8 @@ class FastRNNCell(RecurrentCell):
 class FastRNN(RecurrentLayer):
     """FastRNN layer: `FastRNNCell` over a sequence, a drop-in for `keras.layers.SimpleRNN`.
 
-    Gives the numbers of `keras.layers.RNN(FastRNNCell(...))` in less time: the inputs of all time
-    steps are projected in one product.
+    Computes the outputs of `keras.layers.RNN(FastRNNCell(...))` in less time: one product projects
+    the inputs of all time steps.
 
     Args:
         units, activation: as in `FastRNNCell`.
@@ -118,12 +118,13 @@ class FastRNN(RecurrentLayer):
         return_state: whether to return the last state after the output. Default: `False`.
         go_backwards: whether to go from the last time step to the first, and to return the
             sequence in that order. Default: `False`.
-        stateful: whether a batch starts from the last states of the one before. Default: `False`.
+        stateful: whether a batch starts from the last states of the previous batch. Default:
+            `False`.
         unroll: whether to unroll the loop over time. Default: `False`.
-        zero_output_for_mask: whether the output of a masked time step is zero, and not the output
-            of the step before. Default: `False`.
-        **kwargs: all others of `FastRNNCell`, and `activity_regularizer`, `name`, `dtype`,
-            `trainable`.
+        zero_output_for_mask: whether the output of a masked time step is zero instead of the
+            output of the step before. Default: `False`.
+        **kwargs: the other arguments of `FastRNNCell`, and `activity_regularizer`, `name`,
+            `dtype`, `trainable`.
 
     Call arguments:
         sequences: tensor `(batch, timesteps, features)`.
@@ -132,13 +133,13 @@ class FastRNN(RecurrentLayer):
         training: whether dropout is active.
 
     Returns:
-        The output, `(batch, timesteps, units)` or `(batch, units)`; with `return_state` a tuple
-        of it and the state, `(batch, units)`.
+        The output, `(batch, timesteps, units)` or `(batch, units)`; with `return_state`, a tuple
+        of output and state, `(batch, units)`.
 
     Raises:
-        ValueError: as `FastRNNCell`; if the inputs are not of rank 3 or have another number of
-            features than the first; if `unroll` meets a sequence of unknown length, or `stateful`
-            a batch of unknown size.
+        ValueError: as `FastRNNCell`; if the inputs do not have rank 3 or the number of features of
+            the first inputs; if `unroll` meets a sequence of unknown length, or `stateful` a batch
+            of unknown size.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Sparse training: every matrix projected on its top-k support (paper, section 3.2.1)."""
+"""Sparse training: projects every matrix on its top-k support (paper, section 3.2.1)."""
 
 import warnings
 
@@ -18,9 +18,9 @@ def sparsity(model):
         model: a built Keras model; the cells may be nested in it at any depth.
 
     Returns:
-        Dict from path, the names of the layers around the matrix and its own (such as
-        `"bidirectional/forward_rnn/fast_grnn_cell/kernel"`), to a float in `[0, 1]`. A shared
-        layer is listed once, where it comes first.
+        Dict from path to a float in `[0, 1]`. A path is the names of the layers around the matrix
+        and of the matrix, such as `"bidirectional/forward_rnn/fast_grnn_cell/kernel"`. A shared
+        layer is listed once, at its first place.
 
     Raises:
         ValueError: if two matrices have the same path.
@@ -33,8 +33,8 @@ def sparsity(model):
 
 def _matrices(model):
     """Dict from path to the Keras variable."""
-    # Not Keras's own `variable.path`: that of a layer in a nested functional model does not name
-    # the model, so that two branches made by one function cannot be told apart.
+    # Not Keras's own `variable.path`: in a nested functional model it lacks the model's name, so
+    # that two branches made by one function have the same paths.
     matrices = {}
     seen = set()
 
@@ -58,54 +58,53 @@ def _matrices(model):
 
 
 class Pruning(keras.callbacks.Callback):
-    """Holds each matrix at the sparsity that its schedule gives, from `fit()` on.
+    """Holds each matrix at the sparsity of its schedule, from `fit()` on.
 
-    After every training step each matrix is projected: on the largest magnitudes where the
-    schedule asks for an update, on the support of the last update elsewhere. This is the iterative
-    hard thresholding of [FastGRNN](https://arxiv.org/abs/1901.02358), section 3.2.1: an entry off
-    the support is exactly zero between two updates, and comes back if, at an update, its one free
+    After every training step each matrix is projected: on its largest magnitudes at an update of
+    the schedule, on the support of the last update otherwise. This is the iterative hard
+    thresholding of [FastGRNN](https://arxiv.org/abs/1901.02358), section 3.2.1: an entry off the
+    support is exactly zero between two updates, and returns if, at an update, its one free
     optimizer step made it large enough. The projection is part of the training step, so a
-    checkpoint is sparse whatever the order of the callbacks, `steps_per_execution`,
-    `jit_compile`, `run_eagerly` or the optimizer.
+    checkpoint is sparse with any order of callbacks, `steps_per_execution`, `jit_compile`,
+    `run_eagerly` and optimizer.
 
     A schedule is any callable `schedule(step) -> (should_prune, sparsity)`, such as tfmot's
     `ConstantSparsity` and `PolynomialDecay`:
 
-    - `step` is an int64 scalar tensor: the number of training steps (batches) that the weights
-      have seen. 0 is before the first one. As in tfmot the schedule runs inside the training
-      graph, so it computes with TensorFlow.
-    - `sparsity` is the fraction that is *removed*, 0 to 1, as in tfmot. (The paper's and EdgeML's
-      s_w and s_u are the fraction that is kept.) Of n entries `round(n * (1 - sparsity))` stay, at
-      least one unless `sparsity` is 1. Of equal magnitudes those with the lower index stay.
-    - a schedule with an `end_step` also gets an update at that very step. tfmot's are then exact
-      at their end even if `end_step - begin_step` is no multiple of their `frequency`.
-    - nothing but `should_prune` changes the support: it is frozen after the last update.
+    - `step` is an int64 scalar tensor: the number of training steps (batches) so far, 0 before the
+      first. As in tfmot, the schedule runs inside the training graph and computes with TensorFlow.
+    - `sparsity` is the fraction *removed*, 0 to 1, as in tfmot. (The paper's and EdgeML's s_w and
+      s_u are the fraction kept.) `round(n * (1 - sparsity))` of n entries stay, at least one unless
+      `sparsity` is 1. Among equal magnitudes the lower indices stay.
+    - a schedule with an `end_step` also gets an update at that step. tfmot's schedules are then
+      exact at their end, even if `end_step - begin_step` is not a multiple of their `frequency`.
+    - only `should_prune` changes the support: after the last update it is frozen.
 
-    A run which stops before `end_step` stops at the sparsity of its last update; a warning says so.
+    A run that stops before `end_step` keeps the sparsity of its last update; a warning says so.
 
-    Resuming: nothing is saved but the zeros of the weights and the optimizer's count of its steps.
-    When `fit()` starts, the support is read back from the weights, with the sparsity of the last
-    update that the schedule has had at that count. So a model that comes with a count past the
-    schedule is pruned at once; compile it anew to start at 0. An optimizer that does not count its
-    steps is counted by this object, from `fit()` to `fit()` but not across a checkpoint.
+    Resuming: only the zeros of the weights and the optimizer's step count are saved. When `fit()`
+    starts, the support is read back from the weights, with the sparsity of the schedule's last
+    update at that count. A model whose count is past the schedule is thus pruned at once; compile
+    it anew to start at 0. If the optimizer does not count its steps, this object does, from `fit()`
+    to `fit()` but not across a checkpoint.
 
-    Matrices of frozen layers (`trainable=False`) are left alone. Averaged weights (`use_ema`) are
-    projected when training ends; while `SwapEMAWeights` has them in the model they are not.
+    Frozen layers (`trainable=False`) are not pruned. Averaged weights (`use_ema`) are projected
+    when training ends, but not while `SwapEMAWeights` has them in the model.
     `EarlyStopping` with `restore_best_weights` may bring back weights from before the pruning:
     start it later, with `start_from_epoch`. After an interrupted `fit()`, compile the model anew
     before training it without pruning.
 
     Args:
-        schedules: dict to a schedule from the name of the matrices it is for: `"kernel"` or
-            `"recurrent_kernel"`, which stand also for their low-rank factors (each of them pruned
-            by itself), or one factor, as `"kernel_a"`. `"encoder/kernel"` is that of the layers
-            and models called `encoder` only. The most specific name wins; a matrix that no name
-            fits stays dense.
+        schedules: dict from the name of matrices to their schedule: `"kernel"` or
+            `"recurrent_kernel"`, which include their low-rank factors (each pruned by itself), or
+            one factor, as `"kernel_a"`. `"encoder/kernel"` names only matrices in layers and
+            models called `encoder`. The most specific name wins; matrices without a name stay
+            dense.
 
     Raises:
         ValueError: if a schedule is not callable. In `fit()`: if a name fits no matrix of the
             model, a schedule gives a sparsity outside of 0 to 1, the same `fit()` has a second
-            `Pruning`, or the model is distributed by another strategy than `MirroredStrategy`.
+            `Pruning`, or the model has a distribution strategy other than `MirroredStrategy`.
 
     Example:
 
@@ -165,19 +164,19 @@ class Pruning(keras.callbacks.Callback):
         @tf.autograph.experimental.do_not_convert
         def pruned_train_step(data):
             if self._pruned is None:
-                # As this is traced. init_scope runs it now, outside the graph.
+                # This code is being traced; init_scope runs it now, outside the graph.
                 with tf.init_scope():
                     self._build(data)
                     self._start()
             logs = train_step(data)
-            # Once for all replicas, on what they share.
+            # Once for all replicas, on the variables that they share.
             tf.distribute.get_replica_context().merge_call(self._prune)
             return logs
 
         return pruned_train_step
 
     def _prune(self, strategy):
-        """The part of a training step that prunes."""
+        """Prunes, as part of a training step."""
         self._step.assign_add(1)
         for schedule, matrices in self._pruned:
             self._follow(schedule, matrices)
@@ -194,7 +193,7 @@ class Pruning(keras.callbacks.Callback):
         )
 
     def _start(self):
-        """Pairs the matrices with their schedules, and takes up where the weights are."""
+        """Pairs the matrices with their schedules, and resumes from the weights' support."""
         trainable = {id(weight) for weight in self.model.trainable_weights}
         matrices = {p: m for p, m in _matrices(self.model).items() if id(m) in trainable}
         names = {path: self._name(path) for path in matrices}
@@ -225,15 +224,15 @@ class Pruning(keras.callbacks.Callback):
         return next((key for key in (*keys, *names) if key in self.schedules), None)
 
     def _counted(self):
-        """The training steps that the optimizer has counted: updates times accumulation."""
-        if self._optimizer is None:  # a train_step with optimizers of its own
+        """The training steps by the optimizer's count: updates times accumulation."""
+        if self._optimizer is None:  # a train_step with its own optimizers
             return 0
         optimizer = getattr(self._optimizer, "inner_optimizer", self._optimizer)  # LossScale
         iterations = int(tf.convert_to_tensor(optimizer.iterations))
         return iterations * (getattr(optimizer, "gradient_accumulation_steps", None) or 1)
 
     def _settle(self):
-        """Gives the matrices the support they have after `_step` steps of their schedules."""
+        """Gives the matrices their support after `_step` steps of their schedules."""
         for schedule, matrices in self._pruned:
             fraction = self._reached(schedule)
             for _, matrix, mask in matrices:
@@ -241,7 +240,7 @@ class Pruning(keras.callbacks.Callback):
                 _project(matrix, mask)
 
     def _reached(self, schedule):
-        """The sparsity of the last update by now; 0 before the first."""
+        """The sparsity of the last update so far; 0 before the first."""
         step = _last_update(schedule, int(self._step))
         return 0.0 if step < 0 else _sparsity_at(schedule, step)
 
@@ -272,7 +271,7 @@ class Pruning(keras.callbacks.Callback):
 
 
 def three_phases(sparsity, recurrent_sparsity, steps, begin_step=None, end_step=None, frequency=15):
-    """The training of the FastGRNN paper: dense, then sparsifying, then on a frozen support.
+    """Pruning as in the FastGRNN paper: dense, then sparsifying, then on a frozen support.
 
     ```python
     steps = epochs * math.ceil(len(x) / batch_size)
@@ -280,15 +279,15 @@ def three_phases(sparsity, recurrent_sparsity, steps, begin_step=None, end_step=
     ```
 
     I: the low-rank factors (or the full matrices) are trained dense. II: from `begin_step` to
-    `end_step` the support is chosen anew every `frequency` steps, and at `end_step`. III: it is
-    frozen, and the weights on it are trained to the end. Each is a third of the run, and the
-    support changes every 15 steps, as in EdgeML's trainer. The sparsity is exact for any `steps`,
-    down to 1.
+    `end_step` the support is chosen anew every `frequency` steps, and at `end_step`. III: the
+    support is frozen, and the weights on it are trained to the end. By default, as in EdgeML's
+    trainer, each phase is a third of the run and the support changes every 15 steps. The sparsity
+    is exact for any `steps`, down to 1.
 
     Args:
-        sparsity: fraction of `kernel`, or of each of its factors, that is *removed*: 0 to 1, 1 not
+        sparsity: fraction *removed* of `kernel`, or of each of its factors: 0 to 1, 1 not
             included. (The paper's s_w is the fraction kept, `1 - sparsity`.)
-        recurrent_sparsity: the same of `recurrent_kernel` (the paper's 1 - s_u).
+        recurrent_sparsity: the same for `recurrent_kernel` (the paper's 1 - s_u).
         steps: training steps of the whole run: batches an epoch times epochs.
         begin_step: first step of phase II; `steps // 3` by default.
         end_step: last step of phase II; `2 * steps // 3` by default.
@@ -298,8 +297,8 @@ def three_phases(sparsity, recurrent_sparsity, steps, begin_step=None, end_step=
         `Pruning` with one `tfmot.sparsity.keras.ConstantSparsity` for each of the two.
 
     Raises:
-        ValueError: if a sparsity is out of its range, a step or `frequency` is no whole number,
-            not `0 <= begin_step <= end_step <= steps`, or `frequency` or `steps` is below 1.
+        ValueError: if a sparsity is out of its range, a step or `frequency` is not whole, not
+            `0 <= begin_step <= end_step <= steps`, or `frequency` or `steps` is below 1.
     """
     steps, frequency = whole_number("steps", steps), whole_number("frequency", frequency)
     begin_step = whole_number("begin_step", steps // 3 if begin_step is None else begin_step)
@@ -354,7 +353,7 @@ def _last_update(schedule, step):
             [step],
         )[0]
 
-    # Called directly, TensorFlow warns that it is traced anew each time.
+    # A direct call would make TensorFlow warn of repeated tracing.
     return int(search.get_concrete_function()(tf.constant(step, tf.int64)))
 
 

@@ -1,7 +1,7 @@
-"""Keeps what TensorFlow's C++ writes to stderr out of this package's commands.
+"""Keeps the messages of TensorFlow's C++ off the stderr of this package's commands.
 
-It starts with the import of TensorFlow and knows no level that silences it all. Python's own stderr
-goes on to the terminal, so warnings and errors are seen. `--verbose` leaves both as they are.
+These messages start with the import of TensorFlow, and no log level silences them all. Python's own
+stderr still reaches the terminal, with warnings and errors. `--verbose` changes nothing.
 """
 
 import os
@@ -11,7 +11,7 @@ _COMMANDS = {"keras_fastgrnn.export", "keras_fastgrnn.export.c_source"}
 
 
 def _runs_quiet_command():
-    # While `python -m` imports the packages above a module, the name of the program is "-m".
+    # While `python -m` imports the packages above a module, sys.argv[0] is "-m".
     if sys.argv[:1] != ["-m"] or "--verbose" in sys.argv:
         return False
     names = sys.orig_argv[sys.orig_argv.index("-m") + 1 :] if "-m" in sys.orig_argv else []

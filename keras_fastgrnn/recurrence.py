@@ -1,7 +1,7 @@
 """A recurrence over time, and its gradient by hand.
 
 TensorFlow's own gradient of a loop copies every intermediate value to a list and back. Here a step
-keeps what the cell's gradient needs and no more: docs/speed.md has what that saves.
+keeps only the residuals that the cell's gradient needs: docs/speed.md has the time saved.
 """
 
 from typing import NamedTuple
@@ -14,20 +14,21 @@ def scan(step, carry, sequences, *, timesteps, outputs, reverse=False, unroll=Fa
 
     Args:
         step: function of the carry and of the element of each sequence at one time step; returns
-            the carry after it, and a list of outputs.
+            the next carry and a list of outputs.
         carry: list of tensors.
-        sequences: list of tensors `(timesteps, ...)`, of arrays from here, or of `None`.
+        sequences: list of tensors `(timesteps, ...)`, arrays returned by `scan()`, or `None`.
         timesteps: number of steps.
-        outputs: number of outputs of a step. Each is like the carry's first tensor.
+        outputs: number of outputs of a step, each of the shape and dtype of the carry's first
+            tensor.
         reverse: whether to go from the last time step to the first.
-        unroll: whether the steps are copied into the graph. `timesteps` is then an integer.
+        unroll: whether to copy the steps into the graph. `timesteps` is then an integer.
 
     Returns:
-        The carry after the last step, and a list of one array per output, for `stack()` or a
+        The carry after the last step, and a list with one array per output, for `stack()` or a
         scan in the other direction.
     """
-    # An array that is not written is not in the loop: XLA fails on its gradient.
-    if unroll:  # TensorFlow Lite's converter takes lists of tensors, and no arrays.
+    # XLA fails on the gradient of an array that the loop does not write.
+    if unroll:  # TensorFlow Lite's converter accepts lists of tensors, but no arrays.
         sequences = [tf.unstack(s, timesteps) if tf.is_tensor(s) else s for s in sequences]
         arrays = [[None] * timesteps for _ in range(outputs)]
         for t in reversed(range(timesteps)) if reverse else range(timesteps):
@@ -66,25 +67,25 @@ def stack(array):
 
 
 def recur(cell, inputs, state, *, mask, state_mask, return_sequences, unroll=False, by_hand=False):
-    """The states of a cell whose inputs are projected.
+    """Runs a cell over projected inputs, and returns its states.
 
     Args:
         cell: `RecurrentCell`, with activations that `activations.GRADIENTS` holds.
         inputs: tensor `(timesteps, batch, units)`, the inputs times the kernel.
         state: tensor `(batch, units)`, before the first step.
-        mask: boolean tensor `(timesteps, batch, 1)`, or `None`. `False` leaves the state as it is.
-        state_mask: tensor `(batch, units)`, recurrent dropout's, or `None`.
+        mask: boolean tensor `(timesteps, batch, 1)`, or `None`. `False` keeps the state.
+        state_mask: tensor `(batch, units)` of the recurrent dropout, or `None`.
         return_sequences: whether to return the state after every step, or after the last one.
-        unroll: whether the loop is unrolled.
-        by_hand: whether the gradient is the one from here, not TensorFlow's. A SavedModel can not
-            hold the first.
+        unroll: whether to unroll the loop.
+        by_hand: whether to use the gradient of this module instead of TensorFlow's. A SavedModel
+            can not hold the former.
 
     Returns:
         Tensor `(timesteps, batch, units)`, or `(batch, units)`.
     """
     factors = cell.recurrent_kernel_factors()
     if len(factors) == 2 and 2 * cell.recurrent_rank >= cell.units:
-        factors = [tf.matmul(*factors)]  # No more multiplications at a step, in one product.
+        factors = [tf.matmul(*factors)]  # One product a step, with no more multiplications.
     loop = _Loop(
         cell=cell,
         mask=mask,
@@ -107,7 +108,7 @@ def recur(cell, inputs, state, *, mask, state_mask, return_sequences, unroll=Fal
 
 
 class _Loop(NamedTuple):
-    """What is the same in both directions: arguments of `recur()`, and those of `scan()`."""
+    """The arguments of `recur()` and `scan()` that both directions share."""
 
     cell: object
     mask: tf.Tensor | None
@@ -126,8 +127,8 @@ class _Loop(NamedTuple):
 
 
 def _forward(loop, inputs, state, factors, coefficients):
-    """Returns the states that `recur()` returns, and a list of the arrays of the state before each
-    step and of the cell's residuals, which the gradient needs."""
+    """Returns the states that `recur()` returns, and the residuals: a list of arrays, the state
+    before each step and the cell's residuals."""
     cell = loop.cell
 
     def step(carry, inputs, mask):
@@ -150,7 +151,7 @@ def _forward(loop, inputs, state, factors, coefficients):
 
 
 def _backward(loop, upstream, residuals, state, factors, coefficients):
-    """The gradients of the inputs, the state, the factors and the coefficients."""
+    """Returns the gradients of the inputs, the state, the factors and the coefficients."""
 
     def step(carry, d_state, mask, before, *residuals):
         d_after, *sums = carry

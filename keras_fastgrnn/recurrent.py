@@ -1,4 +1,4 @@
-"""What FastRNN and FastGRNN share: a cell's weights, and a layer's loop over time."""
+"""The base classes of FastRNN and FastGRNN: a cell's weights, and a layer's loop over time."""
 
 import numbers
 import operator
@@ -12,8 +12,8 @@ from keras_fastgrnn.recurrence import recur
 
 register = keras.saving.register_keras_serializable(package="keras_fastgrnn")
 
-# EdgeML's initializer of every matrix and factor. Not an instance, which all cells would share:
-# one instance draws the same numbers at each call.
+# EdgeML's initializer of every matrix and factor. A config, not an instance: all cells would share
+# an instance, which draws the same numbers at each call.
 NORMAL = {"class_name": "RandomNormal", "config": {"stddev": 0.1}}
 
 
@@ -25,12 +25,12 @@ def _positive_integer(argument, value):
 
 
 def _reseeded(initializer):
-    """A copy that draws other numbers: one seed would make the two factors share theirs."""
+    """A copy that draws other numbers: with one seed, both factors would draw the same."""
     if not isinstance(initializer, keras.initializers.Initializer):
         return initializer
     config = initializer.get_config()
     seed = config.get("seed")
-    if isinstance(seed, dict):  # A SeedGenerator's: that moves on by itself.
+    if isinstance(seed, dict):  # A SeedGenerator advances by itself.
         return initializer
     return initializer.from_config(config if seed is None else {**config, "seed": seed + 1})
 
@@ -43,10 +43,11 @@ class RecurrentCell(SimpleRNNCell):
     - `input_bias()`: tensor `(units,)`;
     - `coefficients()`: tuple of tensors `(units,)` or `()` that are the same at every step;
     - `update(a, state, *coefficients)`: the state after the step, and a tuple of `residuals`
-      tensors that the gradient needs;
-    - `update_gradient(d, state, *residuals, *coefficients)`: from the gradient `d` to the state
-      after the step those to `a`, to the state before, and a tuple of those to the coefficients,
-      before their sum over the batch. Activations are of `activations.GRADIENTS`.
+      tensors for the gradient;
+    - `update_gradient(d, state, *residuals, *coefficients)`: given the upstream gradient `d` of the
+      state after the step, the gradients of `a` and of the state before the step, and a tuple of
+      the coefficients' gradients before their sum over the batch. Activations are in
+      `activations.GRADIENTS`.
 
     Args:
         scalar_initializers: dict from the name of a scalar weight to a number or an initializer.
@@ -90,7 +91,7 @@ class RecurrentCell(SimpleRNNCell):
                 f"Cell '{self.name}': the number of features of inputs of shape {input_shape} "
                 "must be known. Give it in keras.Input."
             )
-        # Not SimpleRNNCell's, whose weights these replace.
+        # Skips SimpleRNNCell.build(), whose weights these replace.
         keras.layers.Layer.build(self, input_shape)
         self._add_matrix("kernel", input_shape[-1], self.kernel_rank, "kernel")
         self._add_matrix("recurrent_kernel", self.units, self.recurrent_rank, "recurrent")
@@ -129,14 +130,14 @@ class RecurrentCell(SimpleRNNCell):
             setattr(self, name, weight)
 
     def matrices(self):
-        """Dict from name to weight of the matrices, or of their factors."""
+        """Dict from name to weight: the matrices, or their factors."""
         names = [
             f"{m}{factor}" for m in ("kernel", "recurrent_kernel") for factor in ("", "_a", "_b")
         ]
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def get_prunable_weights(self):
-        """What tfmot prunes."""
+        """The weights that tfmot prunes."""
         return list(self.matrices().values())
 
     def kernel_factors(self):
@@ -211,7 +212,7 @@ class RecurrentLayer(RNN):
         trainable=True,
         **kwargs,
     ):
-        # Of the layer, not the cell: a Sequential takes them in place of an Input.
+        # Arguments of the layer, not of the cell: a Sequential reads them in place of an Input.
         shapes = {n: kwargs.pop(n) for n in ("input_shape", "batch_input_shape") if n in kwargs}
         super().__init__(
             cell_class(*args, name="cell", dtype=dtype, trainable=trainable, **kwargs),
@@ -229,10 +230,10 @@ class RecurrentLayer(RNN):
         )
 
     def get_prunable_weights(self):
-        """What tfmot prunes."""
+        """The weights that tfmot prunes."""
         return self.cell.get_prunable_weights()
 
-    # RNN.call, which looks after states, dtypes and dropout masks, calls this for the loop alone.
+    # RNN.call handles states, dtypes and dropout masks, and calls this for the loop.
     # Keras's own loop, `keras.src.backend.rnn`, is private, and projects at every step.
     def inner_loop(self, sequences, initial_state, mask, training=False):
         cell = self.cell
@@ -278,8 +279,8 @@ class RecurrentLayer(RNN):
         )
         output = state = outputs[-1] if self.return_sequences else outputs
         if mask is not None:
-            # As in Keras, a masked step's output is the last one's, and zero before the first
-            # step that counts, whatever the initial state.
+            # As in Keras, a masked step repeats the last output, and gives zero before the first
+            # unmasked step, whatever the initial state.
             seen = mask if self.zero_output_for_mask else tf.cumsum(tf.cast(mask, tf.int32)) > 0
             output = tf.where(seen[-1], output, 0)
             if self.return_sequences:
@@ -297,7 +298,7 @@ class RecurrentLayer(RNN):
         return cls(**config)
 
 
-# A layer tells what its cell is, as `keras.layers.GRU` does.
+# A layer has its cell's arguments as attributes, as `keras.layers.GRU` does.
 for _name in (
     *("units", "activation", "use_bias", "dropout", "recurrent_dropout"),
     *("kernel_initializer", "recurrent_initializer", "bias_initializer"),

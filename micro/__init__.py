@@ -1,4 +1,4 @@
-"""Exported models on the desktop, run by TFLite Micro with this package's C kernel inside it."""
+"""Runs exported models on the desktop, in TFLite Micro with this package's C kernel."""
 
 from keras_fastgrnn.micro.interpreter import Interpreter
 

@@ -1,4 +1,4 @@
-"""Real numbers as integers of one scale and zero point, as .tflite files hold them."""
+"""Real numbers as integers with a scale and a zero point, as in .tflite files."""
 
 import math
 from typing import NamedTuple
@@ -13,10 +13,10 @@ class Affine(NamedTuple):
     zero_point: int
 
     def quantize(self, x, dtype=np.int8):
-        """Real array -> integers as TFLite's QUANTIZE gives them: the float32 quotient to the
-        nearest, a half away from zero, and saturated."""
+        """Real array -> integers, as TFLite's QUANTIZE computes them: the float32 quotient rounded
+        to nearest, halves away from zero, and saturated."""
         x = np.asarray(x, np.float32) / np.float32(self.scale)
-        x = x.astype(np.float64)  # in which + 0.5 is exact
+        x = x.astype(np.float64)  # where + 0.5 is exact
         x = np.trunc(x + np.copysign(0.5, x)) + self.zero_point
         limits = np.iinfo(dtype)
         return np.clip(x, limits.min, limits.max).astype(dtype)
@@ -27,7 +27,7 @@ class Affine(NamedTuple):
 
 
 def affine_int8(low, high):
-    """The int8 format that covers `low..high` and has an exact zero.
+    """Returns the int8 format that covers `low..high` and has an exact zero.
 
     Raises:
         ValueError: if the range is not finite in float32.
@@ -38,6 +38,6 @@ def affine_int8(low, high):
         scale = float(np.float32((high - low) / 255))
     if not math.isfinite(scale):
         raise ValueError(f"Can not quantise the range {low}..{high}: leave such samples out.")
-    if scale < 1e-30:  # all zero: any scale serves
+    if scale < 1e-30:  # all values are zero: any scale will do
         return Affine(1.0, 0)
     return Affine(scale, int(np.clip(round(-128 - low / scale), -128, 127)))

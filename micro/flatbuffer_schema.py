@@ -1,7 +1,7 @@
 """The part of TFLite's schema that verify() needs, and a reader that trusts no byte of a file.
 
-A table is written as its fields, in the order of TFLite's schema.fbs: `name:type` or
-`name:type=default`. `[type]` is a vector; `any` is something that is read elsewhere or not at all.
+A table is a list of its fields, in the order of TFLite's schema.fbs: `name:type` or
+`name:type=default`. `[type]` is a vector; `any` is a field that is read elsewhere or not at all.
 """
 
 import struct
@@ -68,7 +68,7 @@ _SCHEMA = {
     "UnpackOptions": "num:int axis:int",
 }
 
-# A table's number in the union of all options.
+# The number of each table in the union of all options.
 OPTIONS = {
     "AddOptions": 11, "BatchMatMulOptions": 101, "CastOptions": 37, "ConcatenationOptions": 10,
     "Conv2DOptions": 1, "CumsumOptions": 102, "DepthwiseConv2DOptions": 2, "DivOptions": 29,
@@ -79,7 +79,7 @@ OPTIONS = {
     "SubOptions": 28, "TransposeConvOptions": 49, "UnpackOptions": 64,
 }  # fmt: skip
 
-# The types that an operator with a rule has: name, bytes of a value.
+# The tensor types of operators with a rule: name, bytes of a value.
 TENSOR_TYPES = {
     0: ("float32", 4), 2: ("int32", 4), 6: ("bool", 1), 7: ("int16", 2), 9: ("int8", 1),
 }  # fmt: skip
@@ -138,22 +138,22 @@ def require(condition, where, problem):
 class Reader:
     """Reads tables of a .tflite file.
 
-    A table comes as a namespace of its fields: numbers, `bytes` for a string, a `memoryview` for a
-    vector of ubyte, tuples for other vectors, namespaces for tables, a position in the file for
-    `any`. A field that the file leaves out is its default, `None` if it is not a number.
+    A table is read into a namespace of its fields: numbers, `bytes` for a string, a `memoryview`
+    for a vector of ubyte, tuples for other vectors, namespaces for tables, a position in the file
+    for `any`. A field that the file leaves out has its default, `None` unless it is a number.
     """
 
     def __init__(self, data):
         self._data = memoryview(data)
-        # Most bytes are read once, vtables once for each of their tables: twice the file together.
-        # A file in which all offsets lead to the same bytes would keep the reader busy for hours.
+        # Most bytes are read once, vtables once for each of their tables: twice the file in all.
+        # A file whose offsets all lead to the same bytes would keep the reader busy for hours.
         self._bytes_left = 4 * len(data)
 
     def model(self):
-        """Reads all but the options of the operators, whose type follows from the operator.
+        """Reads the model, except the options of the operators, whose type the operator determines.
 
         Raises:
-            ValueError: if an offset leads out of the file, or to what it can not be.
+            ValueError: if an offset leads out of the file, or to bytes of another kind.
         """
         magic = bytes(self._data[4:8])
         require(magic == b"TFL3", "The file", f"has {magic} at byte 4, not b'TFL3'")
@@ -207,7 +207,7 @@ class Reader:
         return struct.unpack_from(f"<{code}", self._data, position)[0]
 
     def _check(self, position, size, alignment, where):
-        """Before any read."""
+        """Checks a position before each read."""
         if not 0 <= position <= len(self._data) - size:
             fail(where, f"leads to bytes {position} + {size} of {len(self._data)}")
         if position % alignment:

@@ -18,7 +18,7 @@ _stderr_lock = threading.Lock()
 
 
 class Interpreter:
-    """Runs a .tflite model in TFLite Micro, byte for byte as a microcontroller does.
+    """Runs a .tflite model in TFLite Micro, with the bytes of a microcontroller.
 
     FASTGRNN operators run this package's C kernel, all others TFLite Micro's reference kernels.
     The first interpreter on a machine compiles the kernel, which takes about a second.
@@ -28,11 +28,11 @@ class Interpreter:
 
     Raises:
         ValueError: if the bytes are damaged, or TFLite Micro refuses the model.
-        ImportError: if tflite_micro is not installed, or in another version.
-        RuntimeError: if the C kernel can not be compiled, or its cache is not to be trusted.
+        ImportError: if tflite_micro is not installed, or has another version.
+        RuntimeError: if the C kernel can not be compiled, or other users may write its cache.
 
     Attributes:
-        inputs, outputs: list of a `Tensor` for each input and each output of the model.
+        inputs, outputs: lists with a `Tensor` for each input and output of the model.
     """
 
     def __init__(self, model_bytes):
@@ -66,18 +66,18 @@ class Interpreter:
     def arena_bytes(self):
         """The bytes of the tensor arena in use, by TFLite Micro's own record.
 
-        The figure of this machine, whose pointers have 8 bytes; most microcontrollers', of 4
-        bytes, need less."""
+        This machine's pointers have 8 bytes. Most microcontrollers have pointers of 4 bytes and
+        need less."""
         return self._arena_bytes
 
     def invoke(self, *inputs):
-        """One inference, on the values that the tensors hold.
+        """Runs one inference, on the stored values of the tensors, such as int8.
 
         Args:
-            inputs: an array for each input of the model, in the shape and dtype it has there.
+            inputs: an array for each input of the model, with its shape and dtype.
 
         Returns:
-            The output as an array; a tuple of arrays if the model has several.
+            The output as an array; a tuple of arrays for several outputs.
 
         Raises:
             ValueError: if the number of inputs, a shape or a dtype is wrong.
@@ -93,22 +93,22 @@ class Interpreter:
         return _one_or_tuple(self._invoke(inputs))
 
     def predict(self, x):
-        """Real values in and out, one inference a sample.
+        """Runs one inference a sample, with real values in and out.
 
-        int8 inputs are quantised as TFLite Micro's QUANTIZE operator does it: rounded to nearest,
-        halves away from 0, and saturated. The state of a stateful model goes on from each sample
-        to the next, as in Keras with a batch size of 1.
+        int8 inputs are quantised as by TFLite Micro's QUANTIZE operator: rounded to nearest, halves
+        away from 0, and saturated. A stateful model keeps its state from each sample to the next,
+        as in Keras with a batch size of 1.
 
         Args:
-            x: array `(n, ...)`; if the model has several inputs a list of them in the order of
-                `inputs`, or a dict of them by their names.
+            x: array `(n, ...)`; for several inputs a list of arrays in the order of `inputs`, or a
+                dict of arrays by input name.
 
         Returns:
-            The output, float32 `(n, ...)`; a tuple of them if the model has several.
+            The output, float32 `(n, ...)`; a tuple of arrays for several outputs.
 
         Raises:
             ValueError: if the number of inputs, a name or a shape is wrong, a value is NaN, or a
-                value for an input of integers is not one.
+                value for an integer input is not an integer.
         """
         if isinstance(x, Mapping):
             x = self._by_name(x)
@@ -157,8 +157,8 @@ class Interpreter:
 
 
 class Tensor(NamedTuple):
-    """An input or output of a model: `name`, as in Keras; `shape`, `dtype`, `scale` (`None` if its
-    values are not quantised) and `zero_point`."""
+    """An input or output of a model: `name`, as in Keras; `shape`, `dtype`, `scale` (`None` if not
+    quantised) and `zero_point`."""
 
     name: str
     shape: tuple
@@ -206,8 +206,8 @@ def _one_or_tuple(arrays):
 
 
 def _arena_size(graph, model_bytes):
-    """More than a model can use: TFLite Micro crashes in an arena too small for its own records.
-    It costs nothing, since memory that is never written is not taken from the system."""
+    """Returns more bytes than a model can use: TFLite Micro crashes in an arena too small for its
+    own records. Memory that is never written costs nothing."""
     tensors = [graph.Tensors(i) for i in range(graph.TensorsLength())]
     elements = sum(int(np.prod(tensor.ShapeAsNumpy(), dtype=np.int64)) for tensor in tensors)
     return (1 << 20) + 16 * (elements + len(model_bytes))
@@ -215,8 +215,8 @@ def _arena_size(graph, model_bytes):
 
 @contextlib.contextmanager
 def _captured_stderr():
-    """Yields a function that returns what the process has written to stderr since: the one place
-    where TFLite Micro puts its messages and its record of allocations."""
+    """Yields a function that returns the process's output to stderr since then: TFLite Micro writes
+    its messages and its record of allocations only there."""
     with _stderr_lock, tempfile.TemporaryFile() as file:
         stderr = os.dup(2)
         os.dup2(file.fileno(), 2)

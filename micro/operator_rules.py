@@ -1,8 +1,8 @@
-"""What an operator of a .tflite file may read and write.
+"""Rules on the tensors of each operator of a .tflite file.
 
-TFLite Micro's kernels take types and scales for granted: with others they compute wrong numbers
-without a word (tests/micro/test_operators.py). There is a rule for FASTGRNN and for each operator
-that the stock converter makes of common Keras layers.
+TFLite Micro's kernels assume types and scales: with others they compute wrong values without an
+error (tests/micro/test_operators.py). FASTGRNN has a rule, and each operator that TensorFlow's
+converter makes of common Keras layers.
 """
 
 from collections.abc import Callable
@@ -18,13 +18,13 @@ class Slot(NamedTuple):
     """A tensor that an operator reads or writes.
 
     Attributes:
-        type: string, of TFLite; `"data"`: float32 or int8, the same in all such slots of an
+        type: string, a type of TFLite; `"data"`: float32 or int8, the same in all such slots of an
             operator; `"bias"`: int32 where data are int8, else float32; `None`: any.
-        scales: how an int8 tensor is quantised: `"one"`, by one scale; `"shared"`, by the one that
-            all such slots of the operator have; `"channels"`, by one or one for each channel, with
-            zero points 0; `"none"`, not at all; `None`, in any way.
+        scales: the quantisation of an int8 tensor: `"one"`, per-tensor; `"shared"`, per-tensor and
+            equal in all such slots of the operator; `"channels"`, per-tensor or per-channel with
+            zero points 0; `"none"`, not quantised; `None`, any.
         is_constant, is_optional, is_repeated: booleans. An optional tensor may be left out, a
-            repeated one is one or more.
+            repeated slot takes one or more.
     """
 
     type: str | None
@@ -53,9 +53,9 @@ class Rule(NamedTuple):
 
     Attributes:
         reads, writes: lists of `Slot`.
-        shapes: a function of the operator that returns a list of the shapes that it writes.
-        options: the name of the table of its options, if it has any.
-        needs_options: whether the kernel reads them.
+        shapes: function of the operator that returns a list of its output shapes.
+        options: the name of its table of options, if it has one.
+        needs_options: whether the kernel reads the options.
     """
 
     reads: list
@@ -65,10 +65,10 @@ class Rule(NamedTuple):
     needs_options: bool = True
 
     def slots(self, inputs, outputs):
-        """Two lists, a `Slot` for each of the tensors.
+        """Returns two lists with a `Slot` for each tensor.
 
         Raises:
-            ValueError: if an operator does not have as many.
+            ValueError: if the operator can not have so many tensors.
         """
         return _slots(self.reads, len(inputs)), _slots(self.writes, len(outputs))
 
@@ -88,7 +88,7 @@ def check_operator(op):
         op: namespace; `inputs` and `outputs` are lists of tensors, `None` for one left out.
 
     Raises:
-        Unmet: if it does not follow the rule.
+        Unmet: if the operator does not follow the rule.
     """
     activation = getattr(op.options, "fused_activation_function", 0)
     need(activation in range(4), "activation 0 (none), 1 (relu), 2 (relu_n1_to_1), 3 (relu6)")
@@ -98,7 +98,7 @@ def check_operator(op):
 
 
 def describe(op):
-    """What it reads and writes, and its options."""
+    """Describes the inputs, outputs and options of an operator."""
     reads, writes = (", ".join(map(_describe, side)) for side in (op.inputs, op.outputs))
     options = {} if op.options is None else vars(op.options)
     has = "".join(f", {name} {value}" for name, value in options.items() if name != "where")
@@ -156,7 +156,7 @@ RULES = {
     ),
     "CONV_2D": Rule([DATA, WEIGHTS, BIAS], [DATA], shapes.conv_2d, "Conv2DOptions"),
     "COS": Rule([FLOAT], [FLOAT], shapes.same),
-    # In int8 it adds zero points up, and may abort.
+    # The int8 kernel sums the zero points too, and may abort.
     "CUMSUM": Rule([FLOAT, INTEGERS], [FLOAT], shapes.cumsum, "CumsumOptions"),
     "DEPTHWISE_CONV_2D": Rule(
         [DATA, WEIGHTS, BIAS], [DATA], shapes.depthwise_conv_2d, "DepthwiseConv2DOptions"

@@ -1,8 +1,8 @@
-"""The shapes that each operator of a .tflite file writes.
+"""The output shapes of each operator of a .tflite file.
 
 Each function takes an operator and returns a list of shapes. It follows TFLite Micro's kernel
-(tensorflow/lite/micro/kernels), which computes from the shapes in a file without comparing them,
-and asks for what the kernel divides by, takes for an index or aborts at.
+(tensorflow/lite/micro/kernels), which trusts the shapes in a file, and checks the values by which
+the kernel divides, with which it indexes or at which it aborts.
 """
 
 import math
@@ -15,7 +15,7 @@ _OPTIONS_SIZE, _VERSION, _RETURN_SEQUENCES = 36, 2, 1  # of FASTGRNN, docs/forma
 
 
 class Unmet(ValueError):
-    """What an operator needs and does not have."""
+    """An operator does not meet a need of its kernel."""
 
 
 def need(condition, what):
@@ -37,7 +37,7 @@ def same(op):
 
 
 def fixed(scale, zero_point):
-    """`same`, of an int8 kernel that writes in this format, whatever the file says."""
+    """`same`, for an int8 kernel that always writes in this format."""
 
     def rule(op):
         [y] = op.outputs
@@ -117,7 +117,7 @@ def fully_connected(op):
 
 
 def _slide(op, height, width, dilation_h=1, dilation_w=1):
-    """The height and width that a window, as it slides over the input, leaves of it."""
+    """Returns the output height and width of a window that slides over the input."""
     need(len(op.inputs[0].shape) == 4, "4 dimensions")
     need(op.options.padding in (0, 1), "padding 0 (same) or 1 (valid)")
 
@@ -171,7 +171,7 @@ def transpose_conv(op):
     need(len(x.shape) == len(weights.shape) == len(shape) == 4, "4 dimensions")
     channels, height, width, depth = weights.shape
     _check_channels(channels, weights, *op.inputs[3:])
-    # The reverse of a convolution, which would read what this writes.
+    # The reverse of a convolution, whose input is this output.
     forward = SimpleNamespace(inputs=[SimpleNamespace(shape=shape)], options=op.options)
     slid = (shape[0], *_slide(forward, height, width), depth)
     need(slid == x.shape, f"to read {slid}")
@@ -340,7 +340,7 @@ def gather(op):
 def fastgrnn(op):
     x, options = op.inputs[0], op.custom_options or b""
     need(len(options) == _OPTIONS_SIZE, f"{_OPTIONS_SIZE} bytes of options, not {len(options)}")
-    # The rest of the options and the weights are checked by the kernel's fastgrnn_init().
+    # The kernel's fastgrnn_init() checks the other options and the weights.
     version, flags, units, features = struct.unpack_from("<BxxxBxHH", options)
     need(version == _VERSION, f"options of version {_VERSION}, not {version}")
     need(len(x.shape) == 3 and x.shape == (1, x.shape[1], features), f"(1, timesteps, {features})")

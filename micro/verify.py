@@ -1,8 +1,8 @@
 """Checks a whole .tflite file before TFLite Micro sees it.
 
-TFLite Micro believes its file: a wrong offset, index or shape crashes the process. So `verify()`
-reads every offset (flatbuffer_schema.py), follows the tensors from the inputs to the outputs, and
-computes what each operator writes from what it reads (operator_rules.py).
+TFLite Micro trusts the file: a wrong offset, index or shape crashes the process. `verify()` reads
+every offset (flatbuffer_schema.py), follows the tensors from the inputs to the outputs, and
+computes the outputs' shapes of each operator from its inputs (operator_rules.py).
 """
 
 import math
@@ -21,20 +21,20 @@ from keras_fastgrnn.micro.operator_shapes import Unmet
 
 _SEAL = b"FGRN"
 
-# Of all tensors that are not constants: no microcontroller has as much.
+# The limit for all tensors that are not constants: no microcontroller has as much memory.
 _MAX_BYTES = 64 << 20
-# Of scales. A quotient of two is then an ordinary float32; at 0 and infinity kernels abort. The
-# stock converter's smallest, in a model of zeros, is 1e-10.
+# The limits of a scale. A quotient of two scales is then a normal float32; kernels abort at 0 and
+# infinity. The smallest scale of TensorFlow's converter, in a model of zeros, is 1e-10.
 _MIN_SCALE, _MAX_SCALE = 2.0**-60, 2.0**60
-# Metadata by which TFLite Micro lays out its memory.
+# Metadata that would change TFLite Micro's memory layout.
 _REFUSED_METADATA = (b"OfflineMemoryAllocation", b"COMPRESSION_METADATA")
 
 
 class UnsupportedOperator(ValueError):
-    """An operator that TFLite Micro does not have, or not as the file wants it.
+    """An operator that TFLite Micro lacks, or does not run in the form of the file.
 
     Attributes:
-        name: of the operator.
+        name: string, the operator's.
         reason: string, without its place in the file.
     """
 
@@ -44,13 +44,13 @@ class UnsupportedOperator(ValueError):
 
 
 def seal(model):
-    """Appends a checksum, by which `verify()` finds any damage.
+    """Appends a checksum, with which `verify()` finds any damage.
 
     Args:
-        model: bytes of a .tflite file. Other readers do not look behind its end.
+        model: bytes of a .tflite file. Other readers ignore bytes after its end.
 
     Returns:
-        bytes, 8 more: `b"FGRN"` and the CRC-32 of all before, little-endian.
+        bytes, 8 more: `b"FGRN"` and the CRC-32 of all bytes before it, little-endian.
     """
     model = bytes(model) + _SEAL
     return model + _checksum(model)
@@ -65,10 +65,11 @@ def verify(model):
 
     Args:
         model: bytes. With the checksum of `seal()`, any damage is found; without it, as in files of
-            the stock converter, any that could crash. A file with a FASTGRNN operator must have it.
+            TensorFlow's converter, any damage that could crash. A file with a FASTGRNN operator
+            must have the checksum.
 
     Raises:
-        ValueError: if it can not. Names the place in the file, and the value.
+        ValueError: if TFLite Micro can not. Names the place in the file, and the value.
     """
     sealed = model[-8:-4] == _SEAL
     if sealed:
@@ -107,13 +108,13 @@ def verify(model):
 
 
 def operators(model):
-    """The names of the operators that a firmware registers for a .tflite file.
+    """Returns the names of the operators that a firmware registers for a .tflite file.
 
     Args:
-        model: bytes, of a file that `verify()` lets through.
+        model: bytes, a file that `verify()` accepts.
 
     Returns:
-        Sorted list of strings, such as `"FULLY_CONNECTED"`; ours is `"CUSTOM:FASTGRNN"`.
+        Sorted list of strings, such as `"FULLY_CONNECTED"` and `"CUSTOM:FASTGRNN"`.
     """
     model = Reader(model).model()
     [graph] = model.subgraphs
@@ -132,7 +133,7 @@ def _require_index(where, index, items):
 
 
 def _find_rule(operator, codes, tensors):
-    """Adds its `name` and `rule`."""
+    """Adds the `name` and the `rule` of an operator."""
     _require_index(f"{operator.where}.opcode_index", operator.opcode_index, codes)
     entry = codes[operator.opcode_index]
     old, new = entry.deprecated_builtin_code, entry.builtin_code
@@ -152,7 +153,8 @@ def _find_rule(operator, codes, tensors):
 
 
 def _check_tensor(tensor, buffers):
-    """Also gives it `size`, `bytes`, `data`, `scale` and `zero_point`, empty if it has none."""
+    """Checks a tensor, and adds `size`, `bytes`, `data`, `scale` and `zero_point`, empty if it has
+    none."""
     where = tensor.where = f"{tensor.where} ('{_text(tensor.name)}')"
     for name in ("is_variable", "sparsity", "variant_tensors", "external_buffer"):
         require(not getattr(tensor, name), where, f"has {name}, which is not supported")
@@ -203,7 +205,7 @@ def _check_metadata(model, graph):
 
 
 def _check_flow(graph):
-    """Every tensor is written once, before it is read; a constant never."""
+    """Checks that every tensor is written once, before it is read, and a constant never."""
     ready = {i for i, tensor in enumerate(graph.tensors) if tensor.data}
 
     def write(where, indices):
@@ -219,14 +221,14 @@ def _check_flow(graph):
 
     write(f"{graph.where}.inputs", graph.inputs)
     for operator in graph.operators:
-        # -1 stands for an input that is left out.
+        # -1 is an omitted input.
         read(f"{operator.where}.inputs", [i for i in operator.inputs if i != -1])
         write(f"{operator.where}.outputs", operator.outputs)
     read(f"{graph.where}.outputs", graph.outputs)
 
 
 def _resolve(operator, tensors, reader):
-    """Puts the tensors for their indices and the options for their position."""
+    """Replaces indices by tensors, and the position of the options by the options."""
     where, rule = operator.where, operator.rule
     for field in ("intermediates", "large_custom_options_offset", "options_2_type"):
         require(not getattr(operator, field), where, f"has {field}, which is not supported")

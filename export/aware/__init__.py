@@ -1,1 +1,1 @@
-"""Training with the integers of the chip."""
+"""Training with the integers that the chip computes."""

@@ -1,4 +1,4 @@
-"""Training against the integer model that the exporter will write."""
+"""Training of the integer model that the exporter will write."""
 
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
@@ -15,7 +15,8 @@ from keras_fastgrnn.export.keras_model import cells, functional, is_recurrent
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 
-# How far from its integer, in units of it, a weight may start; at 0.5 it would be the next one's.
+# A weight's largest distance from its integer at the start, in steps; at 0.5 it would round to the
+# next integer.
 _WITHIN = 0.49
 
 _HEAD_ACTIVATIONS = {
@@ -26,30 +27,30 @@ _HEAD_ACTIVATIONS = {
 def quantization_aware(model, *, representative_dataset, reset="sample"):
     """Copies a trained model, for `fit()` to train it as the int8 model that `convert()` will make.
 
-    Every FastRNN and FastGRNN layer of the copy computes, integer by integer, what the exported
-    operator will (docs/numerics.md), and a Dense layer between one and an output of the model, also
-    at each step, what its int8 operator will. Gradients pass the roundings. The formats of both
-    (scales, shifts, zero points, and zeta, nu, alpha and beta) are chosen here and kept, through
-    `save()` and in `convert()`: the exported integers are those that were trained. All other layers
-    are float in training, and int8 only in the export.
+    Every FastRNN and FastGRNN layer of the copy computes the integers of its exported operator
+    (docs/numerics.md). A Dense layer between such a layer and an output of the model, also at each
+    step, computes the integers of its int8 operator. Gradients pass straight through the roundings.
+    The formats of both (scales, shifts, zero points, and zeta, nu, alpha and beta) are chosen here
+    and kept, through `save()` and in `convert()`, which exports the trained integers. All other
+    layers are float in training, and int8 only in the export.
 
-    The copy shares no weights with the model and has to be compiled. Best it learns the outputs of
-    the model, in a few epochs at a rate that falls to 0 (docs/quantize.md). A weight that is 0
+    The copy shares no weights with the model and has to be compiled. Train it on the outputs of the
+    model, for a few epochs with a learning rate that falls to 0 (docs/quantize.md). A weight of 0
     stays 0. Dropout within the recurrent layers is off.
 
     Args:
         model: trained `keras.Sequential` or functional `keras.Model`, as for `convert()`.
         representative_dataset: as for `convert()`.
-        reset: `"sample"`, or `"never"` for a copy that `convert(streaming=True, reset="never")` is
-            to take: the ranges are then those of one stream of all samples, in their order.
+        reset: `"sample"`, or `"never"` for a later `convert(streaming=True, reset="never")`: the
+            ranges then come from one stream of all samples, in their order.
 
     Returns:
         `keras.Model` (or `keras.Sequential`), which starts as the int8 model of `model`.
 
     Raises:
-        ValueError: under tf_keras; as `convert()`; if there is no FastRNN or FastGRNN layer in the
-            model, one is used more than once, or the model is such a copy already; if other layers
-            (of pooling, concatenation) have to share a format that is kept.
+        ValueError: under tf_keras; as `convert()`; if the model has no FastRNN or FastGRNN layer,
+            uses one more than once, or is such a copy already; if other layers (pooling,
+            concatenation) have to share a format that is kept.
 
     Example:
 
@@ -87,7 +88,7 @@ def quantization_aware(model, *, representative_dataset, reset="sample"):
 
     def quantized_cell(cell):
         kind = QuantizedFastGRNNCell if isinstance(cell, FastGRNNCell) else QuantizedFastRNNCell
-        # An int16 state does not fit a float of 16 bits.
+        # A 16-bit float can not hold an int16 state.
         config = cell.get_config() | {"dtype": "float32", "dropout": 0.0, "recurrent_dropout": 0.0}
         return kind.from_config(config | {"formats": operators[id(cell)].formats})
 
@@ -118,18 +119,18 @@ def quantization_aware(model, *, representative_dataset, reset="sample"):
     copy.set_weights(model.get_weights())
     for layer in copy._flatten_layers():
         if isinstance(layer, keras.layers.Normalization):
-            layer.finalize_state()  # which Keras does for load_weights() alone
+            layer.finalize_state()  # Keras calls it only in load_weights()
     for pair in layers:
         for original, cell in zip(*map(cells, pair), strict=True):
             _start_from(operators[id(original)], cell)
-    # What can not be exported is refused here, not when it has been trained.
+    # Refuses here, before the training, a model that can not be exported.
     samples = [x.swapaxes(0, 1) if stream["streaming"] else x for x in found.inputs]
     conversion(copy, representative_dataset=[samples], **stream)
     return copy
 
 
 def _start_from(operator, cell):
-    """Moves the weights to where they round to the exporter's integers, which make up for each
+    """Moves the weights so that they round to the exporter's integers, which compensate each
     other's error."""
     integer = operator.integer_cell
     for name, matrices, formats in (
@@ -150,8 +151,8 @@ def _is_bidirectional(layer):
 
 
 def _heads(model, loop_free):
-    """Dict from each Dense layer between a recurrent layer and an output of the model to the
-    `Affine` of its sums."""
+    """Returns a dict from each Dense layer between a recurrent layer and an output of the model to
+    the `Affine` of its sums."""
     graph = schema.ModelT.InitFromPackedBuf(loop_free, 0).subgraphs[0]
     model, heads = functional(model), {}
     for y, index in zip(model.outputs, graph.outputs, strict=False):

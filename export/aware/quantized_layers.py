@@ -1,8 +1,8 @@
 """The integer model as Keras layers, for training.
 
-Forward they give the integers of `export/cell/reference.py`, held in float64 so that every sum is
-exact. Backward each rounding is passed over, and what saturates has no gradient, as in the clip
-that it is ("straight through": Bengio et al., arXiv 1308.3432; Jacob et al., arXiv 1712.05877).
+The forward pass computes the integers of `export/cell/reference.py`, held in float64 so that every
+sum is exact. The backward pass skips each rounding and gives saturated values no gradient, as a
+clip does ("straight through": Bengio et al., arXiv 1308.3432; Jacob et al., arXiv 1712.05877).
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def _round_half_up(v):
 
 @tf.custom_gradient
 def _round(v):
-    """To the nearest even, as the exporter rounds what it stores."""
+    """Rounds to the nearest even, as the exporter rounds weights."""
     return tf.round(v), lambda gradient: gradient
 
 
@@ -107,14 +107,14 @@ def to_int8(x, affine):
 
 
 class _QuantizedCell:
-    """A FastRNN or FastGRNN cell that computes what its integer cell computes.
+    """A FastRNN or FastGRNN cell that computes the integers of its integer cell.
 
-    The state is the int16 state, in float32. The scalars are those of `formats`, and not trained.
-    A weight of 0 has no gradient: what is pruned stays so.
+    The state is the int16 state, in float32. The scalars come from `formats` and are not trained.
+    A weight of 0 has no gradient: pruned weights stay pruned.
 
     Args:
         formats: `Formats`, or the dict that `get_config()` makes of it.
-        *args, **kwargs: those of the float cell.
+        *args, **kwargs: the arguments of the float cell.
     """
 
     def __init__(self, *args, formats, **kwargs):
@@ -122,8 +122,8 @@ class _QuantizedCell:
         self.formats = _formats(formats) if isinstance(formats, dict) else formats
 
     def coefficients(self):
-        """All that is the same at every step: the integer matrices with their shifts, and the
-        biases as the pre-activation has them."""
+        """Returns what is constant over the steps: the integer matrices with their shifts, and the
+        biases in the pre-activation's format."""
         formats = self.formats
         bias = tf.cast(self.bias_or_zeros(), tf.float64)
         bias = _round(bias * 2.0 ** (formats.fraction_bits - formats.bias_shift))
@@ -154,7 +154,7 @@ class _QuantizedCell:
         return _clip(_round_shift(v, 15 - formats.gate_shift), -32768, 32767)
 
     def output(self, state):
-        """int16 state -> the real output, on the grid of its int8."""
+        """int16 state -> the real output, rounded to the steps of its int8."""
         formats, affine = self.formats, self.formats.output
         y = _round_shift(
             tf.cast(state, tf.float64) * formats.output_multiplier, formats.output_shift
@@ -205,7 +205,7 @@ class QuantizedFastGRNNCell(_QuantizedCell, FastGRNNCell):
 
 @register
 class QuantizedRNN(keras.layers.RNN):
-    """`keras.layers.RNN` of one such cell, with all that needs no state outside of the loop."""
+    """`keras.layers.RNN` of a quantised cell. Work that needs no state is outside the loop."""
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         if mask is not None or self.unroll:
@@ -237,11 +237,11 @@ _products = contextvars.ContextVar("products", default=None)
 
 @contextlib.contextmanager
 def plain_dense():
-    """Within it a `QuantizedDense` is a Dense layer of on-grid weights: TensorFlow's converter
-    would take its roundings for operators.
+    """A context in which a `QuantizedDense` is a Dense layer with weights on the int8 grid:
+    TensorFlow's converter would make operators of its roundings.
 
     Yields:
-        A list that grows by `(layer, tensor)` with each call, the tensor that has `output_format`.
+        A list to which each call of a layer adds `(layer, tensor)`, the tensor of `output_format`.
     """
     token = _products.set([])
     try:
@@ -252,10 +252,10 @@ def plain_dense():
 
 @register
 class QuantizedDense(keras.layers.Dense):
-    """The Dense layer behind a recurrent one, as the int8 FULLY_CONNECTED operator computes it.
+    """The Dense layer after a recurrent one, as the int8 FULLY_CONNECTED operator computes it.
 
-    A weight is an int8 at the scale that puts the largest of its unit at 127, as in TensorFlow's
-    converter. An activation other than relu is computed of the rounded sums, in float.
+    A weight is an int8 with the per-channel scale of TensorFlow's converter: the largest weight of
+    each unit is 127. An activation other than relu is computed from the rounded sums, in float.
 
     Args:
         output_format: `Affine` of the sums.

@@ -1,4 +1,4 @@
-"""Float cell + representative sequences -> its states, and the ranges of what it computes."""
+"""Float cell + calibration set -> the states and the ranges of the cell."""
 
 import dataclasses
 
@@ -17,14 +17,12 @@ _FUNCTIONS = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ranges:
-    """What was seen.
+    """The ranges of a cell on the calibration set.
 
-    Attributes, the first five the largest magnitudes, floats:
-        kernel: of `x kernel_a`; 0 at full rank.
-        recurrent_kernel: of `h recurrent_kernel_a`; 0 at full rank.
-        candidate: of `c`.
-        gate: of `z`.
-        state: of `h`.
+    Attributes:
+        kernel: float, the largest magnitude of `x kernel_a`; 0 at full rank.
+        recurrent_kernel: that of `h recurrent_kernel_a`; 0 at full rank.
+        candidate, gate, state: those of `c`, `z` and `h`.
         input_moment, state_moment: the means of `x x^T` and `h h^T`, floats
             `(features, features)` and `(units, units)`.
     """
@@ -39,19 +37,19 @@ class Ranges:
 
 
 def calibrate(cell, x, *, return_sequences=True, dtype=np.float64):
-    """Runs the float cell over representative sequences, each from a state of 0, block by block.
+    """Runs the float cell over the calibration set, each sequence from a state of 0, in blocks.
 
     Args:
         cell: `FloatCell`.
         x: floats `(n, timesteps, features)`, in the order in which the cell reads the steps.
-        return_sequences: whether to keep `h` after each step, or after the last alone.
-        dtype: of the states that are kept.
+        return_sequences: whether to keep `h` after each step, or only after the last.
+        dtype: dtype of the kept states.
 
     Returns:
         `(Ranges, states)`. The states are floats `(n, timesteps, units)`, or `(n, 1, units)`.
 
     Raises:
-        ValueError: if `x` is empty, of another shape, or not finite, or the state diverges.
+        ValueError: if `x` is empty, not finite, or has another shape, or the state diverges.
     """
     x = np.asarray(x)
     if x.ndim != 3 or x.shape[2] != cell.features or x.size == 0:
@@ -98,7 +96,7 @@ def run(cell, x, h=None, note=lambda name, value: None):
         cell: `FloatCell`.
         x: floats `(n, timesteps, features)`.
         h: floats `(n, units)`, the state before the first step; zeros if `None`.
-        note: function `(name, array)`, of each value that has a range.
+        note: function `(name, array)`, called on each value that has a range.
 
     Returns:
         float64 `(timesteps, n, units)`: `h` after each step.
@@ -115,8 +113,8 @@ def run(cell, x, h=None, note=lambda name, value: None):
         return value @ matrices[-1]
 
     with np.errstate(over="ignore", invalid="ignore"):
-        # Time first: each step is one block of memory. It holds the share of the input in the
-        # step's pre-activation, until the state takes its place.
+        # Time first: each step is one block of memory. It holds the input's share of the
+        # pre-activation, until the state takes its place.
         states = project("kernel", cell.kernel, np.asarray(x, np.float64).swapaxes(0, 1))
         h = np.zeros_like(states[0]) if h is None else h
         for t in range(len(states)):
@@ -131,7 +129,7 @@ def run(cell, x, h=None, note=lambda name, value: None):
 
 
 def merged(ranges, steps):
-    """The `Ranges` of several runs over so many steps each."""
+    """Merges the `Ranges` of several runs, given the steps of each."""
     if len(ranges) == 1:
         return ranges[0]
     found = {

@@ -1,4 +1,4 @@
-"""Keras layer -> plain float cell: the weights as the equations use them."""
+"""Keras layer -> float cell: the weights in the form of the equations."""
 
 import dataclasses
 
@@ -23,16 +23,16 @@ _ACTIVATION_OF_FUNCTION = {
 class FloatCell:
     """A FastRNN or FastGRNN cell in float64.
 
-    Both are one update, `h' = (zeta (1 - z) + nu) c + z h` (paper, equation 6): in a FastRNN
+    Both have one update, `h' = (zeta (1 - z) + nu) c + z h` (paper, equation 6): in a FastRNN
     (equation 2) the gate is the constant `z = beta`, with `zeta = 0` and `nu = alpha`.
 
     Attributes:
         kernel: tuple of one array `(features, units)`, or of two, `(features, rank)` and
             `(rank, units)`, applied in that order.
         recurrent_kernel: the same, with `units` in place of `features`.
-        bias: array `(2, units)`, gate and candidate; of a FastRNN `(1, units)`.
+        bias: array `(2, units)`, gate and candidate; `(1, units)` in a FastRNN.
         activation: name of the candidate's nonlinearity, one of `ACTIVATIONS`.
-        recurrent_activation: name of the gate's; `None` in a FastRNN.
+        recurrent_activation: name of the gate's nonlinearity; `None` in a FastRNN.
         zeta, nu, beta: floats, after their sigmoid. `beta` is 0 in a FastGRNN.
     """
 
@@ -69,7 +69,7 @@ def read_float_cell(cell, name):
 
     Args:
         cell: a built `FastRNNCell` or `FastGRNNCell`.
-        name: string, of its layer, for messages.
+        name: string, the layer's name, for messages.
 
     Returns:
         A `FloatCell`.

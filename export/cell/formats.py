@@ -1,10 +1,9 @@
 """Float cell + ranges -> integer cell.
 
-Rescaling is by shifts alone, so no multiplier is stored and none is computed on the chip. What
-pays for that: each chain of scales from an input to the pre-activation has to multiply up to a
-power of two. On the recurrent side the scale of the int16 state takes up the slack, at most one
-bit of sixteen; on the input side one integer multiplier of 7 bits does. docs/numerics.md has the
-derivation.
+Shifts alone rescale sums, so the file stores no multipliers and the chip computes none. In return,
+the product of the scales from an input to the pre-activation has to be a power of two. On the
+recurrent side the scale of the int16 state takes up the slack, at most one bit of sixteen; on the
+input side one integer multiplier of 7 bits does. docs/numerics.md has the derivation.
 """
 
 import dataclasses
@@ -20,21 +19,22 @@ from keras_fastgrnn.micro.affine import Affine
 # The int16 state, and a relu gate and candidate, cover at least this times the largest magnitude
 # seen in calibration.
 HEADROOM = 1.25
-# Likewise for the int16 values between two low-rank factors, unless less can be proven.
+# The same for the int16 values between two low-rank factors, unless a smaller bound is proven.
 PROJECTION_HEADROOM = 2.0
 
-# How much coarser than the finest that holds a matrix its scale may be: one of these has the least
-# error.
+# Factors by which a matrix's scale may exceed the finest scale that holds its weights. The factor
+# with the least error is chosen.
 _STRETCH = 127 / np.arange(127, 95, -1)
 
-# Of an accumulator into the pre-activation, and of any (docs/numerics.md, "No overflow").
+# The least shift of an accumulator into the pre-activation, and the largest shift of any
+# accumulator (docs/numerics.md, "No overflow").
 _MIN_SUM_SHIFT, _MAX_SHIFT = 2, 22
 _MAX_FRACTION_BITS = 12
-_MAX_MIX = 32700  # of int16: leaves room for the rounding of zeta and nu
+_MAX_MIX = 32700  # below 32767, to leave room for the rounding of zeta and nu
 
 
 class MatrixFormat(NamedTuple):
-    """What 1 of a matrix's weights stands for, and the right shift of its sums."""
+    """The scale of a matrix's weights, and the right shift of its sums."""
 
     scale: float
     shift: int
@@ -42,7 +42,7 @@ class MatrixFormat(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Formats:
-    """All of an integer cell but its weights and biases.
+    """An integer cell without its weights and biases.
 
     Attributes:
         input, output: `Affine` of the tensors that the cell reads and writes.
@@ -69,7 +69,7 @@ class Formats:
 
     @property
     def state_scale(self):
-        """What 1 of the int16 state stands for."""
+        """The scale of the int16 state."""
         exponent = self.fraction_bits + sum(shift for _, shift in self.recurrent_kernel)
         return 2.0**-exponent / math.prod(scale for scale, _ in self.recurrent_kernel)
 
@@ -79,12 +79,13 @@ class _Misfit(ValueError):
 
 
 def quantize(cell, ranges, *, input, output):
-    """Chooses every integer of a cell: the arguments of `choose_formats()` -> `IntegerCell`."""
+    """Chooses every integer of a cell. Takes the arguments of `choose_formats()`, and returns an
+    `IntegerCell`."""
     return round_to(*choose_formats(cell, ranges, input=input, output=output))
 
 
 def round_to(formats, cell):
-    """Rounds each weight and bias of a cell to the nearest that its format has.
+    """Rounds each weight and bias of a cell to the nearest value of its format.
 
     Args:
         formats: `Formats`.
@@ -120,10 +121,10 @@ def choose_formats(cell, ranges, *, input, output):
         cell: `FloatCell`.
         ranges: `Ranges`, from `calibrate()`.
         input: `Affine` of the tensor that the cell reads.
-        output: `Affine` of the tensor that it writes.
+        output: `Affine` of the tensor that the cell writes.
 
     Returns:
-        `(Formats, FloatCell)`: the cell, its matrices as the integers stand for them.
+        `(Formats, FloatCell)`: the cell's matrices have the real values of their integers.
 
     Raises:
         ValueError: if the ranges fit no format.
@@ -153,7 +154,7 @@ def _choose_formats(cell, ranges, input, output, fraction_bits):
     largest_mix = _largest_mix(cell, float(1 << gate_shift))
     state_scale = max(
         HEADROOM * ranges.state / 32767,
-        # One update at most fills the state. A millionth more, so that no rounding undoes it.
+        # A single update can at most fill the state; a millionth more allows for the rounding.
         largest_mix * candidate_scale * one / _MAX_MIX * (1 + 1e-6),
     )
     recurrent_kernel, recurrent_formats, state_scale = _recurrent_matrices(
@@ -161,7 +162,7 @@ def _choose_formats(cell, ranges, input, output, fraction_bits):
     )
     kernel, kernel_formats, input_multiplier = _input_matrices(cell, ranges, input, fraction_bits)
 
-    # The integer of a mix of 1, once shifted to fill 15 bits.
+    # The integer of a mix of 1; the shift makes the largest mix fill 15 bits.
     mix_unit = candidate_scale / state_scale * one
     mix_shift = min(15, _floor_log2(_MAX_MIX / (largest_mix * mix_unit)))
     mix_unit *= 2.0**mix_shift
@@ -188,7 +189,7 @@ def _choose_formats(cell, ranges, input, output, fraction_bits):
 
 
 def _gate_shift(cell, ranges, fraction_bits):
-    """The bits that a relu gate needs above 1."""
+    """Returns the bits that a relu gate needs above 1."""
     if cell.recurrent_activation != "relu":
         return 0
     gate_shift = max(0, _ceil_log2(HEADROOM * ranges.gate))
@@ -198,7 +199,7 @@ def _gate_shift(cell, ranges, fraction_bits):
 
 
 def _candidate_scale(cell, ranges, fraction_bits):
-    """What 1 of the int16 candidate stands for: a relu keeps the scale of the pre-activation."""
+    """Returns the scale of the int16 candidate: a relu keeps the scale of the pre-activation."""
     if cell.activation != "relu":
         return 2.0**-15
     scale = 2.0**-fraction_bits
@@ -216,7 +217,7 @@ def _bias_shift(cell, fraction_bits):
 
 
 def _largest_mix(cell, high_gate):
-    """The largest magnitude of `zeta (1 - z) + nu`, and of the product in it that is stored."""
+    """Returns the largest magnitude of `zeta (1 - z) + nu` and of the stored product in it."""
     low_gate = -1.0 if cell.recurrent_activation in ("tanh", "quant_tanh") else 0.0
     return max(
         cell.zeta * (1 - low_gate) + cell.nu,
@@ -227,20 +228,20 @@ def _largest_mix(cell, high_gate):
 
 
 def _output_rescaling(state_scale, output):
-    """`(multiplier, shift)` from the int16 state to the int8 output."""
+    """Returns `(multiplier, shift)` from the int16 state to the int8 output."""
     shift = min(30, _floor_log2(32767 * output.scale / state_scale))
     if shift < 0:
         raise ValueError(
             f"The output's scale {output.scale:g} is finer than an int16 state of this cell can be "
             f"({state_scale:g}). Scale the weights so that the state is of the order of 1."
         )
-    # 0 would be exact for a state that is less than 2**-31 of the output's scale; 1 is as good.
+    # 0 would be exact for a state below 2**-31 of the output's scale; 1 is as good.
     return max(1, round(state_scale / output.scale * 2.0**shift)), shift
 
 
 def _recurrent_matrices(cell, ranges, state_scale, fraction_bits):
-    """`U` (or its factors) as int8 has it, its formats, and the state's scale, raised by less than
-    2 to fit them."""
+    """Returns `U` (or its factors) rounded to int8, its formats, and the state's scale, raised by
+    less than 2 to fit them."""
     matrices = cell.recurrent_kernel
     moments = _moments(matrices, ranges.state_moment)
     rounded = [
@@ -266,8 +267,8 @@ def _recurrent_matrices(cell, ranges, state_scale, fraction_bits):
 
 
 def _input_matrices(cell, ranges, input, fraction_bits):
-    """`W` (or its factors) as int8 has it, its formats, and the multiplier of the input that makes
-    the scales meet."""
+    """Returns `W` (or its factors) rounded to int8, its formats, and the input multiplier that
+    makes the scales agree."""
     matrices = cell.kernel
     moments = _moments(matrices, ranges.input_moment)
     rounded = [
@@ -280,7 +281,7 @@ def _input_matrices(cell, ranges, input, fraction_bits):
         "kernel",
         matrices,
         total=_floor_log2(127 / exact),
-        # The multiplier is not known yet: 127 gives the finest unit it can lead to.
+        # The multiplier is not known yet; 127 gives the finest possible unit.
         unit=input.scale * scales[0] / 127,
         bound=input.scale * max(127 - input.zero_point, 128 + input.zero_point),
         projected=ranges.kernel,
@@ -294,15 +295,15 @@ def _input_matrices(cell, ranges, input, fraction_bits):
 
 
 def _moments(matrices, moment):
-    """The second moment of what each matrix reads; `moment` is that of what the first does."""
+    """Returns the second moment of each matrix's input; `moment` is that of the first input."""
     return [moment, matrices[0].T @ moment @ matrices[0]][: len(matrices)]
 
 
 def _shifts(name, matrices, total, *, unit, bound, projected):
-    """The right shift of each matrix's sums; together `total`, or less if they can not be more.
+    """Returns the right shift of each matrix's sums; together `total`, or less at their limits.
 
-    `unit`: the least that 1 stands for in the sums of the first. `bound`: the largest magnitude of
-    its input. `projected`: the largest magnitude seen between two factors.
+    `unit`: the finest scale of the first matrix's sums. `bound`: the largest magnitude of its
+    input. `projected`: the largest magnitude seen between two factors.
     """
     first = 0
     if len(matrices) == 2:
@@ -317,7 +318,7 @@ def _shifts(name, matrices, total, *, unit, bound, projected):
 
 
 def _with_shifts(rounded, shifts):
-    """What `round_matrix()` gave -> the float matrices that it stands for, and their formats."""
+    """Results of `round_matrix()` -> the real values of the matrices, and their formats."""
     return (
         tuple(values.T * scale for values, scale in rounded),
         tuple(MatrixFormat(s, shift) for (_, s), shift in zip(rounded, shifts, strict=True)),

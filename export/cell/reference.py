@@ -1,8 +1,8 @@
 """The integer model of a cell in NumPy: the specification.
 
-The C kernel, the TFLite Micro op and every board give the bytes that this gives.
-docs/numerics.md derives the formats and proves that no int32 overflows; here they are held in
-int64, so that a mistake in the proof shows as a difference.
+The C kernel, the TFLite Micro operator and every board compute the bytes of this module.
+docs/numerics.md derives the formats and proves that no int32 overflows. This module uses int64, so
+that a mistake in the proof shows as a difference.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_fastgrnn.export.cell.sigmoid_table import sigmoid_table
 
-# The order is the code of each in the options block (docs/format.md).
+# The position of a name is its code in the options block (docs/format.md).
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "quant_tanh", "quant_sigmoid")
 
 _SIGMOID = sigmoid_table().astype(np.int64)
@@ -31,14 +31,14 @@ class IntegerCell:
 
     Attributes:
         kernel, recurrent_kernel: tuples of one `Matrix`, or of two at low rank.
-        bias: int16 `(2, units)`, gate and candidate; of a FastRNN `(1, units)`.
+        bias: int16 `(2, units)`, gate and candidate; `(1, units)` in a FastRNN.
         activation, recurrent_activation: names of nonlinearities; the second is `None` in a
             FastRNN.
         input_zero_point, input_multiplier: an input is `(x - zero_point) * multiplier`.
-        fraction_bits: of the pre-activation.
+        fraction_bits: fraction bits of the pre-activation.
         gate_shift: the gate's 1.0 is `32768 >> gate_shift`.
         bias_shift: a bias is `bias << bias_shift` in the pre-activation's format.
-        mix_shift, zeta, nu, beta: of the state's update.
+        mix_shift, zeta, nu, beta: the state's update.
         output_multiplier, output_shift, output_zero_point: int16 state to int8 output.
     """
 
@@ -114,16 +114,16 @@ def candidate(cell, p):
 
 
 def _sums(matrix, v):
-    """The int32 sums of `v (n, inputs)` through a matrix, shifted.
+    """Returns the shifted int32 sums of a matrix times `v (n, inputs)`.
 
-    The product is in float64, which is exact below 2**53 and has BLAS: NumPy's int64 has not.
+    The product is in float64, which is exact below 2**53 and uses BLAS; NumPy's int64 does not.
     """
     sums = v.astype(np.float64) @ matrix.values.T.astype(np.float64)
     return round_shift(sums.astype(np.int64), matrix.shift)
 
 
 def _project(matrices, v):
-    """`v (n, inputs)` through one matrix, or through two by way of a saturated int16."""
+    """Returns one matrix times `v (n, inputs)`, or two matrices with a saturated int16 between."""
     if len(matrices) == 2:
         v = saturate16(_sums(matrices[0], v))
     return _sums(matrices[-1], v)
@@ -149,7 +149,7 @@ def output(cell, state):
 
 
 def states(cell, x, state=None):
-    """The state after each step.
+    """Returns the state after each step.
 
     Args:
         cell: `IntegerCell`.
@@ -167,13 +167,13 @@ def states(cell, x, state=None):
 
 
 def run(cell, x, state=None, *, return_sequences=False, go_backwards=False, reverse_output=False):
-    """Whole sequences.
+    """Runs an integer cell over whole sequences.
 
     Args:
         cell: `IntegerCell`.
         x: int8 `(n, timesteps, features)`, with `timesteps` at least 1.
         state: int16 `(n, units)`; zeros if `None`.
-        return_sequences: whether to give an output for each step, not for the last alone.
+        return_sequences: whether to return an output for each step, or only for the last.
         go_backwards: whether to read the steps from last to first.
         reverse_output: whether to place the outputs from last to first.
 

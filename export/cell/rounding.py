@@ -1,24 +1,24 @@
-"""Real weights -> int8, so that the sums they make are close, not each weight by itself."""
+"""Real weights -> int8, with the least error of their sums rather than of each weight."""
 
 import numpy as np
 
-# Of the mean square of the inputs, added to each: inputs that the representative sequences happen
-# to tie together may part.
+# Added to each input's mean square, relative to their mean: inputs that are correlated on the
+# calibration set may be independent elsewhere.
 _DAMPING = 1e-3
 
 
 def round_matrix(matrix, moment, scales):
     """Chooses the scale of a matrix, and its integers.
 
-    The weights of an output are rounded one after another, and the error of each is made up for by
-    those that still come, as well as the inputs allow: Optimal Brain Compression (Frantar and
-    Alistarh, NeurIPS 2022) in the order and with the Cholesky factor of GPTQ (Frantar et al.,
-    ICLR 2023). A weight of 0 stays 0.
+    The weights of an output are rounded one after another, and the later weights compensate each
+    error as well as the inputs allow: Optimal Brain Compression (Frantar and Alistarh, NeurIPS
+    2022) in the order and with the Cholesky factor of GPTQ (Frantar et al., ICLR 2023). A weight
+    of 0 stays 0.
 
     Args:
         matrix: floats `(inputs, outputs)`.
-        moment: floats `(inputs, inputs)`, the mean of `v v^T` over its inputs `v`.
-        scales: sequence of floats, from which the one with the least error of the sums is taken.
+        moment: floats `(inputs, inputs)`, the mean of `v v^T` over the inputs `v`.
+        scales: sequence of floats. The scale with the least error of the sums is chosen.
 
     Returns:
         `(int8 (outputs, inputs), scale)`.
@@ -46,7 +46,7 @@ def round_matrix(matrix, moment, scales):
 
 
 def _equal_rows(nonzero):
-    """Yields `(columns, rows)`: the rows of which just these columns are true."""
+    """Yields `(columns, rows)`: the rows that are true in exactly these columns."""
     patterns, group = np.unique(nonzero, axis=0, return_inverse=True)
     for i, pattern in enumerate(patterns):
         if pattern.any():

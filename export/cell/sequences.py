@@ -1,10 +1,10 @@
-"""Sequences in blocks, which bound the memory of a run and keep a step in the cache."""
+"""Runs over sequences in blocks, which bound the memory and keep a step in the cache."""
 
 import numpy as np
 
 from keras_fastgrnn.export.progress import progress
 
-# A step's float64 values, with their temporaries, fit the 1 MB of L2 that server CPUs have.
+# A step's float64 values and their temporaries fit the 1 MB of L2 cache of server CPUs.
 _STEP_VALUES = 1 << 16
 _BLOCK_VALUES = 1 << 22  # 32 MB in float64
 
@@ -13,8 +13,8 @@ def blocks(n, timesteps, width):
     """Cuts n sequences of `timesteps` vectors of `width` values.
 
     Yields:
-        `(samples, steps)`, slices: all the steps of some samples in their order, then those of the
-        next. Small runs are one block.
+        `(samples, steps)`, slices: all steps of some samples in order, then all steps of the next
+        samples. Small runs are one block.
     """
     size = min(n, max(1, _STEP_VALUES // width))
     length = max(1, _BLOCK_VALUES // (size * width))
@@ -24,15 +24,15 @@ def blocks(n, timesteps, width):
 
 
 def run_in_blocks(run, x, *, units, dtype, return_sequences):
-    """Runs a cell over sequences, and keeps no more than what is asked for.
+    """Runs a cell over sequences, and keeps only the requested values.
 
     Args:
-        run: function of a block `(n, timesteps, features)` and of the state before it, `None` at a
-            sequence's start, that returns `(values (n, timesteps, units), state)`.
+        run: function of a block `(n, timesteps, features)` and of the state before it, `None` at
+            the start of a sequence. Returns `(values (n, timesteps, units), state)`.
         x: array `(n, timesteps, features)`.
         units: integer.
-        dtype: of the values that are kept.
-        return_sequences: boolean. Whether to keep the values of each step, or of the last alone.
+        dtype: dtype of the kept values.
+        return_sequences: boolean. Whether to keep the values of each step, or only of the last.
 
     Returns:
         Array `(n, timesteps, units)`, or `(n, 1, units)`.

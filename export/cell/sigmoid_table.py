@@ -3,7 +3,7 @@
     python -m keras_fastgrnn.export.cell.sigmoid_table table > micro/src/sigmoid_table.h
     python -m keras_fastgrnn.export.cell.sigmoid_table lines > micro/src/sigmoid_lines.h
 
-write the C headers; a test holds them together.
+write the C headers; a test compares them with this module.
 """
 
 import sys
@@ -20,9 +20,9 @@ LIMIT = 8.0
 def sigmoid_table():
     """Returns sigmoid(k / 8), k = 0..65, as Q0.15 integers where 1.0 is 32768; shape `(66,)`.
 
-    Entry 64 is pinned to 1.0, where sigmoid(8) would be 32757: a gate that can not reach 1 leaks
-    3e-4 of the state a step, 4 % over a window of 128. Entry 65 repeats it, so that interpolation
-    needs no special case at the end.
+    Entry 64 is 1.0 instead of sigmoid(8), 32757: a gate that can not reach 1 leaks 3e-4 of the
+    state a step, 4 % over a window of 128. Entry 65 repeats it, so that interpolation needs no
+    special case at the end.
     """
     x = np.arange(INTERVALS) * (LIMIT / INTERVALS)
     table = np.round(32768 / (1 + np.exp(-x))).astype(np.int32)
@@ -32,7 +32,7 @@ def sigmoid_table():
 def sigmoid_lines():
     """Returns the intervals from -8 to 8 as lines, for cores that multiply two pairs at once.
 
-    With 512 of x to an interval, `sigmoid(x) = 16384 + ((rise * x + 256 * value - (x < 0)) >> 9)`.
+    With intervals of 512, `sigmoid(x) = 16384 + ((rise * x + 256 * value - (x < 0)) >> 9)`.
 
     Returns:
         `(rise, value)`: integers `(128,)`. The value is that of the line at x = 0, less 0.5,

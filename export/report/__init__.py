@@ -1,1 +1,1 @@
-"""What a conversion cost: measured, as text and as a page."""
+"""The loss, the bytes and the ranges of a conversion: measured, as text and as a page."""

@@ -1,4 +1,4 @@
-"""What a conversion did: ranges, bytes and errors."""
+"""The ranges, bytes and errors of a conversion."""
 
 import collections
 import dataclasses
@@ -26,10 +26,10 @@ class Layer(NamedTuple):
     """An operator with int8 weights.
 
     Attributes:
-        name: string, the Keras layer's for ours, else the operator's.
+        name: string, the Keras layer's for a recurrent one, else the operator's.
         weights: dict of int8 arrays.
-        operator: `Operator`; `None` for one of TensorFlow Lite's, as are the next two.
-        compared: `measure.Compared`, of what it writes.
+        operator: `Operator`; `None`, like the next two, for an operator of TensorFlow Lite.
+        compared: `measure.Compared` of the operator's output.
         states: `StateRange`.
     """
 
@@ -42,16 +42,16 @@ class Layer(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Findings:
-    """What a report is written from.
+    """The contents of a report.
 
     Attributes:
         conversion: `Conversion`.
         model: `schema.ModelT`, the file.
-        parts: dict, the bytes of each part of the file by its name. Their sum is the file.
+        parts: dict from the name of each part of the file to its bytes. They sum to the file.
         layers: list of `Layer`, the recurrent ones first.
         outputs: list of `Compared`, one for each output of the model.
-        measured_in: string, what ran the model for `outputs`. What is inside it is of the integer
-            model, which has the bytes of the recurrent operators.
+        measured_in: string, the interpreter that ran the model for `outputs`. Values inside the
+            model come from the integer model, which has the bytes of the recurrent operators.
     """
 
     conversion: Conversion
@@ -63,7 +63,7 @@ class Findings:
 
     @property
     def stream(self):
-        """Whether the samples are the steps of one stream, as streaming makes them."""
+        """Whether the samples are the steps of streams, as in a streaming model."""
         stateful = [operator.recurrent.stateful for operator in self.conversion.operators]
         steps = all(x.shape[1:2] == (1,) for x in self.conversion.inputs)
         return bool(stateful) and all(stateful) and steps
@@ -74,12 +74,12 @@ class Findings:
 
     @property
     def warnings(self):
-        """What is wrong with the numbers of the file, if anything: a list of messages."""
+        """A list of messages on faults in the numbers of the file."""
         return [*unresolved(self.conversion), *large_errors(self.conversion, self.outputs)]
 
 
 def examine(conversion):
-    """`Conversion` -> `Findings`. Runs the model, which takes most of the time."""
+    """`Conversion` -> `Findings`. Most of its time, it runs the model."""
     model = schema.ModelT.InitFromPackedBuf(conversion.model, 0)
     cells, integer_outputs = integer_run(conversion)
     outputs, measured_in = compare_outputs(conversion, integer_outputs)
@@ -102,14 +102,14 @@ def examine(conversion):
 
 
 class Range(NamedTuple):
-    """What a tensor takes on the samples.
+    """The range of a tensor's values on the calibration set.
 
     Attributes:
         name, type: strings.
-        low, high: floats.
-        least, most: floats, the limits of its format.
-        saturated: the share of its values that is beyond them; `None` if only the largest
-            magnitude is known.
+        low, high: floats, the smallest and the largest value.
+        least, most: floats, the limits of the format.
+        saturated: the fraction of values beyond the limits; `None` if only the largest magnitude
+            is known.
     """
 
     name: str
@@ -122,7 +122,7 @@ class Range(NamedTuple):
 
 
 def end_ranges(findings):
-    """The `Range` of each int8 input and output of the model."""
+    """Returns the `Range` of each int8 input and output of the model."""
     conversion = findings.conversion
     names = end_names(conversion, "inputs")
     loop_free = schema.ModelT.InitFromPackedBuf(conversion.loop_free, 0).subgraphs[0]
@@ -134,7 +134,7 @@ def end_ranges(findings):
 
 
 def layer_ranges(layer):
-    """The `Range` of each tensor of a recurrent layer whose format follows from the samples."""
+    """Returns the `Range` of each tensor of a recurrent layer with a format from calibration."""
     operator = layer.operator
     formats, seen = operator.formats, operator.ranges
     yield _int8_range("reads", operator.x, operator.input)
@@ -161,14 +161,14 @@ def layer_ranges(layer):
 
 def _int8_range(name, values, affine):
     least, most = affine.dequantize(np.array([-128, 127]))
-    half = affine.scale / 2  # what is rounded to a limit does not saturate
+    half = affine.scale / 2  # a value that rounds to a limit does not saturate
     saturated = np.mean((values < least - half) | (values > most + half))
     return Range(name, "int8", values.min(), values.max(), least, most, saturated)
 
 
 def worst(findings, most, apart):
-    """The indexes of the samples with the largest error at any output, in steps of its int8; no
-    more than `most`. Those of a stream are more than `apart` from each other."""
+    """Returns the indexes of at most `most` samples, with the largest error at any output in int8
+    steps. The steps of a stream are more than `apart` from each other."""
     errors = np.max([at.by_sample / at.affine.scale for at in findings.outputs], axis=0)
     found = []
     for i in np.argsort(-errors, kind="stable").tolist():
@@ -178,7 +178,7 @@ def worst(findings, most, apart):
 
 
 def stream_limits(findings):
-    """A sentence for each stateful layer: how long its state lasts."""
+    """Returns a sentence for each stateful layer: after how many steps its state saturates."""
     conversion = findings.conversion
     for operator, steps in zip(conversion.operators, conversion.steps_to_saturation, strict=True):
         name = operator.recurrent.name
@@ -189,7 +189,7 @@ def stream_limits(findings):
 
 
 def operator_names(model, operators):
-    """A name for each operator of the file: the Keras layer's for ours, else the builtin's."""
+    """Returns a name for each operator of the file: FASTGRNN has its Keras layer's."""
     recurrent = {operator.weights: operator.recurrent.name for operator in operators}
     graph = model.subgraphs[0]
     for operator in graph.operators:
@@ -202,7 +202,7 @@ def operator_names(model, operators):
 
 
 def _constants(model, operator):
-    """`(tensor, bytes as an array)` of each constant that an operator reads."""
+    """Yields `(tensor, bytes as an array)` for each constant that an operator reads."""
     graph = model.subgraphs[0]
     for index in operator.inputs:
         data = model.buffers[graph.tensors[index].buffer].data if index >= 0 else None

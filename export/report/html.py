@@ -1,4 +1,4 @@
-"""What a conversion did, as one HTML page: it has no script, and asks nothing of the network."""
+"""The report as one HTML page, without scripts or requests to the network."""
 
 import html
 
@@ -15,14 +15,14 @@ from keras_fastgrnn.export.report.findings import (
 from keras_fastgrnn.export.report.html_page import BLUE, INK, ORANGE, bar, chart, charts, table
 from keras_fastgrnn.export.report.resolution import ENOUGH_STEPS, input_places, worst_features
 
-_POINTS = 3000  # of a scatter
+_POINTS = 3000  # of a scatter plot
 _WORST, _WINDOW = 4, 100  # samples, and steps of a stream on either side of one
-_LINES = 6  # channels of an input as lines; of more, an image
+_LINES = 6  # most channels of an input that are lines; with more, an image
 _NONZERO = ListedColormap(["none", BLUE])
 
 
 def page(findings, name):
-    """Returns a page of HTML on the file `name`, of its `Findings`."""
+    """Returns the HTML page on the file `name` from its `Findings`."""
     what = "step" if findings.stream else "sample"
     sections = {
         f"{name}: {len(findings.conversion.model):,} bytes": _summary(findings, what),
@@ -67,8 +67,8 @@ def _summary(findings, what):
 
 def _ranges_and_values(findings):
     yield (
-        "<p>Blue: what a tensor takes on the samples. Grey: what else its format covers; much grey "
-        "wastes bits, often for one outlier. Red: what saturates.</p>\n"
+        "<p>Blue: a tensor's values on the samples. Grey: the rest of its format; much grey wastes "
+        "bits, often for one outlier. Red: saturated values.</p>\n"
     )
     yield "<h3>Inputs and outputs</h3>\n" + _ranges(end_ranges(findings))
     for place in filter(None, input_places(findings.conversion)):
@@ -87,7 +87,7 @@ def _ranges_and_values(findings):
         drawn = [_weights(f"{layer.name}: {name}", w) for name, w in layer.weights.items()]
         if layer.operator:
             yield _ranges(layer_ranges(layer))
-            drawn.insert(0, _values(f"{layer.name}: what it writes", layer.compared))
+            drawn.insert(0, _values(f"{layer.name}: its output", layer.compared))
         yield charts(drawn)
 
 
@@ -168,7 +168,7 @@ def _ranges(ranges):
     for r in ranges:
         low, high = np.clip((r.low, r.high), r.least, r.most)
         start, width = min(r.low, r.least), max(r.high, r.most) - min(r.low, r.least)
-        # What is beyond the format by less than half a step is rounded to its limit.
+        # Values beyond the format by less than half a step round to its limit.
         beyond = [] if r.saturated == 0 else [("#d33", r.low, low), ("#d33", high, r.high)]
         spans = [
             (color, (a - start) / width, (b - start) / width)

@@ -1,4 +1,4 @@
-"""Pages of HTML with tables and charts: no script, and nothing asked of the network."""
+"""HTML pages with tables and charts, without scripts or requests to the network."""
 
 import html
 import io
@@ -41,15 +41,15 @@ svg text{font-family:system-ui,sans-serif}
 
 
 class Html(str):
-    """What a table does not escape."""
+    """Markup that a table does not escape."""
 
 
 def page(title, sections):
-    """A page of HTML.
+    """Returns an HTML page.
 
     Args:
         title: string.
-        sections: dict from heading to the HTML below it, a string or an iterable of them.
+        sections: dict from heading to the HTML below it, a string or an iterable of strings.
     """
     body = "".join(
         f"<h{1 if i == 0 else 2}>{html.escape(heading)}</h{1 if i == 0 else 2}>\n{''.join(parts)}"
@@ -71,10 +71,10 @@ def page(title, sections):
 
 
 def chart(caption, draw, height=2.2):
-    """A figure as wide as a phone, 3.6 inches, so that its text is as large on it as it is here."""
+    """Returns a figure as wide as a phone, 3.6 inches, so that its font sizes hold there."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # not the user's style
-        matplotlib.rcParams.update(_STYLE | {"svg.hashsalt": caption})  # ids are of the caption
+        matplotlib.rcParams.update(_STYLE | {"svg.hashsalt": caption})  # ids depend on the caption
         figure, file = Figure(figsize=(3.6, height), layout="constrained"), io.StringIO()
         draw(figure)
         none = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -93,7 +93,7 @@ def charts(charts):
 
 
 def table(head, rows):
-    """A table. Columns whose head starts with `>` are aligned to the right."""
+    """Returns a table. Columns whose head starts with `>` are aligned to the right."""
     kinds = [' class="n"' if name.startswith(">") else "" for name in head]
     lines = [("th", [name.removeprefix(">") for name in head]), *(("td", row) for row in rows)]
     body = "".join(
@@ -110,7 +110,7 @@ def _cell(value):
 
 
 def bar(label, *spans):
-    """`spans`: `(color, from, to)`, in parts of the width."""
+    """Returns a bar. `spans`: `(color, from, to)`, as fractions of the width."""
     parts = "".join(
         f'<i style="left:{a:.1%};width:{b - a:.1%};background:{color}"></i>'
         for color, a, b in spans

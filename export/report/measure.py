@@ -1,4 +1,4 @@
-"""Runs a converted model on its representative samples, and compares it with the Keras model."""
+"""Runs a converted model on its calibration set, and compares it with the Keras model."""
 
 import dataclasses
 import itertools
@@ -16,24 +16,25 @@ from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.affine import Affine
 
-# Of an output's standard deviation: a sixteenth of its variance is rounding then. In the tasks of
-# resolution.ENOUGH_STEPS an error of this size cost 0.01 to 0.02 of accuracy, one of 0.12 nothing.
+# Relative to an output's standard deviation: rounding is then a sixteenth of its variance. In the
+# tasks of resolution.ENOUGH_STEPS this error cost 0.01 to 0.02 of accuracy, an error of 0.12 none.
 _LARGE_ERROR = 0.25
-# Of the samples that every conversion is tried on, and of their multiplications: a second or two.
+# The most samples that every conversion is run on, and their multiplications: a second or two.
 _FEW_SAMPLES, _FEW_MULTIPLICATIONS = 200, 5e8
 _CHUNK = 50  # samples between two looks at the progress
 
 
 class Compared(NamedTuple):
-    """What the integer model makes of the representative samples, at one place.
+    """The integer model and the Keras model on the calibration set, at one tensor.
 
     Attributes:
-        name: string, of the recurrent operator, or `output i`.
+        name: string, the name of the recurrent operator, or `output i`.
         affine: `Affine` of the int8 values.
-        expected: float array, what the Keras model has there.
-        error: float64 array, the integer model's value less that.
+        expected: float array, the values of the Keras model.
+        error: float64 array, the integer model's values minus `expected`.
         by_sample: array `(n,)`, the largest magnitude of the error in each sample.
-        rms, largest, float_rms: floats, of the error, and of `expected`.
+        rms, largest: floats, of the error.
+        float_rms: float, of `expected`.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Compared(NamedTuple):
 
 
 def compare(name, affine, expected, values):
-    """`Compared` of what the Keras model has at a place and the real `values` that the file has."""
+    """Returns the `Compared` of a tensor: `expected` by the Keras model, `values` in the file."""
     error = values.astype(np.float64) - expected
     by_sample = np.abs(error).reshape(len(error), -1).max(axis=1)
     rms, float_rms = (np.sqrt(np.mean(np.square(v, dtype=np.float64))) for v in (error, expected))
@@ -55,14 +56,14 @@ def compare(name, affine, expected, values):
 
 
 def compare_outputs(conversion, integer_outputs=None):
-    """Runs the file in TensorFlow Lite Micro, or where that is not to be had in TensorFlow Lite.
+    """Runs the file in TensorFlow Lite Micro, or in TensorFlow Lite if that is not installed.
 
     Args:
         conversion: `Conversion`.
-        integer_outputs: those of `integer_run()`, if they are known.
+        integer_outputs: the outputs of `integer_run()`, if they are known.
 
     Returns:
-        `(list of Compared, where)`, one for each output; a string says where they were measured.
+        `(list of Compared, where)`: one for each output, and the name of the interpreter.
     """
     graph = schema.ModelT.InitFromPackedBuf(conversion.loop_free, 0).subgraphs[0]
     # An output of integers has no scale.
@@ -83,7 +84,7 @@ def compare_outputs(conversion, integer_outputs=None):
 
 
 def _tflm_run(conversion):
-    """The real outputs of the file: a list of float32 arrays."""
+    """Returns the real outputs of the file: a list of float32 arrays."""
     interpreter, n = Interpreter(conversion.model), len(conversion.inputs[0])
     columns = [[] for _ in conversion.outputs]
     starts = set() if conversion.lengths is None else {*first_steps(conversion.lengths).tolist()}
@@ -99,17 +100,17 @@ def _tflm_run(conversion):
 
 
 def integer_run(conversion):
-    """Runs the integers of a conversion on its representative samples.
+    """Runs the integers of a conversion on its calibration set.
 
-    The recurrent operators are the NumPy integer model, the rest is TensorFlow Lite. Each pass over
-    the loop-free model adds the input of one more recurrent operator to what is known.
+    NumPy runs the recurrent operators, TensorFlow Lite the rest. Each pass over the loop-free model
+    yields the input of one more recurrent operator.
 
     Returns:
         `(cells, outputs)`: `(StateRange, int8 y)` for each recurrent operator, and
         `(array, Affine)` for each output of the model.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that LiteRT will replace this interpreter
+        warnings.simplefilter("ignore", UserWarning)  # "LiteRT will replace this interpreter"
         interpreter = tf.lite.Interpreter(model_content=conversion.loop_free)
     interpreter.allocate_tensors()
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
@@ -143,8 +144,8 @@ def integer_run(conversion):
 
 
 def few_samples(conversion):
-    """The conversion with so few of its samples that to run them costs little: of a stream its
-    start, of others some from all over, which may be sorted by class."""
+    """Returns the conversion with a few of its samples, to run it cheaply: the start of a stream,
+    or samples spread over the calibration set, which may be sorted by class."""
     n = len(conversion.outputs[0])
     affordable = int(_FEW_MULTIPLICATIONS / (1 + _multiplications(conversion)))
     few = max(1, min(n, _FEW_SAMPLES, affordable))
@@ -164,7 +165,7 @@ def few_samples(conversion):
 
 
 def _first(steps, lengths):
-    """The lengths of the streams of so many steps, the last of which may be cut off."""
+    """Returns the lengths of the streams within the first `steps`; the last may be cut short."""
     if lengths is None:
         return None
     starts = first_steps(lengths)
@@ -173,7 +174,7 @@ def _first(steps, lengths):
 
 
 def _multiplications(conversion):
-    """How many an invocation costs, about: each weight, as often as it is used."""
+    """Returns the approximate number in an invocation: each weight, as often as it is used."""
     model = schema.ModelT.InitFromPackedBuf(conversion.loop_free, 0)
     (graph,), total = model.subgraphs, 0
     for operator in graph.operators:
@@ -188,10 +189,10 @@ def _multiplications(conversion):
 
 
 def large_errors(conversion, compared):
-    """Yields a message for each output whose error is large against its own spread.
+    """Yields a message for each output whose error is large against its standard deviation.
 
     Args:
-        conversion: `Conversion`. The spread is taken over all of its samples.
+        conversion: `Conversion`. All of its samples count for the standard deviation.
         compared: list of `Compared`, one for each output.
     """
     names = end_names(conversion, "outputs")
@@ -207,7 +208,7 @@ def large_errors(conversion, compared):
 
 
 def _deviation(values):
-    """Of all channels together, each about its own mean."""
+    """Returns the standard deviation of all channels, each about its own mean."""
     channels = values.reshape(-1, values.shape[-1] if values.ndim > 1 else 1).T
-    # One after another: in float64 all of them may be gigabytes.
+    # One channel after another: all of them in float64 may be gigabytes.
     return float(np.sqrt(np.mean([np.var(channel, dtype=np.float64) for channel in channels])))

@@ -1,4 +1,4 @@
-"""Which values int8 can not tell apart: features that spread over a few steps of their scale."""
+"""Finds features that int8 does not resolve: their values span only a few steps of the scale."""
 
 import dataclasses
 import warnings
@@ -9,20 +9,20 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export.tflite import flatbuffer
 
-# Rounded to fewer steps than this over their spread, models lose accuracy. In the task of
-# tests/export/test_resolution.py it fell from 0.91 to 0.89 at 4 steps, 0.86 at 2 and 0.69 at 1; of
-# USPS, tried once with all features so, from 0.88 to 0.87, 0.75 and 0.38. The features of HAPT,
-# USPS and the wake word, as they are, spread over 36 steps and more.
+# A feature that spans fewer steps costs accuracy. In the task of tests/export/test_resolution.py
+# accuracy fell from 0.91 to 0.89 at 4 steps, 0.86 at 2 and 0.69 at 1; in a single trial on USPS,
+# with all features so, from 0.88 to 0.87, 0.75 and 0.38. The features of HAPT, USPS and the wake
+# word span 36 steps or more.
 ENOUGH_STEPS = 4.0
-# On either side, of the values: what is rarer is an outlier, by which a range is not judged. One
-# sample of a few is left out too, though not more than a tenth of them.
+# The fraction of values on either side that are outliers, which do not count for the spread. Among
+# few samples at least one is left out, though not more than a tenth of them.
 _OUTLIERS, _MOST_OUTLIERS = 0.01, 0.1
-# Of the largest magnitude: a spread below is float32's own rounding, of a feature that is constant.
+# Relative to the largest magnitude: a smaller spread is float32's rounding of a constant feature.
 _CONSTANT = 2.0**-20
-# In which a class that is never likely is no fault: all outputs have the scale of probabilities.
+# A class that is never likely is no fault here: all outputs share the scale of probabilities.
 _PROBABILITIES = {schema.BuiltinOperator.SOFTMAX, schema.BuiltinOperator.LOGISTIC}
 _NAMED, _SHOWN = 5, 12  # features in one message, and of an input in a report
-_MOST_ROWS = 1 << 20  # of values that quantiles are taken of: enough, and they are sorted
+_MOST_ROWS = 1 << 20  # for quantiles, which sort the values
 
 
 class Feature(NamedTuple):
@@ -30,9 +30,9 @@ class Feature(NamedTuple):
 
     Attributes:
         number: int.
-        low, high: floats, the least and the largest value.
-        steps: float, the spread of its values without outliers, in steps of the tensor's int8.
-        resolved: whether int8 tells them apart, or there is but one.
+        low, high: floats, the smallest and the largest value.
+        steps: float, the spread of the values without outliers, in steps of the tensor's int8.
+        resolved: whether int8 resolves the values, or they are constant.
     """
 
     number: int
@@ -63,10 +63,10 @@ class Place:
     """A tensor of float values that the file rounds to int8.
 
     Attributes:
-        name: string: what it is, for messages.
-        values: float array `(n, ...)`, on the representative samples.
-        scale: float, of its int8.
-        remedy: string: what to do if it is too coarse.
+        name: string, for messages.
+        values: float array `(n, ...)`, on the calibration set.
+        scale: float, the scale of the int8.
+        remedy: string, what to do if the scale is too coarse.
     """
 
     name: str
@@ -80,12 +80,12 @@ class Place:
 
 
 def end_names(conversion, ends):
-    """The names of a model's `"inputs"` or `"outputs"`."""
+    """Returns the names of a model's `"inputs"` or `"outputs"`."""
     return [tensor.name.decode() for tensor in _tensors(_graph(conversion.model), ends)]
 
 
 def input_places(conversion):
-    """The `Place` of each input that is rounded to int8; `None` for one of integers."""
+    """Returns the `Place` of each input that is rounded to int8; `None` for an integer input."""
     loop_free = _graph(conversion.loop_free)
     remedy = (
         "Normalise each feature before the model, not in it, and clip outliers from the samples "
@@ -97,15 +97,15 @@ def input_places(conversion):
 
 
 def places(conversion):
-    """Yields each `Place` at which a model is judged: its inputs, what its recurrent layers read
-    from others, and its outputs."""
+    """Yields each `Place` at which a model is judged: its inputs, the inputs of its recurrent
+    layers, and its outputs."""
     graph = _graph(conversion.loop_free)
     yield from filter(None, input_places(conversion))
 
     n, seen = len(conversion.outputs), set(graph.inputs)
     for operator, index in zip(conversion.operators, graph.outputs[n:], strict=True):
         if index not in seen:
-            name = f"What layer '{operator.recurrent.name}' reads"
+            name = f"The input of layer '{operator.recurrent.name}'"
             remedy = "Put a BatchNormalization before it, and clip outliers from the samples."
             yield _place(name, operator.x, graph.tensors[index], remedy)
         seen.add(index)
@@ -121,7 +121,7 @@ def places(conversion):
 
 
 def worst_features(place):
-    """`(heading, list of Feature)`: those of an input, of many the ones with the fewest steps."""
+    """Returns `(heading, list of Feature)` of an input; of many, those with the fewest steps."""
     features = place.features
     if len(features) <= _SHOWN:
         return f"{place.name}: its features", features
@@ -130,7 +130,7 @@ def worst_features(place):
 
 
 def unresolved(conversion):
-    """Yields a message for each `Place` with features that int8 can not tell apart."""
+    """Yields a message for each `Place` with features that int8 does not resolve."""
     for place in places(conversion):
         coarse = [feature for feature in place.features if not feature.resolved]
         if coarse:
@@ -146,8 +146,8 @@ def unresolved(conversion):
 
 
 def warn(message):
-    """Warns in the name of the package: no line of it would say more. Each time, as conversions
-    differ."""
+    """Warns without a line of the package's code, which would not help. Warns each time, because
+    conversions differ."""
     name = "keras_fastgrnn.export"
     warnings.warn_explicit(message, UserWarning, filename=name, lineno=0, module=name)
 

@@ -1,4 +1,4 @@
-"""A report as text."""
+"""The report as text."""
 
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema

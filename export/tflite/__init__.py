@@ -1,4 +1,4 @@
-"""The .tflite file: what TensorFlow's converter makes of a model, and the operators we add.
+"""The .tflite file: the output of TensorFlow's converter, and the operators we add.
 
-Nothing here knows of the inside of a cell.
+Nothing here knows the inside of a cell.
 """

@@ -1,4 +1,4 @@
-"""The .tflite file of a whole model: the converter's operators and ours."""
+"""Assembles the .tflite file of a whole model: the converter's operators and ours."""
 
 from tensorflow.lite.python import schema_py_generated as schema
 
@@ -12,11 +12,10 @@ def assemble(rest, operators, *, fronts, float_outputs, names, steps_to_saturati
     Args:
         rest: `Rest`.
         operators: list of `Operator`, in the order of the gaps.
-        fronts: list with the `Front` of each input of the model; `None` for an input that stays as
-            it is.
+        fronts: list with the `Front` of each input of the model; `None` for an unchanged input.
         float_outputs: boolean. Whether the outputs of the model become float32.
-        names: `(inputs, outputs)`, lists of the names of the model's ends.
-        steps_to_saturation: integer for the file's metadata; `None` to leave them out.
+        names: `(inputs, outputs)`, lists of names.
+        steps_to_saturation: integer for the file's metadata; `None` for none.
 
     Returns:
         bytes, sealed (docs/format.md).

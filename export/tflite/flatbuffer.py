@@ -1,4 +1,4 @@
-"""Loop-free TFLite model + packed cells -> the bytes of one .tflite file."""
+"""Edits a TFLite model, and writes the bytes of its .tflite file."""
 
 import flatbuffers
 import numpy as np
@@ -12,7 +12,7 @@ _INT8, _FLOAT32 = schema.TensorType.INT8, schema.TensorType.FLOAT32
 
 
 def strip(model):
-    """Drops what the interpreter does not read: names, ranges, metadata, signatures."""
+    """Drops names, ranges, metadata and signatures, which the interpreter does not read."""
     (graph,) = model.subgraphs
     for tensor in graph.tensors:
         tensor.name = tensor.shapeSignature = None
@@ -23,7 +23,7 @@ def strip(model):
 
 
 def affine(tensor):
-    """The int8 format of a tensor; `None` if it has none."""
+    """Returns the int8 format of a tensor, or `None`."""
     q = tensor.quantization
     if q is None or q.scale is None:
         return None
@@ -31,7 +31,7 @@ def affine(tensor):
 
 
 def set_affine(tensor, value):
-    """Makes a tensor int8, in the given `Affine`."""
+    """Makes a tensor int8 with the given `Affine`."""
     tensor.type = _INT8
     tensor.quantization = schema.QuantizationParametersT()
     tensor.quantization.scale = np.array([value.scale], np.float32)
@@ -39,14 +39,14 @@ def set_affine(tensor, value):
 
 
 def add_recurrent(model, x, y, options, weights):
-    """Appends a cell's operator, from tensor `x` to tensor `y`, both indexes."""
+    """Appends a FASTGRNN operator from tensor `x` to tensor `y`, both indexes."""
     weights = add_constant(model, _INT8, np.frombuffer(weights, np.int8))
     operator = add_operator(model, schema.BuiltinOperator.CUSTOM, [x, weights], [y])
     operator.customOptions = np.frombuffer(options, np.uint8)
 
 
 def set_steps_to_saturation(model, steps):
-    """Notes for how many steps a stream's state lasts, in metadata that interpreters pass over."""
+    """Writes the steps until a stream's state saturates into metadata, which interpreters skip."""
     metadata, buffer = schema.MetadataT(), schema.BufferT()
     buffer.data = np.frombuffer(steps.to_bytes(4, "little"), np.uint8)
     metadata.name, metadata.buffer = _STEPS_TO_SATURATION, len(model.buffers)
@@ -55,7 +55,7 @@ def set_steps_to_saturation(model, steps):
 
 
 def steps_to_saturation(model):
-    """The integer that `set_steps_to_saturation()` noted; `None` if it did not."""
+    """Returns the integer of `set_steps_to_saturation()`, or `None`."""
     for metadata in model.metadata or ():
         if metadata.name == _STEPS_TO_SATURATION:
             return int.from_bytes(bytes(model.buffers[metadata.buffer].data), "little")
@@ -63,7 +63,7 @@ def steps_to_saturation(model):
 
 
 def float_input(model, i, front):
-    """Puts a QUANTIZE behind input `i`, which becomes float32, and its `Front` before that."""
+    """Makes input `i` float32, and puts its `Front` and a QUANTIZE after it."""
     graph = model.subgraphs[0]
     inner = graph.inputs[i]
     graph.inputs[i] = x = add_float_twin(model, inner)
@@ -79,7 +79,7 @@ def float_input(model, i, front):
 
 
 def float_output(model, i):
-    """Puts a DEQUANTIZE before output `i`, which becomes float32."""
+    """Makes output `i` float32, and puts a DEQUANTIZE before it."""
     graph = model.subgraphs[0]
     outer = add_float_twin(model, graph.outputs[i])
     add_operator(model, schema.BuiltinOperator.DEQUANTIZE, [graph.outputs[i]], [outer])
@@ -87,10 +87,10 @@ def float_output(model, i):
 
 
 def serialize(model):
-    """Writes the file: its operators in an order in which they can run, each constant once.
+    """Returns the bytes of the file: its operators in running order, each constant once.
 
-    Constants are aligned to 4 bytes, which int32 biases need, rather than to the converter's 16:
-    in a model of 2 KB that saves 100 bytes.
+    Constants are aligned to 4 bytes, for int32 biases, instead of the converter's 16, which saves
+    100 bytes in a model of 2 KB.
     """
     _sort_operators(model)
     buffers, index_of = [schema.BufferT()], {b"": 0}
@@ -108,14 +108,14 @@ def serialize(model):
 
 
 def add_float_twin(model, index):
-    """A float32 tensor in the shape of tensor `index`; returns its index."""
+    """Adds a float32 tensor with the shape of tensor `index`; returns its index."""
     twin = schema.TensorT()
     twin.type, twin.shape, twin.buffer = _FLOAT32, model.subgraphs[0].tensors[index].shape, 0
     return add_tensor(model, twin)
 
 
 def add_constant(model, type, values):
-    """A tensor of constant values; returns its index."""
+    """Adds a constant tensor; returns its index."""
     tensor = schema.TensorT()
     tensor.type, tensor.shape = type, np.array(values.shape, np.int32)
     set_constant(model, tensor, values)
@@ -123,7 +123,7 @@ def add_constant(model, type, values):
 
 
 def set_constant(model, tensor, values):
-    """Makes a tensor the constant that an array is, in a buffer of its own."""
+    """Makes a tensor a constant with the values of an array, in its own buffer."""
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(values.tobytes(), np.uint8)
     tensor.buffer = len(model.buffers)
@@ -131,13 +131,13 @@ def set_constant(model, tensor, values):
 
 
 def add_tensor(model, tensor):
-    """Returns its index."""
+    """Adds a tensor; returns its index."""
     model.subgraphs[0].tensors.append(tensor)
     return len(model.subgraphs[0].tensors) - 1
 
 
 def add_operator(model, builtin_code, inputs, outputs, version=1):
-    """Appends an operator without options, from and to tensors by their indexes; returns it."""
+    """Appends an operator without options between tensors, given by index; returns it."""
     custom_code = CUSTOM_CODE if builtin_code == schema.BuiltinOperator.CUSTOM else None
     key = (builtin_code, custom_code)
     codes = [(code.builtinCode, code.customCode) for code in model.operatorCodes]
@@ -155,7 +155,7 @@ def add_operator(model, builtin_code, inputs, outputs, version=1):
 
 
 def _sort_operators(model):
-    """TFLite Micro runs the operators in the order of the file."""
+    """Sorts the operators: TFLite Micro runs them in the order of the file."""
     graph = model.subgraphs[0]
     waiting, graph.operators = graph.operators, []
     unwritten = {output for operator in waiting for output in operator.outputs}

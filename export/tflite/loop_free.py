@@ -1,4 +1,4 @@
-"""The part of a model without recurrent layers -> an int8 TFLite model, by the stock converter."""
+"""A model without its recurrent layers -> an int8 TFLite model, by TensorFlow's converter."""
 
 import re
 import warnings
@@ -9,23 +9,23 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from keras_fastgrnn.export.tflite.rewrite import rewrite, selects, widen
 
-# What the converter can not calibrate: it would end the process by a segmentation fault.
+# The converter can not calibrate these: a segmentation fault would end the process.
 _CONTROL_FLOW = {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"}
 
 
-# How the converter names what it does not know, among pages of MLIR.
+# The converter's message on an unknown operator, among pages of MLIR.
 _UNKNOWN_OPERATOR = re.compile(r"error: '(tf\.\w+)' op is neither")
 
 
 class LoopError(ValueError):
-    """A loop where there must be none."""
+    """A loop in a function that must have none."""
 
 
 class ConverterError(ValueError):
-    """What TensorFlow's converter refuses.
+    """A function that TensorFlow's converter refuses.
 
     Attributes:
-        operators: list of strings, the operators of TensorFlow that it does not know.
+        operators: list of strings, the operators of TensorFlow that the converter does not know.
     """
 
     def __init__(self, error):
@@ -39,22 +39,22 @@ def convert_loop_free(function, arrays):
     """Converts a function without loops.
 
     Args:
-        function: of tensors of batch 1, returning a list of tensors.
-        arrays: list of arrays of n samples, one for each argument: the representative data.
+        function: function of tensors with batch 1 that returns a list of tensors.
+        arrays: list of arrays of n samples, one for each argument: the calibration set.
 
     Returns:
-        `ModelT` of the TFLite schema, rewritten for TFLite Micro, with int8 in place of float32
+        `ModelT` of the TFLite schema, rewritten for TFLite Micro, with int8 instead of float32
         inputs and outputs. An input that the function only passes on stays float32, with no scale.
 
     Raises:
-        LoopError: if the function holds a loop.
-        ConverterError: if the converter refuses it.
+        LoopError: if the function contains a loop.
+        ConverterError: if the converter refuses the function.
     """
     specs = [
         tf.TensorSpec((1, *a.shape[1:]), a.dtype, name=f"input_{i}") for i, a in enumerate(arrays)
     ]
     concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
-    # Kept as functions: lowered, a loop would no longer be found by its name.
+    # Without lowering, a loop stays a function with a name to find.
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     graph = frozen.graph.as_graph_def()
     for nodes in (graph.node, *(f.node_def for f in graph.library.function)):
@@ -66,8 +66,8 @@ def convert_loop_free(function, arrays):
                     "alone or in Bidirectional, not inside other layers"
                 )
 
-    # With a trackable object the converter would keep the weights out of the file
-    # (VAR_HANDLE); what is frozen has none.
+    # With a trackable object the converter would keep the weights out of the file (VAR_HANDLE);
+    # a frozen function has none.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
     converter.experimental_lower_to_saved_model = False
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -91,7 +91,7 @@ def convert_loop_free(function, arrays):
 
 
 def _calibrated_ranges(converter):
-    """Dict from the name of a tensor to the least and the largest of its float values."""
+    """Returns a dict from the name of a tensor to its smallest and largest float value."""
     converter._experimental_calibrate_only = True
     model = flatbuffer_utils.convert_bytearray_to_object(converter.convert())
     tensors = [t for t in model.subgraphs[0].tensors if t.quantization is not None]

@@ -1,7 +1,7 @@
-"""What the stock converter writes -> what TFLite Micro runs, with the same numbers or better ones.
+"""Rewrites the converter's operators for TFLite Micro, with the same values or more exact ones.
 
-TFLite Micro lacks some of TensorFlow Lite's operators, has others in float32 alone, and has kernels
-that take the scales of what they read and write to be one (micro/operator_rules.py).
+TFLite Micro lacks some of TensorFlow Lite's operators, has others only in float32, and has kernels
+that assume equal scales of inputs and outputs (micro/operator_rules.py).
 """
 
 import numpy as np
@@ -20,9 +20,9 @@ _VERSIONS = {"BROADCAST_TO": 2}
 
 
 def rewrite(model):
-    """Changes a `ModelT` of the TFLite schema. Operators that run as they are stay as they are."""
+    """Changes a `ModelT` of the TFLite schema. Operators that TFLite Micro runs stay unchanged."""
     graph = model.subgraphs[0]
-    # The operators that this adds come behind these, and are in the form that it gives.
+    # Iterates over a copy: operators added at the end need no rewriting.
     for operator in list(graph.operators):
         name = _name(model, operator)
         if name == "TILE":
@@ -41,20 +41,21 @@ def rewrite(model):
 
 
 def selects(model):
-    """Whether `widen()` may have something to do."""
+    """Whether the model has operators for `widen()`."""
     return any(_name(model, operator) in _SELECTING for operator in model.subgraphs[0].operators)
 
 
 def widen(model, ranges):
-    """Gives what MAXIMUM, MINIMUM and SELECT read a format of its own range.
+    """Gives the inputs of MAXIMUM, MINIMUM and SELECT formats that cover their own ranges.
 
-    The stock converter gives it that of what they write. There it is cut off, which they would do
-    anyhow, but other operators read it too: `maximum(x, -x)` would be 0 where x is below.
+    The converter gives them the format of the output, where they saturate. These operators would
+    cut such values off anyway, but other operators read them too: `maximum(x, -x)` would be 0 for a
+    negative x.
     """
     graph = model.subgraphs[0]
     readers = [operator for operator in graph.operators if _name(model, operator) in _SELECTING]
     read = {index for operator in readers for index in operator.inputs}
-    # The converter has some of them run in float32.
+    # The converter leaves some of these operators in float32.
     for operator in graph.operators:
         if _name(model, operator) == "DEQUANTIZE" and not read.isdisjoint(operator.outputs):
             read.update(operator.inputs)
@@ -90,7 +91,7 @@ def _name(model, operator):
 
 
 def _convert_formats(model, operator, rule):
-    """Gives it float32 where its kernel has no int8, and one format where its kernel needs one."""
+    """Converts an operator to float32, or to one shared format, where its kernel needs that."""
     graph = model.subgraphs[0]
     inputs, outputs = list(operator.inputs), list(operator.outputs)
     reads, writes = rule.slots(inputs, outputs)
@@ -128,23 +129,23 @@ def _quantize_as(model, index, like):
 
 
 def _saturates(graph, operator, low, high):
-    """Whether writing in the format of its output cuts off what a clip at `low` and `high` does."""
+    """Whether the format of its output saturates at `low` and `high`, and so replaces a clip."""
     x, y = (flatbuffer.affine(graph.tensors[i]) for i in (operator.inputs[0], operator.outputs[0]))
     if x == y or y is None:
         return False
     least, most = y.dequantize(np.array([-128, 127], np.int8))
-    half = 0.501 * y.scale  # and what float32 loses of it
+    half = 0.501 * y.scale  # half a step, and float32's rounding of it
     return least >= low - half and most <= high + half
 
 
 def _same_shapes(graph, operator):
-    """Whether SELECT_V2, which broadcasts, selects as SELECT does."""
+    """Whether an operator's tensors need no broadcasting: SELECT_V2 then equals SELECT."""
     shapes = {tuple(graph.tensors[i].shape) for i in (*operator.inputs, *operator.outputs)}
     return len(shapes) == 1
 
 
 def _nest(model, operator):
-    """A CONCATENATION of many tensors as one of CONCATENATIONs."""
+    """Nests a CONCATENATION of many tensors in several CONCATENATIONs."""
     graph = model.subgraphs[0]
     y, axis = graph.tensors[operator.outputs[0]], operator.builtinOptions.axis
     while len(operator.inputs) > MAX_CONCATENATED:
@@ -161,7 +162,7 @@ def _nest(model, operator):
 
 
 def _broadcast(model, operator):
-    """A TILE as a BROADCAST_TO, between RESHAPEs if it repeats axes of more than one value."""
+    """Makes a TILE a BROADCAST_TO, between RESHAPEs if it repeats axes of more than one value."""
     graph = model.subgraphs[0]
     x, y = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     times = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
@@ -194,7 +195,7 @@ def _add(model, name, inputs, outputs):
 
 
 def _rename(model, operator, name):
-    """Makes it another operator, without options."""
+    """Changes an operator to another one, without options."""
     new = _add(model, name, operator.inputs, operator.outputs)
     model.subgraphs[0].operators.remove(new)
     operator.opcodeIndex = new.opcodeIndex
@@ -210,7 +211,7 @@ def _drop_unused_codes(model):
 
 
 def _add_int8(model, shape, like):
-    """A tensor in the format of another."""
+    """Adds an int8 tensor with the format of another."""
     tensor = schema.TensorT()
     tensor.shape, tensor.buffer = np.array(shape, np.int32), 0
     flatbuffer.set_affine(tensor, flatbuffer.affine(like))

@@ -1,8 +1,7 @@
-"""The interpreter of the package tflite_micro, with the C kernel loaded beside it.
+"""Loads the interpreter of the package tflite_micro, and the C kernel for it.
 
-The kernel is compiled at first use, by the system's C compiler, into the user's cache. What the
-cache holds runs in this process: it is loaded only if nobody else can have changed it, and if it is
-whole.
+The system's C compiler compiles the kernel at first use, into the user's cache. The cached library
+runs in this process: it is loaded only if no other user can have changed it, and if it is whole.
 """
 
 import contextlib
@@ -20,7 +19,7 @@ import subprocess
 import tempfile
 import threading
 
-VERSION = "0.dev20261023182759"  # tflm_abi.h is true of this one; pyproject.toml pins the same
+VERSION = "0.dev20261023182759"  # tflm_abi.h describes this version; pyproject.toml pins it
 REGISTERER = "keras_fastgrnn_register"
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -29,7 +28,7 @@ _FLAGS = (
     "-std=c11 -O2 -fPIC -shared -fvisibility=hidden -Iinclude -Itflm -Ihost "
     "-x c src/fastgrnn.c src/fastgrnn_init.c tflm/fastgrnn_op.cc host/registerer.c"
 )
-_FUNCTIONS = {  # of tflm_abi.h: their names in the interpreter's library
+_FUNCTIONS = {  # from tflm_abi.h to their names in the interpreter's library
     "MicroContextAllocatePersistentBuffer": (
         "_ZN6tflite5micro36MicroContextAllocatePersistentBufferEPNS0_13TfLiteContextEm"
     ),
@@ -50,13 +49,13 @@ _lock = threading.Lock()
 
 
 def load():
-    """Returns the module `tflite_micro.runtime`, whose interpreter then takes `REGISTERER`.
+    """Returns the module `tflite_micro.runtime`, whose interpreter then accepts `REGISTERER`.
 
     Raises:
-        ImportError: if tflite_micro is not installed, or in another version.
+        ImportError: if tflite_micro is not installed, or has another version.
         RuntimeError: if the kernel can not be compiled or loaded.
     """
-    with _lock:  # of two threads, one would take the other's kernel before it is complete
+    with _lock:  # a second thread would otherwise load an incomplete kernel
         return _load()
 
 
@@ -69,7 +68,7 @@ def _load():
             "keras_fastgrnn.micro.Interpreter needs the package tflite_micro: "
             f'pip install "tflite_micro=={VERSION}"'
         ) from None
-    if installed != VERSION:  # before anything of it is loaded: another layout ends in a crash
+    if installed != VERSION:  # before loading anything: another layout would crash
         raise ImportError(
             f"keras_fastgrnn.micro.Interpreter needs tflite_micro {VERSION}, and {installed} is "
             f'installed: pip install "tflite_micro=={VERSION}"'
@@ -85,23 +84,23 @@ def _load():
 
 
 def _kernel():
-    """Loads the shared library, compiled unless the cache has it."""
+    """Loads the shared library, and compiles it unless it is in the cache."""
     path = _path()
     with _open_folder(path.parent) as folder:
         library = _read(path, folder)
         if library is None:
             library = _compile()
             _keep(library, path, folder)
-    # From memory: the very bytes that were checked, whatever becomes of the file.
+    # Loads the checked bytes from memory, in case the file changes.
     with open(os.memfd_create(path.name), "wb", buffering=0) as file:
         file.write(library)
-        # By the number of the process: under /proc/self/ another library may have had this name,
-        # and would be taken for it. The interpreter searches among the global symbols.
+        # A path with the process id: under /proc/self/ the loader may know another library by this
+        # name. RTLD_GLOBAL: the interpreter searches the global symbols.
         return ctypes.CDLL(f"/proc/{os.getpid()}/fd/{file.fileno()}", ctypes.RTLD_GLOBAL)
 
 
 def _path():
-    """Where the cache has the library of these sources, for this kind of machine."""
+    """Returns the cache's path for the library of these sources on this kind of machine."""
     digest = hashlib.sha256(f"{_FLAGS} {platform.machine()}".encode())
     for path in sorted(_SOURCES.glob("*/*.[ch]*")):
         digest.update(path.read_bytes())
@@ -111,7 +110,7 @@ def _path():
 
 @contextlib.contextmanager
 def _open_folder(path):
-    """The descriptor of the cache's folder, made unless it is there, and checked."""
+    """Makes the cache's folder if necessary, checks it, and returns its descriptor."""
     try:
         path.mkdir(mode=0o755, parents=True, exist_ok=True)
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -125,7 +124,7 @@ def _open_folder(path):
 
 
 def _refuse_strangers(path, status):
-    """Raises a RuntimeError if another user than root may write what `status` is of."""
+    """Raises a RuntimeError if users other than this one and root may write `path`."""
     if status.st_uid not in (0, os.geteuid()):
         wrong = f"belongs to another user, whose number is {status.st_uid}"
     elif status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -139,10 +138,10 @@ def _refuse_strangers(path, status):
 
 
 def _read(path, folder):
-    """The bytes of the library, or `None` unless they are there as they were written: the file ends
-    with their digest."""
+    """Returns the bytes of the library, or `None` if they are missing or do not match the digest at
+    the end of the file."""
     try:
-        # Neither through a link nor, if it is a pipe, until somebody writes.
+        # Does not follow a link, nor wait for a pipe's writer.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
         with open(os.open(path.name, flags, dir_fd=folder), "rb") as file:
             _refuse_strangers(path, os.fstat(file.fileno()))
@@ -154,7 +153,7 @@ def _read(path, folder):
 
 
 def _keep(library, path, folder):
-    """Writes the library and its digest into the cache, at once: another process may be doing the
+    """Writes the library and its digest into the cache in one step: another process may do the
     same."""
     part = f".{secrets.token_hex(8)}"
     try:
@@ -176,7 +175,7 @@ def _no_cache(folder, error):
 
 
 def _compile():
-    """The bytes of the shared library."""
+    """Compiles the shared library, and returns its bytes."""
     with tempfile.TemporaryDirectory() as folder:
         output = pathlib.Path(folder, "kernel.so")
         command = [*shlex.split(os.environ.get("CC", "cc")), *_FLAGS.split(), "-o", str(output)]

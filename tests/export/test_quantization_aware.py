@@ -405,7 +405,7 @@ def test_refuses_an_output_that_shares_its_format():
     x = [layers.Input((TIMESTEPS, FEATURES)), layers.Input((4,))]
     y = layers.Concatenate()([FastGRNN(8, name="g")(x[0]), x[1]])
     model = randomize(keras.Model(x, layers.Dense(5)(y)))
-    with pytest.raises(ValueError, match="Layer 'g' was trained with .* what it writes has"):
+    with pytest.raises(ValueError, match="Layer 'g' was trained with .* the tensor it writes has"):
         quantization_aware(model, representative_dataset=[samples(model, 40)])
 
 

@@ -148,7 +148,7 @@ def test_what_a_layer_in_the_middle_reads():
     dense.set_weights([np.diag([1, 1e-4, 1]), np.zeros(3)])
     messages = list(unresolved(conversion(model, representative_dataset=NOISE)))
     assert len(messages) == 1
-    assert messages[0].startswith("What layer 'r' reads: one step")
+    assert messages[0].startswith("The input of layer 'r': one step")
     assert "in feature 1." in messages[0]
 
 

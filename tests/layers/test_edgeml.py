@@ -176,7 +176,7 @@ def test_refuses_what_is_not_one_of_the_two_cells(tmp_path):
     refuses(save(tmp_path / "gru", gru), r"arrays \['Bg', 'Bh', .* expected Bg, Bh, zeta and nu")
     # What saveParams() writes of FastGRNNCUDACell.
     cuda = {name: arrays[name] for name in ("W", "U", "FC", "FCbias")}
-    refuses(save(tmp_path / "cuda", cuda), "Of FastGRNNCUDACell save bias_gate")
+    refuses(save(tmp_path / "cuda", cuda), "For FastGRNNCUDACell, save bias_gate")
     refuses(save(tmp_path / "empty", {}), r"arrays \[\]")
 
 
