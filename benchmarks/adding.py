@@ -13,10 +13,10 @@ import time
 
 import keras
 import numpy as np
-import record
 from absl import app, flags
 from rich.progress import track
 
+from benchmarks import record
 from keras_fastgrnn import FastGRNN, FastRNN
 
 flags.DEFINE_multi_integer("timesteps", [200, 750], "Lengths of the sequences.", lower_bound=2)

@@ -13,10 +13,11 @@ import tempfile
 
 import numpy as np
 from absl import app, flags
-from boards import FOLDER, TARGETS, emulate, execute
-from front_end import HOP, SAMPLE_RATE, FrontEnd, to_int8
 from rich.console import Console
 from rich.table import Table
+
+from examples.common.front_end import HOP, SAMPLE_RATE, FrontEnd, to_int8
+from tests.boards import FOLDER, TARGETS, emulate, execute
 
 CHIPS = ("Cortex-M0", "Cortex-M4")
 _LIB = "tensorflow/lite/experimental/microfrontend/lib"

@@ -8,16 +8,16 @@ Prints them and writes benchmarks/results/backbone.json.
 import platform
 import time
 
-import activity_recognition as example
-import classifier
 import keras
 import numpy as np
-import record
 import tensorflow as tf
 from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import record
+from examples import activity_recognition as example
+from examples.common import classifier
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.micro import Interpreter
 

@@ -7,13 +7,13 @@ of them as one stream that is never reset. Prints tables, and writes them into
 benchmarks/results/training.json and docs/long_sequences.md.
 """
 
-import activity_recognition as example
-import classifier
 import keras
 import numpy as np
-import record
 from absl import app, flags
 
+from benchmarks import record
+from examples import activity_recognition as example
+from examples.common import classifier
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.converter import conversion

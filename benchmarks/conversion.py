@@ -13,8 +13,9 @@ import subprocess
 import sys
 import time
 
-import record
 from absl import app, flags
+
+from benchmarks import record
 
 # Units, time steps, samples, and whether every step is an output. The first is next to nothing.
 SHAPES = (

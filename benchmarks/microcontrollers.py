@@ -16,12 +16,11 @@ import tempfile
 import keras
 import matplotlib
 import numpy as np
-import record
 from absl import app, flags
-from boards import TARGETS, Case, check, kernel_size, program
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks import record
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import c_source, convert
 from keras_fastgrnn.export.c_source.sensor import SENSORS
@@ -31,6 +30,7 @@ from keras_fastgrnn.export.cell.calibrate import calibrate
 from keras_fastgrnn.export.cell.float_cell import FloatCell
 from keras_fastgrnn.export.cell.formats import affine_int8, quantize
 from keras_fastgrnn.micro import Interpreter
+from tests.boards import TARGETS, Case, check, kernel_size, program
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402

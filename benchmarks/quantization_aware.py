@@ -9,12 +9,12 @@ are there.
 
 import time
 
-import activity_recognition as example
-import classifier
 import numpy as np
-import record
 from absl import app, flags
 
+from benchmarks import record
+from examples import activity_recognition as example
+from examples.common import classifier
 from keras_fastgrnn.micro import Interpreter
 
 SEEDS = (0, 1, 2)

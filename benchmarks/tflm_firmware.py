@@ -12,16 +12,16 @@ import pathlib
 import sys
 import tempfile
 
-import activity_recognition as example
 import numpy as np
-import record
 from absl import app, flags
-from boards import tflm
 
+from benchmarks import record
+from examples import activity_recognition as example
 from keras_fastgrnn.export.c_source.chain import read_chain
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.micro import Interpreter
+from tests.boards import tflm
 
 _TFLM_DIR = flags.DEFINE_string("tflm_dir", None, "The tree of TFLite Micro, with its library.")
 _MODEL = flags.DEFINE_string(

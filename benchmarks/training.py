@@ -15,7 +15,6 @@ import time
 
 import keras
 import numpy as np
-import record
 import tensorflow as tf
 from absl import app, flags
 from rich.console import Console
@@ -23,6 +22,7 @@ from rich.progress import track
 from rich.table import Table
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
+from benchmarks import record
 from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN
 from keras_fastgrnn.pruning import three_phases
 

@@ -1,6 +1,6 @@
 """Six activities from a phone's accelerometer: from `model.fit` to int8 in TFLite Micro.
 
-    python examples/activity_recognition.py
+    python -m examples.activity_recognition
 
 Trains FastGRNN, sparsifies it, converts it to an int8 .tflite file and runs that in TensorFlow Lite
 for Microcontrollers, on people it has never seen. Prints a table beside keras GRU and LSTM of the
@@ -10,9 +10,6 @@ same size; writes the .tflite file and a picture.
 import pathlib
 from typing import NamedTuple
 
-import classifier
-import command
-import hapt
 import keras
 import matplotlib
 import numpy as np
@@ -20,6 +17,7 @@ from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
+from examples.common import classifier, command, hapt
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.micro import Interpreter
 

@@ -1,7 +1,7 @@
 """Listens for a keyword in recordings, or in what a microphone hears.
 
-    python examples/listen.py --model=build/wake_word.tflite a.wav b.wav
-    arecord -t raw -f S16_LE -r 16000 | python examples/listen.py --model=build/wake_word.tflite -
+    python -m examples.listen --model=build/wake_word.tflite a.wav b.wav
+    arecord -t raw -f S16_LE -r 16000 | python -m examples.listen --model=build/wake_word.tflite -
 
 Prints where the keyword is heard: the file, the time and how sure the model is. The sound goes
 through front end, int8 model in TensorFlow Lite for Microcontrollers and detector 20 ms at a time,
@@ -16,10 +16,10 @@ import sys
 
 import numpy as np
 from absl import app, flags
-from detector import Detector
-from front_end import BANDS, FRAME, FRAMES_PER_SECOND, SCALE, ZERO_POINT, FrontEnd
-from wav import stream_chunks, wav_chunks
 
+from examples.common.detector import Detector
+from examples.common.front_end import BANDS, FRAME, FRAMES_PER_SECOND, SCALE, ZERO_POINT, FrontEnd
+from examples.common.wav import stream_chunks, wav_chunks
 from keras_fastgrnn.export.c_source.chain import read_chain
 from keras_fastgrnn.micro import Interpreter
 

@@ -1,6 +1,6 @@
 """A wake word in 1 KB: from people who say it to a stream of sound in TensorFlow Lite Micro.
 
-    python examples/wake_word.py
+    python -m examples.wake_word
 
 Trains a detector of one keyword, and a spotter of ten, on Google Speech Commands; converts both to
 int8 and runs them in TensorFlow Lite for Microcontrollers on speakers they have never heard: clip
@@ -12,16 +12,15 @@ import functools
 import pathlib
 import sys
 
-import classifier
-import command
 import matplotlib
 import numpy as np
-import spotting
 from absl import app, flags
 from rich.console import Console
 from rich.table import Table
-from speech_commands import KEYWORDS, folds, load
-from spotting import say_float, say_int8
+
+from examples.common import classifier, command, spotting
+from examples.common.speech_commands import KEYWORDS, folds, load
+from examples.common.spotting import say_float, say_int8
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
@@ -117,7 +116,7 @@ def main(argv):
     print(
         f"Written: wake_word.tflite, keywords.tflite and wake_word.png in {output_dir}/. "
         "Now listen:\n"
-        f"python examples/listen.py --model={output_dir}/wake_word.tflite "
+        f"python -m examples.listen --model={output_dir}/wake_word.tflite "
         f"--threshold={probability:.3f} a.wav"
     )
 

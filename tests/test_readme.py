@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-import microcontrollers
+from benchmarks import microcontrollers
 
 ROOT = pathlib.Path(__file__).parent.parent
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from boards import FOLDER, compiler, emulate, execute
+from tests.boards import FOLDER, compiler, emulate, execute
 
 
 class Detector(NamedTuple):

@@ -1,11 +1,10 @@
 """The parts of the example, on data made up so that a few epochs learn it."""
 
-import activity_recognition as example
-import classifier
-import hapt
 import numpy as np
 import pytest
 
+from examples import activity_recognition as example
+from examples.common import classifier, hapt
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.pruning import sparsity
 

@@ -11,15 +11,15 @@ import sys
 import wave
 
 import keras
-import listen
 import numpy as np
 import pytest
 from absl import app, flags
-from detector import Detector
-from front_end import BANDS, FRAME, SAMPLE_RATE, FrontEnd, to_float
 from hypothesis import given
 from hypothesis import strategies as st
 
+from examples import listen
+from examples.common.detector import Detector
+from examples.common.front_end import BANDS, FRAME, SAMPLE_RATE, FrontEnd, to_float
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import convert
 from keras_fastgrnn.micro import Interpreter
@@ -265,7 +265,7 @@ def test_nothing_to_hear(run):
 
 def test_endless(path, clicks):
     """It prints before standard input ends, and is quiet when it has to end."""
-    command = [sys.executable, listen.__file__, f"--model={path}", *FLAGS, "--", "-"]
+    command = [sys.executable, "-m", "examples.listen", f"--model={path}", *FLAGS, "--", "-"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     pipes["env"] = {key: os.environ[key] for key in os.environ if key != "PYTHONUNBUFFERED"}
     with (

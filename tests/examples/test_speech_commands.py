@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-import record
-import speech_commands
-from front_end import SAMPLE_RATE
 from speech import archive, word, write
-from speech_commands import SILENCE, UNKNOWN, Clips, folds, load, near_duplicates
-from speech_streams import noise_of, stream, streams, word_limits
+
+from benchmarks import record
+from examples.common import speech_commands
+from examples.common.front_end import SAMPLE_RATE
+from examples.common.speech_commands import SILENCE, UNKNOWN, Clips, folds, load, near_duplicates
+from examples.common.speech_streams import noise_of, stream, streams, word_limits
 
 
 @pytest.fixture(scope="module")

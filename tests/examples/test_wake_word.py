@@ -1,22 +1,18 @@
 """The wake word from clips to a stream, on speech that the tests make."""
 
-import pathlib
 import wave
 
-import classifier
-import keywords
 import numpy as np
 import pytest
-import spotting
-from front_end import FrontEnd, to_float
 from speech import archive
-from speech_commands import CLASSES, Clips
-from speech_streams import AFTER, BEFORE, Spoken, in_noise
-from tools import run_python
+from tools import run_module
 
+from benchmarks.wake_word import __main__ as keywords
+from examples.common import classifier, spotting
+from examples.common.front_end import FrontEnd, to_float
+from examples.common.speech_commands import CLASSES, Clips
+from examples.common.speech_streams import AFTER, BEFORE, Spoken, in_noise
 from keras_fastgrnn.micro import Interpreter
-
-EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +20,8 @@ def made(tmp_path_factory):
     """The folder of the example's files, and what it printed."""
     folder = tmp_path_factory.mktemp("wake_word")
     archive(folder / "data", people=20)
-    result = run_python(
-        EXAMPLES / "wake_word.py",
+    result = run_module(
+        "examples.wake_word",
         f"--data_dir={folder / 'data'}",
         f"--output_dir={folder}",
         "--passes=8",
@@ -51,7 +47,7 @@ def test_example(made):
 def test_the_printed_command_listens(made):
     folder, printed = made
     command = printed.splitlines()[-1].split()
-    assert command[:2] == ["python", "examples/listen.py"]
+    assert command[:3] == ["python", "-m", "examples.listen"]
     sound = next((folder / "data" / "yes").glob("*.wav"))
     other = next((folder / "data" / "seven").glob("*.wav"))
     silent, both = folder / "silent.wav", folder / "both.wav"
@@ -62,7 +58,7 @@ def test_the_printed_command_listens(made):
                     if i == 0:
                         file.setparams(one.getparams())
                     file.writeframes(one.readframes(one.getnframes()))
-    result = run_python(EXAMPLES / "listen.py", *command[2:-1], silent, both)
+    result = run_module("examples.listen", *command[3:-1], silent, both)
     assert result.returncode == 0, result.stderr
     (line,) = result.stdout.splitlines()
     assert line.startswith(str(both)) and 2.0 < float(line.split()[1]) < 3.5
@@ -92,7 +88,7 @@ def test_int8_model_reads_the_features_as_they_are(made):
 
 
 def test_no_data(tmp_path):
-    result = run_python(EXAMPLES / "wake_word.py", f"--data_dir={tmp_path}")
+    result = run_module("examples.wake_word", f"--data_dir={tmp_path}")
     assert result.returncode == 1
     (line,) = (line for line in result.stderr.splitlines() if str(tmp_path) in line)
     assert "http://download.tensorflow.org" in line

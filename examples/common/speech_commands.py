@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 import scipy.sparse.csgraph
-from front_end import SAMPLE_RATE
-from wav import read_wav
+
+from examples.common.front_end import SAMPLE_RATE
+from examples.common.wav import read_wav
 
 ARCHIVE = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")

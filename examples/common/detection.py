@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from detector import detections
-from front_end import FRAMES_PER_SECOND
+
+from examples.common.detector import detections
+from examples.common.front_end import FRAMES_PER_SECOND
 
 # A keyword is found if it is detected from its start to half a second after its end.
 LATE = FRAMES_PER_SECOND // 2

@@ -10,18 +10,17 @@ benchmarks/paper.py itself: `paper.choose()`.
 
 import functools
 
-import classifier
-import command
-import hapt
 import numpy as np
-import paper
-import paper_models
-import record
 from absl import app, flags
-from paper_models import Model
-from paper_tasks import HAPT_2, load_hapt, rotated, tasks
 from rich.progress import Progress
-from speech_commands import data_folder
+
+from benchmarks import record
+from benchmarks.paper import __main__ as paper
+from benchmarks.paper import models as paper_models
+from benchmarks.paper.models import Model
+from benchmarks.paper.tasks import HAPT_2, load_hapt, rotated, tasks
+from examples.common import classifier, command, hapt
+from examples.common.speech_commands import data_folder
 
 FOLDS = 3
 

@@ -3,11 +3,11 @@
 import math
 from typing import NamedTuple
 
-import classifier
 import keras
 import numpy as np
 import tensorflow as tf
 
+from examples.common import classifier
 from keras_fastgrnn import FastGRNN, FastRNN
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.export.report.findings import examine, layer_ranges

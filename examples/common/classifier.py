@@ -8,9 +8,9 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from command import EpochBar
 from tensorflow.lite.tools import flatbuffer_utils
 
+from examples.common.command import EpochBar
 from keras_fastgrnn.export import convert, quantization_aware
 from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.pruning import three_phases

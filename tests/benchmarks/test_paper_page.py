@@ -5,16 +5,17 @@ import json
 import re
 import zlib
 
-import keywords
 import numpy as np
-import paper
-import paper_page
-import paper_tables
 import pytest
-import record
-from classifier import Data
 from pages import assert_self_contained, on_a_phone, table
-from paper_tasks import TASKS, Split
+
+from benchmarks import record
+from benchmarks.pages import paper as paper_tables
+from benchmarks.pages import paper_html as paper_page
+from benchmarks.paper import __main__ as paper
+from benchmarks.paper.tasks import TASKS, Split
+from benchmarks.wake_word import __main__ as keywords
+from examples.common.classifier import Data
 
 HAPT, USPS, OWN = "HAPT-6 accelerometer", "USPS-10", "<script>alert(1)</script>"
 

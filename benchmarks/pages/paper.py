@@ -1,6 +1,6 @@
 """The tables of benchmarks/paper.py in Markdown, and the rows that its page shows too."""
 
-import record
+from benchmarks import record
 
 RATIOS = {"float32": "(a) float32", "int8 LSTM": "(b) int8 LSTM", "GRU file": "(c) GRU's file"}
 

@@ -9,11 +9,11 @@ benchmarks/results/ it also writes the tables of README.md and docs/paper.md.
 import html
 import pathlib
 
-import paper_charts
-import paper_models
-import record
 from absl import app, flags
-from paper_tables import (
+
+from benchmarks import record
+from benchmarks.pages import paper_charts
+from benchmarks.pages.paper import (
     RATIOS,
     beside_published,
     each_seed,
@@ -25,7 +25,7 @@ from paper_tables import (
     rows,
     task_tables,
 )
-
+from benchmarks.paper import models as paper_models
 from keras_fastgrnn.export.report.html_page import Html, charts, page, table
 
 # What was asked: of the figures by their keys, and of the size ratios.

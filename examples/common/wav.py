@@ -7,7 +7,8 @@ import math
 import struct
 
 import numpy as np
-from front_end import FRAME, SAMPLE_RATE
+
+from examples.common.front_end import FRAME, SAMPLE_RATE
 
 _ENCODINGS = {1: "integer", 3: "float", 6: "A-law", 7: "mu-law"}
 _EXTENSIBLE = 0xFFFE  # the encoding is further behind

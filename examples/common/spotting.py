@@ -2,14 +2,13 @@
 
 from typing import NamedTuple
 
-import classifier
-import detection
 import keras
 import numpy as np
-from front_end import FRAMES_PER_SECOND, to_float
-from speech_commands import CLASSES, SILENCE, Clips
-from speech_streams import BEFORE, Spoken, in_noise, stream, streams
 
+from examples.common import classifier, detection
+from examples.common.front_end import FRAMES_PER_SECOND, to_float
+from examples.common.speech_commands import CLASSES, SILENCE, Clips
+from examples.common.speech_streams import BEFORE, Spoken, in_noise, stream, streams
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import convert
 from keras_fastgrnn.micro import Interpreter

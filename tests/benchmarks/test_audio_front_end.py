@@ -12,8 +12,8 @@ import pytest
 from tools import require
 
 pytest.importorskip("pymicro_features")
-import audio_front_end  # noqa: E402
-from boards import FOLDER, TARGETS  # noqa: E402
+from benchmarks import audio_front_end  # noqa: E402
+from tests.boards import FOLDER, TARGETS  # noqa: E402
 
 PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "audio_front_end.md").read_text()
 M4 = next(target for target in TARGETS if target.name == "Cortex-M4")

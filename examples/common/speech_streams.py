@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from front_end import FRAME, SAMPLE_RATE, FrontEnd
-from speech_commands import SILENCE
+
+from examples.common.front_end import FRAME, SAMPLE_RATE, FrontEnd
+from examples.common.speech_commands import SILENCE
 
 # Frames that are heard around a clip that stands alone: a model starts from a state of zero, and
 # words are cut off or last to the clip's end.

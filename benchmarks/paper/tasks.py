@@ -8,15 +8,14 @@ A task of your own is one file in the folder of the data, `<name>.npz`, with the
 from collections.abc import Callable
 from typing import NamedTuple
 
-import hapt
 import numpy as np
-import speech_commands
-import spotting
-from classifier import Data
-from front_end import FRAMES_PER_SECOND, to_float
 from scipy.spatial.transform import Rotation
-from speech_commands import CLASSES
-from speech_streams import BEFORE, in_noise
+
+from examples.common import hapt, speech_commands, spotting
+from examples.common.classifier import Data
+from examples.common.front_end import FRAMES_PER_SECOND, to_float
+from examples.common.speech_commands import CLASSES
+from examples.common.speech_streams import BEFORE, in_noise
 
 
 class Split(NamedTuple):

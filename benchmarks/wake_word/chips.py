@@ -19,15 +19,15 @@ import tempfile
 
 import numpy as np
 from absl import app, flags
-from boards import TARGETS, execute, program
-from detector import detections
-from front_end import BANDS
-from listen import Listener
 from rich.console import Console
 from rich.table import Table
 
+from examples.common.detector import detections
+from examples.common.front_end import BANDS
+from examples.listen import Listener
 from keras_fastgrnn.export import c_source
 from keras_fastgrnn.micro import Interpreter
+from tests.boards import TARGETS, execute, program
 
 # Cycles between two frames: 20 ms at 48 MHz and at 16 MHz.
 M0_BUDGET = 960_000

@@ -13,19 +13,20 @@ import functools
 import pathlib
 from typing import NamedTuple
 
-import command
 import numpy as np
-import paper_models
-import paper_page
-import record
 from absl import app, flags
-from classifier import Data
-from paper_models import Model
-from paper_tasks import Split, tasks
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from speech_commands import data_folder
+
+from benchmarks import record
+from benchmarks.pages import paper_html as paper_page
+from benchmarks.paper import models as paper_models
+from benchmarks.paper.models import Model
+from benchmarks.paper.tasks import Split, tasks
+from examples.common import command
+from examples.common.classifier import Data
+from examples.common.speech_commands import data_folder
 
 FORMS = ("float", "int8", "int8, QAT")
 

@@ -5,13 +5,13 @@ import functools
 import keras
 import numpy as np
 import pytest
-import wake_word_chips as chips
-from boards import TARGETS, program
-from detector import Detector
 from tools import require
 
+from benchmarks.wake_word import chips
+from examples.common.detector import Detector
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import c_source, convert
+from tests.boards import TARGETS, program
 
 DETECTOR = program.Detector(threshold=40, smoothing=3, refractory=12)
 

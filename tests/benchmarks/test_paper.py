@@ -2,26 +2,24 @@
 
 import functools
 import json
-import pathlib
 
-import classifier
 import numpy as np
-import paper
-import paper_models
-import paper_search
-import paper_tasks
 import pytest
-import record
-import speech_commands
-from classifier import Data
-from front_end import FRAMES_PER_SECOND
-from paper_models import Model
-from speech import archive
-from speech_streams import AFTER, BEFORE
-from tools import run_python
+from tools import run_module
+
+from benchmarks import record
+from benchmarks.paper import __main__ as paper
+from benchmarks.paper import models as paper_models
+from benchmarks.paper import search as paper_search
+from benchmarks.paper import tasks as paper_tasks
+from benchmarks.paper.models import Model
+from examples.common import classifier, speech_commands
+from examples.common.classifier import Data
+from examples.common.front_end import FRAMES_PER_SECOND
+from examples.common.speech_streams import AFTER, BEFORE
+from tests.examples.speech import archive
 
 X = np.arange(6.0).reshape(2, 3)
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 def own_task(folder):
@@ -36,11 +34,8 @@ def own_task(folder):
 
 
 def run(data_dir, output_dir, *arguments):
-    return run_python(
-        *(ROOT / "benchmarks" / "paper.py", "--preset=small", f"--data_dir={data_dir}"),
-        *(f"--output_dir={output_dir}", *arguments),
-        PYTHONPATH=str(ROOT / "examples"),
-    )
+    folders = f"--data_dir={data_dir}", f"--output_dir={output_dir}"
+    return run_module("benchmarks.paper", "--preset=small", *folders, *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -12,26 +12,23 @@ import functools
 import itertools
 import operator
 
-import classifier
-import command
-import detection
 import keras
 import numpy as np
-import paper
-import paper_models
-import record
-import spotting
-import wake_word
-import wake_word_chips
 from absl import app, flags
-from front_end import BANDS, FRAMES_PER_SECOND
-from listen import Listener
-from paper_tasks import TASKS
 from rich.progress import Progress
-from speech_commands import CLASSES, folds, load
-from spotting import say_float, say_int8
 from tensorflow.lite.tools import flatbuffer_utils
 
+from benchmarks import record
+from benchmarks.paper import __main__ as paper
+from benchmarks.paper import models as paper_models
+from benchmarks.paper.tasks import TASKS
+from benchmarks.wake_word import chips as wake_word_chips
+from examples import wake_word
+from examples.common import classifier, command, detection, spotting
+from examples.common.front_end import BANDS, FRAMES_PER_SECOND
+from examples.common.speech_commands import CLASSES, folds, load
+from examples.common.spotting import say_float, say_int8
+from examples.listen import Listener
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.verify import seal
 
