@@ -12,7 +12,7 @@ QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 BENCHMARK := $(QUIET) $(BIN)/python -m benchmarks
 
 .PHONY: python setup demo wakeword test test-all test-bare wheel figures bench-training bench-qat \
-  bench-adding bench-bounded-state bench-conversion bench-wake-word bench-paper toolchains mcu \
+  bench-adding bench-bounded-state bench-conversion pages bench-wake-word bench-paper toolchains mcu \
   bench-mcu tflm-firmware docs lint clean
 
 # Whether there is a Python to make .venv with.
@@ -68,30 +68,41 @@ figures: setup
 # Those of docs/speed.md.
 bench-training: setup
 	$(BENCHMARK).training
+	$(BENCHMARK).pages
 
 # Those of docs/quantize.md.
 bench-qat: setup
 	$(BENCHMARK).quantization_aware
+	$(BENCHMARK).pages
 
 # Those of docs/long_sequences.md: the adding problem, which takes an hour,
 bench-adding: setup
 	$(BENCHMARK).adding
+	$(BENCHMARK).pages
 
 # and the example's model with a bounded state.
 bench-bounded-state: setup
 	$(BENCHMARK).bounded_state
+	$(BENCHMARK).pages
 
 # Those of docs/quantize.md: what a conversion takes.
 bench-conversion: setup
 	$(BENCHMARK).conversion
 
+# The tables and pictures of README.md and docs/, and benchmarks/results/paper.html, from
+# benchmarks/results/: what a bench target does at its end.
+pages: setup
+	$(BENCHMARK).pages
+
 # Those of docs/wake_word.md, in hours: it goes on where it was stopped.
 bench-wake-word: setup toolchains
 	$(BENCHMARK).wake_word
+	$(BENCHMARK).pages
 
-# Those of docs/paper.md, and a page, in hours too: it goes on where it was stopped.
+# Those of docs/paper.md, in hours too: it goes on where it was stopped.
 bench-paper: setup
 	$(BENCHMARK).paper
+	$(BENCHMARK).pages
 
 # The cross compilers and emulators, from Debian's packages.
 toolchains:
@@ -105,10 +116,12 @@ mcu: setup toolchains
 # The figures of docs/microcontrollers.md, into benchmarks/results/.
 bench-mcu: setup toolchains
 	$(BENCHMARK).microcontrollers
+	$(BENCHMARK).pages
 
 # The example's model in TFLite Micro on a Cortex-M4: docs/tflm.md says how to get TFLM_DIR.
 tflm-firmware: setup
 	$(BENCHMARK).tflm_firmware --tflm_dir="$(TFLM_DIR)"
+	$(BENCHMARK).pages
 
 # The API reference, from the docstrings, into build/docs/.
 docs: setup

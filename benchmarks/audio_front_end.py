@@ -1,6 +1,6 @@
 """TFLite Micro's audio front end on chips, against pymicro-features on this machine.
 
-    PYTHONPATH=examples:tests python benchmarks/audio_front_end.py --tflm_dir=...
+    python -m benchmarks.audio_front_end --tflm_dir=...
 
 docs/audio_front_end.md says how to get the tree. Every integer of two seconds of synthetic audio is
 compared; one that differs fails the command.
@@ -8,14 +8,14 @@ compared; one that differs fails the command.
 
 import pathlib
 import shutil
-import sys
 import tempfile
 
 import numpy as np
-from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.tflm_tree import TFLM_DIR
+from examples.common import command
 from examples.common.front_end import HOP, SAMPLE_RATE, FrontEnd, to_int8
 from tests.boards import FOLDER, TARGETS, emulate, execute
 
@@ -95,16 +95,8 @@ def measure(tflm_dir, target, audio):
         folder = pathlib.Path(folder)
         (folder / "audio.h").write_text(_header(audio))
         options = (
-            *target.flags,
-            *(
-                "-O2",
-                "-ffunction-sections",
-                "-fdata-sections",
-                "-fno-exceptions",
-                "-fno-rtti",
-                "-fno-builtin-fprintf",
-                "-DNDEBUG",
-            ),
+            *(*target.flags, "-O2", "-ffunction-sections", "-fdata-sections", "-fno-exceptions"),
+            *("-fno-rtti", "-fno-builtin-fprintf", "-DNDEBUG"),
             *(f"-I{path}" for path in (tree, tree / _KISSFFT, FOLDER, folder)),
         )
         objects = []
@@ -140,9 +132,7 @@ def _header(audio):
     )
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
+def main():
     audio = synthetic()
     table = Table(title=f"{len(audio) // HOP} frames of 10 ms, every integer equal")
     table.add_column("chip")
@@ -151,16 +141,12 @@ def main(argv):
         table.add_column(name, justify="right")
     for chip in CHIPS:
         (target,) = (target for target in TARGETS if target.name == chip)
-        try:
-            figures = measure(flags.FLAGS.tflm_dir, target, audio)
-        except (ValueError, RuntimeError) as error:
-            sys.exit(str(error))
+        with command.one_line():
+            figures = measure(TFLM_DIR.value, target, audio)
         values = (figures[name] for name in columns)
         table.add_row(chip, *("" if value is None else f"{value:,}" for value in values))
     Console().print(table)
 
 
 if __name__ == "__main__":
-    # Here, since the tests import this module beside another with that flag.
-    flags.DEFINE_string("tflm_dir", None, "The tree of TFLite Micro.", required=True)
-    app.run(main)
+    command.run(main)

@@ -7,81 +7,20 @@ for Microcontrollers, on people it has never seen. Prints a table beside keras G
 same size; writes the .tflite file and a picture.
 """
 
-import pathlib
 from typing import NamedTuple
 
 import keras
 import matplotlib
 import numpy as np
-from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
-from examples.common import classifier, command, hapt
-from keras_fastgrnn import FastGRNN
+from examples.common import activity, classifier, command, data, hapt
+from examples.common.training_flags import EPOCHS, SEED, output_folder
 from keras_fastgrnn.micro import Interpreter
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
-
-_SEED = flags.DEFINE_integer("seed", 0, "Of the initial weights and the order of the batches.")
-_EPOCHS = flags.DEFINE_integer("epochs", 45, "Training epochs, of each model.", lower_bound=3)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "The RawData folder of HAPT; see hapt.load().")
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", "build", "Where the two files are written.")
-
-UNITS = 16
-BATCH_SIZE = 100
-# Chosen on the people for training alone, who were split in three (7 validate, 14 train), with six
-# seeds, by a copy of this training in C: mean and worst macro-F1 of the 18 sparse models
-#   0.886 0.790  as it is here
-#   0.870 0.770  with nu at EdgeML's -4
-#   0.852 0.768  and with EdgeML's weights of standard deviation 0.1 as well
-#   0.827 0.720  with a rate of 0.01 without warm-up and nu at -4
-# Without clipping, or without warm-up, or at a rate of 0.03 some diverged (0.08 to 0.5). No gain
-# above the noise (0.008): biases of 2 or 3 in the gate, inputs scaled to a variance of 1, a rate in
-# steps, gradual sparsity, other lengths of the phases. 60 epochs gave 0.894 0.827.
-LEARNING_RATE = 2e-2
-
-# Without it logits reach -70, and one int8 for that range is too coarse to tell the two largest
-# apart: on the people for validation int8 and float agreed on 98.2 % of the windows, with it on
-# 99.3 % (seed 0).
-LABEL_SMOOTHING = 0.1
-
-
-def fast_grnn(kernel_rank=None, recurrent_rank=None):
-    return FastGRNN(
-        UNITS,
-        kernel_rank=kernel_rank,
-        recurrent_rank=recurrent_rank,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="glorot_uniform",
-        nu_initializer=-2.0,
-    )
-
-
-def low_rank():
-    return fast_grnn(kernel_rank=2, recurrent_rank=8)
-
-
-def load(data_dir=None):
-    """Returns `(train, validation, test)`: no person is in two of them."""
-    x, y, users = hapt.load(data_dir)
-    return [classifier.Data(x[who], y[who]) for who in hapt.sides(users)]
-
-
-def train(layer, train, validation, *, seed, epochs, sparse=False):
-    """`classifier.train()`; a sparse model has half of its weights."""
-    return classifier.train(
-        layer,
-        train,
-        validation,
-        seed=seed,
-        epochs=epochs,
-        batch_size=BATCH_SIZE,
-        learning_rate=LEARNING_RATE,
-        label_smoothing=LABEL_SMOOTHING,
-        sparsity=0.5 if sparse else 0.0,
-    )
 
 
 class Row(NamedTuple):
@@ -153,31 +92,24 @@ def picture(history, counts, path):
     figure.savefig(path, dpi=120)
 
 
-def start(argv):
-    """`load()`, for a command that takes flags alone; ends it with one line if there is no data."""
-    return command.start(argv, load, _DATA_DIR.value)
-
-
-def main(argv):
-    train_data, validation, test = start(argv)
-    output_dir = pathlib.Path(_OUTPUT_DIR.value)
-    output_dir.mkdir(parents=True, exist_ok=True)
-
+def main():
+    train_data, validation, test = data.load(activity.load)
+    folder = output_folder()
     models = {}
     for name, layer, sparse in (
-        ("FastGRNN", fast_grnn, False),
-        ("FastGRNN low-rank", low_rank, False),
-        ("FastGRNN low-rank sparse", low_rank, True),
-        ("GRU", lambda: keras.layers.GRU(UNITS), False),
-        ("LSTM", lambda: keras.layers.LSTM(UNITS), False),
+        ("FastGRNN", activity.fast_grnn, False),
+        ("FastGRNN low-rank", activity.low_rank, False),
+        ("FastGRNN low-rank sparse", activity.low_rank, True),
+        ("GRU", lambda: keras.layers.GRU(activity.UNITS), False),
+        ("LSTM", lambda: keras.layers.LSTM(activity.UNITS), False),
     ):
         print(f"Training {name}")
-        models[name], history = train(
+        models[name], history = activity.train(
             layer,
             train_data,
             validation,
-            seed=_SEED.value,
-            epochs=_EPOCHS.value,
+            seed=SEED.value,
+            epochs=EPOCHS.value or activity.EPOCHS,
             sparse=sparse,
         )
         if sparse:
@@ -185,7 +117,7 @@ def main(argv):
 
     print("Converting to int8")
     tflite = classifier.to_int8(sparse_model, train_data)
-    (output_dir / "activity_recognition.tflite").write_bytes(tflite)
+    (folder / "activity_recognition.tflite").write_bytes(tflite)
     print(f"Running {len(test.x):,} windows in TensorFlow Lite for Microcontrollers (TFLM)")
     interpreter = Interpreter(tflite)
     logits = interpreter.predict(test.x)
@@ -194,14 +126,12 @@ def main(argv):
     rows = [float_row(name, model, test) for name, model in models.items()]
     rows.insert(3, int8)
     Console().print(table(rows))
-    agreement = np.mean(
-        logits.argmax(axis=-1) == classifier.predict(sparse_model, test.x).argmax(axis=-1)
-    )
+    agreement = classifier.agreement(logits, classifier.predict(sparse_model, test.x))
     print(f"The int8 model and its float model agree on {agreement:.2%} of the windows.")
     print(f"Its arena in TFLM takes {interpreter.arena_bytes:,} bytes.")
-    picture(sparse_history, int8.counts, output_dir / "activity_recognition.png")
-    print(f"Written: activity_recognition.tflite and activity_recognition.png in {output_dir}/")
+    picture(sparse_history, int8.counts, folder / "activity_recognition.png")
+    print(f"Written: activity_recognition.tflite and activity_recognition.png in {folder}/")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

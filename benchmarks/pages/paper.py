@@ -1,6 +1,8 @@
-"""The tables of benchmarks/paper.py in Markdown, and the rows that its page shows too."""
+"""The tables of paper.json, and the rows that its page shows too."""
 
-from benchmarks import record
+import numpy as np
+
+from benchmarks.pages.markdown import table
 
 RATIOS = {"float32": "(a) float32", "int8 LSTM": "(b) int8 LSTM", "GRU file": "(c) GRU's file"}
 
@@ -56,22 +58,25 @@ def head(task):
 
 
 def ratios(budget):
-    """Of each of `RATIOS` `(ratio, more, text)`: where no size is as good, the ratio is that to the
-    largest that was trained, and it is more; `None` where no model was chosen."""
+    """Yields a text for each of `RATIOS`; where no size is as good, that to the largest trained."""
     for against in RATIOS:
         if "size_ratios" not in budget:
-            yield None, False, "–"
+            yield "–"
         elif smallest := budget["size_ratios"][against]:
-            yield smallest, False, f"{smallest:.1f}"
+            yield f"{smallest:.1f}"
         else:
-            largest = budget["largest_ratios"][against]
-            yield largest, True, f"> {largest:.1f}"
+            yield f"> {budget['largest_ratios'][against]:.1f}"
 
 
-def readme_table(report):
+def tasks(paper, wake_word):
+    """The tasks of paper.json, and the spotter that wake_word.json has as one."""
+    return paper["tasks"] | {"Keyword spotter": wake_word["spotter"]}
+
+
+def overview(paper, wake_word):
     """A row for each limit of bytes of each task."""
     lines = []
-    for name, task in (report["tasks"] | report["elsewhere"]).items():
+    for name, task in tasks(paper, wake_word).items():
         published = (f"{p['who']}: {p['score']:.2f}; {p['size']}" for p in task["published"])
         first, equal = next(published, "–"), {}
         for model in map(task["models"].get, task["equal"]):
@@ -82,16 +87,15 @@ def readme_table(report):
             if "model" in budget:
                 beside = task["models"][budget["model"]]["forms"][budget["form"]]
                 ours = with_bytes(budget["final"]) if "final" in budget else "–", with_bytes(beside)
-            times = (text for *_, text in ratios(budget))
             lines.append(
                 [
                     f"{name}, {task['score']}, {budget['limit']:,} bytes",
-                    *(first, *ours, equal["GRU"], equal["LSTM"], *times),
+                    *(first, *ours, equal["GRU"], equal["LSTM"], *ratios(budget)),
                 ]
             )
     trained = "ours, int8, trained on all but the test", "ours, int8, trained as those beside it"
     columns = "%, at most", "published", *trained, "GRU, float", "LSTM, float", "(a)", "(b)", "(c)"
-    return record.table(list(columns), lines)
+    return table(list(columns), lines)
 
 
 def task_tables(report):
@@ -103,7 +107,20 @@ def task_tables(report):
         names = dict.fromkeys([*task["equal"], *task["stages"], *chosen, *task["sweeps"]["units"]])
         parts += [
             f"### {name}",
-            record.table(head_published(task), beside_published(task)),
-            record.table(head(task), rows(task, names)),
+            table(head_published(task), beside_published(task)),
+            table(head(task), rows(task, names)),
         ]
     return "\n\n".join(parts)
+
+
+def search(results):
+    """A row for each variant, from the kept results of its folds."""
+    found = {}
+    for key, result in results.items():
+        variant = key.rpartition(", fold")[0]
+        found.setdefault(variant, []).append(100 * result["validation"])
+    rows = [
+        [variant, f"{np.mean(values):.2f}", " ".join(f"{value:.1f}" for value in values)]
+        for variant, values in found.items()
+    ]
+    return table(["in validation, %", "mean", "of each fold"], rows)

@@ -1,4 +1,4 @@
-"""The charts of benchmarks/paper_page.py: each is HTML."""
+"""The charts of the page of paper.json: each is HTML."""
 
 import re
 
@@ -13,7 +13,6 @@ COLORS = {
     **{"LSTM": "#b5488f", "SimpleRNN": "#8b949e"},
 }
 MARKERS = {"float": "o", "int8": "s", "int8, QAT": "D"}
-SCALARS = {"zeta": BLUE, "nu": ORANGE, "alpha": "#1f9e89", "beta": "#b5488f"}
 SWEEPS = {"units": "units", "recurrent_rank": "rank of U", "sparsity": "% zero"}
 
 
@@ -124,64 +123,3 @@ def sweep(name, task, of):
         figure.legend(ncols=2, loc="outside upper right", fontsize=8)
 
     return chart(f"{name}: FastGRNN by {SWEEPS[of]}; dots are seeds", draw, height=2.8)
-
-
-def _by_model(caption, task, xlabel, show):
-    """A chart with a line for each model of which something was seen.
-
-    `show(ax, y, seen)` draws the line; what it labels is explained.
-    """
-    seen = sorted((m for m in task["models"].values() if "seen" in m), key=order)
-
-    def draw(figure):
-        ax = figure.subplots()
-        for y, model in enumerate(seen):
-            show(ax, y, model["seen"])
-        ax.set_yticks(range(len(seen)), map(_short, seen), fontsize=8)
-        ax.set(xlabel=xlabel, ylim=(len(seen) - 0.4, -0.6))
-        handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-        if handles:
-            figure.legend(handles.values(), handles, ncols=4, loc="outside upper right", fontsize=8)
-
-    return chart(caption, draw, height=0.9 + 0.19 * len(seen))
-
-
-def _short(model):
-    ranks = model["kernel_rank"], model["recurrent_rank"]
-    parts = [f"{model['units']}" if model["kind"] == "FastGRNN" else f"FastRNN {model['units']}"]
-    parts += ["/".join(str(rank or "full") for rank in ranks)] if any(ranks) else []
-    parts += [f"{model['sparsity']:.0%}"] if model["sparsity"] else []
-    return ", ".join(parts)
-
-
-def errors(name, task):
-    def show(ax, y, seen):
-        # By place: Keras numbers the names of layers on from seed to seed.
-        layers = zip(*(s["error"].values() for s in seen), strict=True)
-        named = zip(("recurrent layer", "logits"), (BLUE, ORANGE), layers, strict=True)
-        for i, (layer, color, errors) in enumerate(named):
-            mean = 100 * sum(errors) / len(errors)
-            ax.barh(y + 0.4 * i - 0.2, mean, 0.35, color=color, label=layer)
-
-    caption = f"{name}: rms error of int8 by layer, mean of the seeds"
-    return _by_model(caption, task, "% of the float values' rms", show)
-
-
-def scalars(name, task):
-    def show(ax, y, seen):
-        for scalar, color in SCALARS.items():
-            if values := [s["scalars"][scalar] for s in seen if scalar in s["scalars"]]:
-                dots = {"color": color, "markersize": 4, "markeredgewidth": 0, "alpha": 0.7}
-                ax.plot(values, [y] * len(values), "o", label=scalar, **dots)
-
-    caption = f"{name}: the learnt scalars, as the cell uses them; dots are seeds"
-    return _by_model(caption, task, "value", show)
-
-
-def states(name, task):
-    def show(ax, y, seen):
-        for i, s in enumerate(seen):
-            at = y + 0.6 * ((i + 0.5) / len(seen) - 0.5)
-            ax.plot(s["state"], [at, at], color=BLUE, linewidth=1)
-
-    return _by_model(f"{name}: range of the state; lines are seeds", task, "state", show)

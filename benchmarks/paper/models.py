@@ -1,4 +1,4 @@
-"""The models of benchmarks/paper.py: one training each, and what is measured of it."""
+"""The models of a task: one training each, and what is measured of it."""
 
 import math
 from typing import NamedTuple
@@ -9,11 +9,10 @@ import tensorflow as tf
 
 from examples.common import classifier
 from keras_fastgrnn import FastGRNN, FastRNN
-from keras_fastgrnn.export.converter import conversion
-from keras_fastgrnn.export.report.findings import examine, layer_ranges
+from keras_fastgrnn.export import convert
 from keras_fastgrnn.micro import Interpreter
 
-# Of quantisation-aware training, as in benchmarks/quantization_aware.py: 12 epochs after 45.
+# Quantisation-aware training as in benchmarks/quantization_aware.py: 12 epochs after 45.
 QAT_EPOCHS, QAT_LEARNING_RATE = 12 / 45, 3e-3
 
 OURS = {"FastRNN": FastRNN, "FastGRNN": FastGRNN}
@@ -67,19 +66,19 @@ def train(task, split, model, seed):
     return trained
 
 
-def cell(task, split, model, seed, aware=False):
+def measure(task, split, model, seed, aware):
     """Trains a model, and measures all forms of it.
 
     Args:
-        task: `paper_tasks.Task`.
-        split: `paper_tasks.Split`.
+        task: `Task`.
+        split: `Split`.
         model: `Model`.
         seed: integer.
         aware: boolean. Whether it is trained further with quantisation.
 
     Returns:
-        dict for JSON. From form to its measures, of "float", and of "int8" and "int8, QAT" where
-        there is one; what the int8 model has of "scalars", "state" and "error".
+        dict for JSON from form to its measures: "float", and "int8" and "int8, QAT" where there is
+        one.
     """
     trained = train(task, split, model, seed)
     values = {"float": measure_float(task, split, trained)}
@@ -88,7 +87,7 @@ def cell(task, split, model, seed, aware=False):
             model.units, split.train.x.shape[-1], trained.output_shape[-1]
         )
     if model.kind in OURS:
-        values["int8"], values["seen"] = measure_int8(task, split, trained)
+        values["int8"] = measure_int8(task, split, trained)
     if aware:
         copy = classifier.train_aware(
             trained,
@@ -100,7 +99,7 @@ def cell(task, split, model, seed, aware=False):
             clip=task.clip,
             jit_compile=task.training.get("jit_compile", True),
         )
-        values["int8, QAT"], values["seen"] = measure_int8(task, split, copy)
+        values["int8, QAT"] = measure_int8(task, split, copy)
     return values
 
 
@@ -152,19 +151,12 @@ def run_float(tflite, x):
 
 
 def measure_int8(task, split, model):
-    """Of the int8 model, in TensorFlow Lite for Microcontrollers.
-
-    Returns:
-        `(measures, seen)`; what is seen are the gate's scalars, the range of the state and the rms
-        error by layer, on the sequences for the ranges.
-    """
+    """Measures of the int8 model, in TensorFlow Lite for Microcontrollers."""
     samples = classifier.representative(split.train, task.clip)
-    converted = conversion(model, representative_dataset=samples, **classifier.INT8)
-    findings = examine(converted)
-    tflite = converted.model
+    tflite = convert(model, representative_dataset=samples, **classifier.INT8)
     interpreter = Interpreter(tflite)
     weights, _ = classifier.int8_weights(tflite)
-    measures = {
+    return {
         side: score(task, data.y, interpreter.predict(data.x))
         for side, data in (("validation", split.validation), ("test", split.test))
     } | {
@@ -174,15 +166,4 @@ def measure_int8(task, split, model):
             "tflite": len(tflite),
         },
         "nonzero": sum(int(np.count_nonzero(w)) for w in weights),
-    }
-    recurrent = findings.layers[0]
-    (state,) = (r for r in layer_ranges(recurrent) if r.name == "state")
-    cell = recurrent.operator.cell
-    gated = cell.recurrent_activation is not None
-    return measures, {
-        "scalars": {"zeta": cell.zeta, "nu": cell.nu}
-        if gated
-        else {"alpha": cell.nu, "beta": cell.beta},
-        "state": [float(state.low), float(state.high)],
-        "error": {at.name: float(at.rms / at.float_rms) for at in findings.compared},
     }

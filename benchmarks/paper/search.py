@@ -1,26 +1,25 @@
-"""The search behind the tasks of benchmarks/paper.py, without those who test.
+"""The search behind the tasks of benchmarks/paper, without those who test.
 
-    PYTHONPATH=examples python benchmarks/paper_search.py
+    python -m benchmarks.paper.search
 
 Trains FastGRNN's last stage of each task as it is, and as it might be, and the other layers at
 several learning rates, three times, each time with others for validation. Goes on where it was
-stopped. Prints a table, which is in docs/paper.md too. The shapes are searched by
-benchmarks/paper.py itself: `paper.choose()`.
+stopped: the results are kept in benchmarks/results/paper_search.json. The shapes are searched by
+benchmarks/paper itself: `scores.choose()`.
 """
 
 import functools
 
-import numpy as np
-from absl import app, flags
 from rich.progress import Progress
 
 from benchmarks import record
-from benchmarks.paper import __main__ as paper
-from benchmarks.paper import models as paper_models
+from benchmarks.kept import Kept
+from benchmarks.paper import models, tasks
+from benchmarks.paper.measure import settings
 from benchmarks.paper.models import Model
-from benchmarks.paper.tasks import HAPT_2, load_hapt, rotated, tasks
-from examples.common import classifier, command, hapt
-from examples.common.speech_commands import data_folder
+from benchmarks.paper.plan import PRESETS, plan
+from benchmarks.paper.tasks import HAPT_2, load_hapt, rotated
+from examples.common import classifier, command, data, hapt
 
 FOLDS = 3
 
@@ -66,51 +65,45 @@ def varied(task, kind=None, **changes):
     fields = {key: value for key, value in changes.items() if key in task._fields}
     training = {key: value for key, value in changes.items() if key not in fields}
     task = task._replace(training=task.training | training, **fields)
-    last = paper.plan(task, paper.PRESETS["full"]).stages[-1]
+    last = plan(task, PRESETS["full"]).stages[-1]
     return task, Model(kind, task.units) if kind else last
 
 
 @functools.lru_cache(FOLDS)
-def data(load, folder, fold):
+def split_of(load, folder, fold):
     """`Split`: most variants of a task have one function that loads them."""
     return load(folder, fold)
 
 
 def score(task, model, folder, fold):
     """dict of the float model's score on validation."""
-    split = data(task.load, folder, fold)
-    logits = classifier.predict(paper_models.train(task, split, model, fold), split.validation.x)
-    return {"validation": paper_models.score(task, split.validation.y, logits)}
+    split = split_of(task.load, folder, fold)
+    logits = classifier.predict(models.train(task, split, model, fold), split.validation.x)
+    return {"validation": models.score(task, split.validation.y, logits)}
 
 
-def main(argv):
-    folder = command.start(argv, data_folder, flags.FLAGS.data_dir)
-    cells = record.Cells(record.FOLDER / "paper_search.json")
-    known, lines = tasks(folder), []
-    todo = [(n, {"as it is": {}} | VARIANTS[n]) for n in flags.FLAGS.tasks or VARIANTS]
+def main():
+    folder = data.load(data.folder)
+    kept = Kept(record.folder() / "paper_search.json")
+    known = tasks.tasks(folder)
+    todo = [
+        (name, variant, changes, fold)
+        for name, variants in tasks.chosen(VARIANTS).items()
+        for variant, changes in ({"as it is": {}} | variants).items()
+        for fold in range(FOLDS)
+    ]
     with Progress() as progress:
-        bar = progress.add_task("", total=FOLDS * sum(len(variants) for _, variants in todo))
-        for name, variants in todo:
-            for variant, changes in variants.items():
-                task, model = varied(known[name], **changes)
-                found = []
-                for fold in range(FOLDS):
-                    cell = f"{name}: {variant}, fold {fold}"
-                    progress.update(bar, description=cell)
-                    compute = functools.partial(score, task, model, folder, fold)
-                    # How the data is made, not the data: to make it takes minutes for each fold,
-                    # and other files are noticed by paper.py.
-                    given = task.load, fold, paper.settings(task, model, fold, False)
-                    found.append(100 * cells(cell, compute, *given)["validation"])
-                    progress.advance(bar)
-                each = " ".join(f"{value:.1f}" for value in found)
-                lines.append([f"{name}: {variant}", f"{np.mean(found):.2f}", each])
-    table = record.table(["in validation, %", "mean", "of each fold"], lines)
-    print(table)
-    record.page(record.ROOT / "docs" / "paper.md", {"search": table})
+        bar = progress.add_task("", total=len(todo))
+        for name, variant, changes, fold in todo:
+            text = f"{name}: {variant}, fold {fold}"
+            progress.update(bar, description=text)
+            task, model = varied(known[name], **changes)
+            compute = functools.partial(score, task, model, folder, fold)
+            # How the data is made, not the data: to make it takes minutes for each fold, and
+            # another file is noticed by python -m benchmarks.paper.
+            kept(text, compute, task.load, fold, settings(task, model, fold, False))
+            progress.advance(bar)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("data_dir", None, "The folder of the tasks' data; see paper_tasks.py.")
-    flags.DEFINE_multi_enum("tasks", None, list(VARIANTS), "Whose table it is; all by default.")
-    app.run(main)
+    command.run(main)

@@ -1,4 +1,4 @@
-"""The tasks of benchmarks/paper.py: their data, and what others have published on them.
+"""The tasks of the paper's claim: their data, and what others have published on them.
 
 A task of your own is one file in the folder of the data, `<name>.npz`, with the arrays `x_train`,
 `x_validation` and `x_test`, float32 `(n, timesteps, features)`, and `y_train`, `y_validation` and
@@ -9,13 +9,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from absl import app, flags
 from scipy.spatial.transform import Rotation
 
-from examples.common import hapt, speech_commands, spotting
+from examples.common import hapt, keyword_training, speech_commands
 from examples.common.classifier import Data
 from examples.common.front_end import FRAMES_PER_SECOND, to_float
 from examples.common.speech_commands import CLASSES
 from examples.common.speech_streams import BEFORE, in_noise
+
+_TASKS = flags.DEFINE_list("tasks", None, "Names of tasks; all by default.")
 
 
 class Split(NamedTuple):
@@ -37,7 +40,7 @@ class Published(NamedTuple):
 class Task(NamedTuple):
     """Attributes:
     load: function from the data's folder to `Split`; a ValueError if the data is not there. Those
-        of paper_search.py take a fold too: from 1 on it has others for validation.
+        of benchmarks/paper/search.py take a fold too: from 1 on it has others for validation.
     score: "macro-F1" or "accuracy".
     differs: in what the data is not that of the published figures.
     units, ranks, sparsity: of the FastGRNN whose stages are shown; the rank 0 is the full one.
@@ -157,7 +160,7 @@ def load_keywords(folder, fold=0, passes=16, shift=5):
 
 def warped(data, seed):
     """The same clips, of people with other vocal tracts."""
-    return data._replace(x=spotting.warp(data.x, np.random.default_rng(seed)))
+    return data._replace(x=keyword_training.warp(data.x, np.random.default_rng(seed)))
 
 
 def classes(words):
@@ -174,11 +177,11 @@ def load_file(path):
         return Split(*(Data(data[x].astype(np.float32), data[y]) for x, y in arrays))
 
 
-# As in examples/activity_recognition.py.
+# As in examples/common/activity.py.
 TRAINING = {"epochs": 45, "batch_size": 100, "learning_rate": 2e-2, "label_smoothing": 0.1}
 # What is one of the two classes of the paper's HAR-2.
 HAPT_2 = "sitting", "laying", "upstairs"
-# Where another rate is better for a layer, on the people for validation (paper_search.py).
+# Where another rate is better for a layer, on the people for validation (search.py).
 HAPT_RATES = {"GRU": 1e-2, "SimpleRNN": 1e-2}
 PEER = "emre1998/fastgrnn-har"
 TASKS = {
@@ -309,3 +312,11 @@ def tasks(folder):
         if path.name not in known
     }
     return TASKS | own
+
+
+def chosen(known):
+    """The tasks that --tasks names, of a dict from name to anything."""
+    names = _TASKS.value or list(known)
+    if unknown := set(names) - set(known):
+        raise app.UsageError(f"--tasks: {', '.join(unknown)}; there are {', '.join(known)}.")
+    return {name: known[name] for name in names}

@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
-from examples.common.command import EpochBar
 from keras_fastgrnn.export import convert, quantization_aware
 from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.pruning import three_phases
@@ -86,6 +85,22 @@ def adam(learning_rate, steps):
     return keras.optimizers.Adam(schedule, global_clipnorm=1.0)
 
 
+class EpochBar(keras.callbacks.Callback):
+    """One bar for the whole training; Keras's own draws one an epoch. None where
+    `keras.config.disable_interactive_logging()` was called."""
+
+    def on_train_begin(self, logs=None):
+        self.bar = keras.utils.Progbar(
+            self.params["epochs"],
+            verbose=int(keras.config.is_interactive_logging_enabled()),
+            stateful_metrics=("accuracy", "loss", "val_accuracy", "val_loss"),
+            unit_name="epoch",
+        )
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.bar.update(epoch + 1, logs.items())
+
+
 def callbacks(sparsity, steps):
     """A bar of each epoch, and the paper's three phases where weights are taken away."""
     phases = [three_phases(sparsity, sparsity, steps)] if sparsity else []
@@ -144,6 +159,16 @@ def accuracy(counts):
 def macro_f1(counts):
     """The mean over the classes of 2 * hits / (sequences of it + sequences taken for it)."""
     return np.mean(2 * counts.diagonal() / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1))
+
+
+def f1(y, logits):
+    """`macro_f1()` of logits."""
+    return macro_f1(confusion(y, logits))
+
+
+def agreement(logits, others):
+    """The fraction of the sequences that two models take for the same class."""
+    return np.mean(logits.argmax(axis=-1) == others.argmax(axis=-1))
 
 
 def predict(model, x):

@@ -5,14 +5,13 @@ Read from the folder of the official archive, or from `gsc12.npz`, which holds 3
 """
 
 import hashlib
-import os
-import pathlib
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
 import scipy.sparse.csgraph
 
+from examples.common import data
 from examples.common.front_end import SAMPLE_RATE
 from examples.common.wav import read_wav
 
@@ -48,7 +47,7 @@ def load(data_dir=None):
     Raises:
         ValueError: if the data is not there or is not what it should be.
     """
-    folder = data_folder(data_dir)
+    folder = data.folder(data_dir)
     if (folder / "_background_noise_").is_dir():
         return _read_archive(folder)
     if (folder / "gsc12.npz").is_file():
@@ -59,15 +58,10 @@ def load(data_dir=None):
     )
 
 
-def data_folder(data_dir=None):
-    """The folder of `load()`."""
-    return pathlib.Path(data_dir or os.environ.get("KERAS_FASTGRNN_DATA", "../shared/data"))
-
-
 def _read_npz(path):
-    with np.load(path) as data:
-        words = data["classes"][data["label"]]
-        return Clips(data["audio"], words, data["speaker"])
+    with np.load(path) as arrays:
+        words = arrays["classes"][arrays["label"]]
+        return Clips(arrays["audio"], words, arrays["speaker"])
 
 
 def _read_archive(folder, seed=0):

@@ -7,8 +7,8 @@ import pytest
 from speech import archive
 from tools import run_module
 
-from benchmarks.wake_word import __main__ as keywords
-from examples.common import classifier, spotting
+from benchmarks.wake_word import models
+from examples.common import classifier, keyword_evaluation, keyword_targets, keyword_training
 from examples.common.front_end import FrontEnd, to_float
 from examples.common.speech_commands import CLASSES, Clips
 from examples.common.speech_streams import AFTER, BEFORE, Spoken, in_noise
@@ -72,9 +72,9 @@ def test_stream_and_clip_say_the_same(made):
     features = np.array([FrontEnd()(sound.astype(np.int16)) for sound in sounds])
     for name in ("wake_word", "keywords"):
         tflite = (folder / f"{name}.tflite").read_bytes()
-        assert keywords.streaming_equal(tflite, features)
+        assert models.streaming_equal(tflite, features)
         # It can see a difference: with another clip before it.
-        at_once = Interpreter(keywords.whole_clip(tflite, 49))
+        at_once = Interpreter(models.whole_clip(tflite, 49))
         assert not np.array_equal(*(at_once.invoke(x[np.newaxis]) for x in features[:2]))
 
 
@@ -104,7 +104,7 @@ SPOKEN = Spoken(
 
 
 def test_detector_targets():
-    y, weight = spotting.detector_targets(SPOKEN, 160, "yes")
+    y, weight = keyword_targets.detector_targets(SPOKEN, 160, "yes")
     assert y.shape == (1, 160, 1) and weight.shape == (1, 160)
     assert np.flatnonzero(y[0, :, 0]).tolist() == list(range(20, 40))
     ignored = [*range(4, 20), *range(40, 48)]
@@ -113,7 +113,7 @@ def test_detector_targets():
 
 
 def test_spotter_targets():
-    y, weight = spotting.spotter_targets(SPOKEN, 160)
+    y, weight = keyword_targets.spotter_targets(SPOKEN, 160)
     assert y.shape == (1, 160, 12)
     for name, frames in (
         ("yes", range(26, 47)),
@@ -122,7 +122,7 @@ def test_spotter_targets():
     ):
         assert np.flatnonzero(y[0, :, CLASSES.index(name)]).tolist() == list(frames)
     np.testing.assert_array_equal(weight, y.sum(axis=2))
-    _, weight = spotting.spotter_targets(SPOKEN, 160, late=4.0)
+    _, weight = keyword_targets.spotter_targets(SPOKEN, 160, late=4.0)
     late = np.flatnonzero(weight[0] == 4)
     assert late.tolist() == [44, 45, 46, 97, 98, 99, 148, 149]  # the first of the silence's is cut
     np.testing.assert_array_equal(np.minimum(weight, 1), y.sum(axis=2))
@@ -132,7 +132,7 @@ def test_warp():
     """A hump moves up in some streams, down in others, in all frames of a stream alike."""
     hump = np.exp(-((np.arange(40) - 20.0) ** 2) / 18)
     x = np.tile(hump.astype(np.float32), (50, 3, 1))
-    warped = spotting.warp(x, np.random.default_rng(0))
+    warped = keyword_training.warp(x, np.random.default_rng(0))
     np.testing.assert_array_equal(warped, warped[:, :1] + 0 * warped)
     peak = warped[:, 0].argmax(axis=-1)
     # Band 20 is read at (20 +- 0.5) / (0.88 to 1.12).
@@ -155,12 +155,12 @@ def test_clip_scores():
     logits = np.zeros((2, BEFORE + 50 + AFTER, 1))
     logits[0, :BEFORE] = 9
     logits[1, BEFORE + 30 : BEFORE + 33] = 3
-    np.testing.assert_allclose(spotting.clip_scores(logits), [0, 3], atol=1e-12)
+    np.testing.assert_allclose(keyword_evaluation.clip_scores(logits), [0, 3], atol=1e-12)
 
 
 def test_best_threshold():
     said = np.array([True, True, False, True, False, False])
     scores = np.array([5.0, 4.0, 3.0, 2.0, 1.0, 0.0])
-    threshold = spotting.best_threshold(said, scores)
+    threshold = keyword_evaluation.best_threshold(said, scores)
     assert threshold == 1.5  # three hits and one false alarm: F1 6 / 7
-    assert spotting.f1(said, scores >= threshold) == pytest.approx(6 / 7)
+    assert keyword_evaluation.f1(said, scores >= threshold) == pytest.approx(6 / 7)
