@@ -7,13 +7,9 @@ for Microcontrollers, on people it has never seen. Prints a table beside keras G
 same size; writes the .tflite file and a picture.
 """
 
-from typing import NamedTuple
-
 import keras
 import matplotlib
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from examples.common import activity, classifier, command, data, hapt
 from examples.common.training_flags import EPOCHS, SEED, output_folder
@@ -22,50 +18,20 @@ from keras_fastgrnn.micro import Interpreter
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
+HEADER = "model", "accuracy", "macro-F1", "nonzero\nweights", "weight\nbytes", ".tflite\nbytes"
 
-class Row(NamedTuple):
-    """A line of the table."""
 
-    name: str
-    counts: np.ndarray
-    nonzero: int
-    weight_bytes: int
-    tflite_bytes: int
+def row(name, counts, weights, weight_bytes, tflite):
+    """A line of the table, from `classifier.confusion()` and the model's arrays of weights."""
+    sizes = sum(map(np.count_nonzero, weights)), weight_bytes, len(tflite)
+    scores = f"{classifier.accuracy(counts):.2%}", f"{classifier.macro_f1(counts):.4f}"
+    return name, *scores, *(f"{size:,}" for size in sizes)
 
 
 def float_row(name, model, test):
+    counts = classifier.confusion(test.y, classifier.predict(model, test.x))
     weights = model.get_weights()
-    return Row(
-        name,
-        classifier.confusion(test.y, classifier.predict(model, test.x)),
-        sum(np.count_nonzero(w) for w in weights),
-        sum(w.nbytes for w in weights),
-        len(classifier.to_float(model)),
-    )
-
-
-def int8_row(name, tflite, logits, test):
-    weights, weight_bytes = classifier.int8_weights(tflite)
-    nonzero = sum(np.count_nonzero(w) for w in weights)
-    return Row(name, classifier.confusion(test.y, logits), nonzero, weight_bytes, len(tflite))
-
-
-def table(rows):
-    table = Table(
-        title=f"HAPT, {rows[0].counts.sum():,} windows of 9 people who took no part in training",
-        caption="float .tflite: by TensorFlow's own converter, with the recurrence as a loop",
-    )
-    table.add_column("model", no_wrap=True)
-    for name in ("accuracy", "macro-F1", "nonzero\nweights", "weight\nbytes", ".tflite\nbytes"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(
-            row.name,
-            f"{classifier.accuracy(row.counts):.2%}",
-            f"{classifier.macro_f1(row.counts):.4f}",
-            *(f"{n:,}" for n in (row.nonzero, row.weight_bytes, row.tflite_bytes)),
-        )
-    return table
+    return row(name, counts, weights, sum(w.nbytes for w in weights), classifier.to_float(model))
 
 
 def picture(history, counts, path):
@@ -121,15 +87,21 @@ def main():
     print(f"Running {len(test.x):,} windows in TensorFlow Lite for Microcontrollers (TFLM)")
     interpreter = Interpreter(tflite)
     logits = interpreter.predict(test.x)
-    int8 = int8_row("  the same, int8 in TFLM", tflite, logits, test)
+    counts = classifier.confusion(test.y, logits)
 
+    int8 = row("  the same, int8 in TFLM", counts, *classifier.int8_weights(tflite), tflite)
     rows = [float_row(name, model, test) for name, model in models.items()]
     rows.insert(3, int8)
-    Console().print(table(rows))
+    command.show(
+        f"HAPT, {len(test.x):,} windows of 9 people who took no part in training",
+        HEADER,
+        rows,
+        caption="float .tflite: by TensorFlow's own converter, with the recurrence as a loop",
+    )
     agreement = classifier.agreement(logits, classifier.predict(sparse_model, test.x))
     print(f"The int8 model and its float model agree on {agreement:.2%} of the windows.")
     print(f"Its arena in TFLM takes {interpreter.arena_bytes:,} bytes.")
-    picture(sparse_history, int8.counts, folder / "activity_recognition.png")
+    picture(sparse_history, counts, folder / "activity_recognition.png")
     print(f"Written: activity_recognition.tflite and activity_recognition.png in {folder}/")
 
 

@@ -13,8 +13,6 @@ import sys
 
 import numpy as np
 from absl import flags
-from rich.console import Console
-from rich.table import Table
 
 from examples.common import (
     classifier,
@@ -68,14 +66,8 @@ def main():
     (folder / "keywords.tflite").write_bytes(spotter_tflite)
 
     said = test.word == keyword
-    table = Table(
-        title=f"{len(said)} clips of {len(np.unique(test.speaker)) - 1} people, and a stream"
-    )
-    table.add_column()
-    for name in "clips\nF1", "stream\nF1", "missed", "false alarms\nan hour", "constants\nbytes":
-        table.add_column(name, justify="right")
-    for name, result in results.items():
-        table.add_row(
+    rows = [
+        (
             f"{keyword!r}, {name}",
             f"{keyword_evaluation.f1(said, result.heard):.3f}",
             f"{result.found.f1:.3f}",
@@ -83,7 +75,11 @@ def main():
             f"{result.found.false_accepts_per_hour:.0f}",
             f"{sum(classifier.constants(tflite).values()):,}" if "int8" in name else "",
         )
-    Console().print(table)
+        for name, result in results.items()
+    ]
+    header = "", "clips\nF1", "stream\nF1", "missed", "false alarms\nan hour", "constants\nbytes"
+    people = len(np.unique(test.speaker)) - 1  # without nobody, who is silent
+    command.show(f"{len(said)} clips of {people} people, and a stream", header, rows)
     size = sum(classifier.constants(spotter_tflite).values())
     in_float = keyword_evaluation.accuracy(float_logits(spotter), test)
     in_int8 = keyword_evaluation.accuracy(int8_logits(spotter_tflite), test)

@@ -99,8 +99,8 @@ def overview(paper, wake_word):
 
 
 def task_tables(report):
-    """Of each task what is published beside ours; models of equal size, stages, the chosen, and
-    dense ones of fewer units."""
+    """Two tables a task: published models beside ours; then models of equal size, stages, the
+    chosen ones, and dense ones of fewer units."""
     parts = []
     for name, task in report["tasks"].items():
         chosen = [b["model"] for b in task["budgets"].values() if "model" in b]

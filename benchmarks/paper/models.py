@@ -114,7 +114,7 @@ def lstm_int8_bytes(units, features, classes):
 
 
 def measure_float(task, split, model):
-    """Of a float model, in the form that TensorFlow's own converter exports."""
+    """Measures of a float model, in the form that TensorFlow's own converter exports."""
     weights = model.get_weights()
     tflite = classifier.to_float(model)
     return {

@@ -81,8 +81,8 @@ class Task(NamedTuple):
 
 
 def load_hapt(sensors, merge=None, together=2):
-    """Of HAPT, windows of 2.56 s, in steps of so many samples `together`; `merge` are the
-    activities that are class 0 of two."""
+    """Loads windows of 2.56 s of HAPT, in steps of so many samples `together`. The activities in
+    `merge` become class 0 of two."""
 
     def load(folder, fold=0):
         # The archive's folder, if it is there; else the package from PyPI.
@@ -168,7 +168,7 @@ def classes(words):
 
 
 def load_file(path):
-    """Of a task that is not ours: see the top."""
+    """`Split` of a task of your own: see the top."""
     arrays = [(f"x_{side}", f"y_{side}") for side in Split._fields]
     with np.load(path) as data:
         missing = [name for pair in arrays for name in pair if name not in data]

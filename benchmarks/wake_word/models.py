@@ -3,8 +3,6 @@
 import functools
 
 import keras
-import numpy as np
-from tensorflow.lite.tools import flatbuffer_utils
 
 from benchmarks import record
 from benchmarks.kept import digest
@@ -14,13 +12,10 @@ from examples.common.front_end import BANDS, FRAMES_PER_SECOND
 from examples.common.keyword_evaluation import float_logits, int8_logits
 from examples.common.keyword_streams import ALONE, STREAMS
 from examples.common.speech_commands import CLASSES, folds
-from keras_fastgrnn.micro import Interpreter
-from keras_fastgrnn.micro.verify import seal
 
 KEYWORD = "yes"
 FOLDS = 5
 PASSES = 36
-STATEFUL = 8  # of the options block's flags (docs/format.md)
 FILES = record.ROOT / "build" / "wake_word"
 
 
@@ -29,7 +24,7 @@ def layer(kind, units):
     return lambda: kind(units, return_sequences=True, dropout=keyword_training.DROPOUT)
 
 
-# Of GRU and LSTM. At FastGRNN's rate of 1e-2 GRU hears less on the speakers for validation, or does
+# GRU and LSTM: at FastGRNN's rate of 1e-2 GRU hears less on the speakers for validation, or does
 # not learn; more epochs give it nothing.
 THEIRS = {"epochs": 6, "learning_rate": 5e-3}
 
@@ -95,7 +90,6 @@ def detect(speech, fold, name):
         (FILES / f"{name}, fold {fold}.tflite").write_bytes(tflite)
         ways["int8"] = int8_logits(tflite)
         values["constants"] = classifier.constants(tflite)
-        values["streaming_equal"] = streaming_equal(tflite, test.clips[:100])
     for way, logits in ways.items():
         result = keyword_evaluation.evaluate(logits, validation, test, KEYWORD)
         values[way] = {
@@ -105,33 +99,6 @@ def detect(speech, fold, name):
             "curve": result.curve,
         }
     return values
-
-
-def streaming_equal(tflite, clips):
-    """Whether the stream says the same bytes at the end of each clip as the operator that reads
-    the clip at once, of `clips (n, frames, 40)`."""
-    at_once, stream = Interpreter(whole_clip(tflite, clips.shape[1])), Interpreter(tflite)
-    for clip in clips:
-        stream.reset()
-        for frame in clip:
-            last = stream.invoke(frame.reshape(stream.inputs[0].shape))
-        if not np.array_equal(at_once.invoke(clip[np.newaxis])[:, -1:], last):
-            return False
-    return True
-
-
-def whole_clip(tflite, frames):
-    """The same operators, weights and formats for sequences, each from a state of zero."""
-    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(tflite))
-    (graph,) = model.subgraphs
-    for tensor in graph.tensors:
-        if list(tensor.shape[:2]) == [1, 1]:
-            tensor.shape = tensor.shape.copy()
-            tensor.shape[1] = frames
-    options = bytearray(graph.operators[0].customOptions)
-    options[4] &= ~STATEFUL
-    graph.operators[0].customOptions = options
-    return seal(bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
 
 
 def spot(speech, seed, name):

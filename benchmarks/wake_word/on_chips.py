@@ -7,8 +7,6 @@ import pathlib
 
 import numpy as np
 from absl import flags
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.wake_word import chips
 from examples.common import command
@@ -23,12 +21,14 @@ def main():
     with command.one_line():
         tflite = pathlib.Path(_TFLITE.value).read_bytes()
         figures = chips.measure(tflite, np.load(_FEATURES.value), _THRESHOLD.value, **DETECTOR)
-    table = Table(title=f"{_TFLITE.value}: one frame, each byte as on this machine")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:.2%}" if "fraction" in name else f"{value:,.0f}")
-    Console().print(table)
+    command.show(
+        f"{_TFLITE.value}: one frame, each byte as on this machine",
+        ("figure", "value"),
+        (
+            (name, f"{value:.2%}" if "fraction" in name else f"{value:,.0f}")
+            for name, value in figures.items()
+        ),
+    )
 
 
 if __name__ == "__main__":

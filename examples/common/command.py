@@ -1,4 +1,4 @@
-"""How a command starts, and ends where its user has to do something."""
+"""How a command starts, prints a table, and ends where its user has to do something."""
 
 import contextlib
 import logging
@@ -6,6 +6,8 @@ import sys
 
 import absl.logging
 from absl import app
+from rich.console import Console
+from rich.table import Table
 
 
 def run(main):
@@ -28,3 +30,15 @@ def one_line():
         yield
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(str(error))
+
+
+def show(title, header, rows, caption=None):
+    """Prints a table of texts, all but its first column to the right."""
+    first, *others = header
+    table = Table(title=title, caption=caption)
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

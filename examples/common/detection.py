@@ -7,12 +7,12 @@ import numpy as np
 from examples.common.detector import detections
 from examples.common.front_end import FRAMES_PER_SECOND
 
-# A keyword is found if it is detected from its start to half a second after its end.
+# A detection from the keyword's start to half a second after its end has found it.
 LATE = FRAMES_PER_SECOND // 2
 
 
 class Counts(NamedTuple):
-    """Of a stream, or of several: add them up."""
+    """Counts in a stream; those of several add up."""
 
     keywords: int
     found: int
@@ -40,7 +40,7 @@ class Counts(NamedTuple):
 
 
 def count(logits, spoken, keyword, **detector):
-    """What a detector finds in a stream.
+    """Counts the keywords that a detector finds in a stream, and its false alarms.
 
     Args:
         logits: array `(frames,)`, of the model at each frame.

@@ -35,7 +35,7 @@ class Detector:
 
     @property
     def mean(self):
-        """Of the last logits. It is the threshold or more exactly if their integer sum is."""
+        """Mean of the last logits: at the threshold or above exactly where their integer sum is."""
         return math.fsum(self._logits) / len(self._logits)  # in sum(), int8 would overflow
 
     def __call__(self, logit):

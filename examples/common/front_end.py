@@ -5,14 +5,14 @@ from pymicro_features import MicroFrontend
 
 SAMPLE_RATE = 16_000
 HOP = 160  # samples: 10 ms, from one frame of the front end to the next
-# The models hear the mean of every two frames: 20 ms. A state of few units has half the steps to
-# remember a word for, the chip half the instructions, and the features less noise
+# The models hear the mean of every two frames: 20 ms. A state of few units then remembers a word
+# over half the steps, the chip runs half the instructions, and the features have less noise
 # (docs/wake_word.md).
 FRAME = 2 * HOP
 FRAMES_PER_SECOND = SAMPLE_RATE // FRAME
 BANDS = 40  # features of a frame
 
-# Of the int8 that a model reads.
+# Format of the int8 that a model reads.
 SCALE, ZERO_POINT = 1 / 64, -64
 
 # pymicro-features gives the front end's integers times this.

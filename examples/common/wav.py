@@ -106,7 +106,7 @@ def _check_format(rate, channels, bits, encoding):
 
 
 def _samples(file, start=b"", size=math.inf):
-    """Of a file whose first bytes have been read."""
+    """Yields the samples of a file whose first bytes have been read."""
     data = start + file.read(min(2 * FRAME, size) - len(start))
     if len(data) < 2:
         raise ValueError("is empty: it has no sound.")
