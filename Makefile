@@ -9,10 +9,10 @@ PYTHON := $(shell for python in $(BIN)/python python3.11 python3.12 python3.13 p
 endif
 LEGACY := TF_USE_LEGACY_KERAS=1 # the layers as tf_keras ones
 QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
-BENCHMARK := $(QUIET) PYTHONPATH=examples:tests $(BIN)/python benchmarks
+BENCHMARK := $(QUIET) $(BIN)/python -m benchmarks
 
 .PHONY: python setup demo wakeword test test-all test-bare wheel figures bench-training bench-qat \
-  bench-adding bench-bounded-state bench-conversion bench-wake-word bench-paper toolchains mcu \
+  bench-adding bench-bounded-state bench-conversion pages bench-wake-word bench-paper toolchains mcu \
   bench-mcu tflm-firmware docs lint clean
 
 # Whether there is a Python to make .venv with.
@@ -31,11 +31,11 @@ setup: .venv/stamp-$(FOUND)
 
 # HAPT: train, prune, convert and run in TensorFlow Lite for Microcontrollers; a table, a picture.
 demo: setup
-	$(QUIET) $(BIN)/python examples/activity_recognition.py
+	$(QUIET) $(BIN)/python -m examples.activity_recognition
 
 # Google Speech Commands: a wake word and a keyword spotter, on a stream; a table, a picture.
 wakeword: setup
-	$(QUIET) $(BIN)/python examples/wake_word.py
+	$(QUIET) $(BIN)/python -m examples.wake_word
 
 # Installs what it lacks if it may; what stays without its tools is skipped, in a line for each.
 test: setup
@@ -56,8 +56,8 @@ test-bare: setup
 	rm -rf $(BARE) && mkdir -p $(BARE) && ln -sf /bin/* /usr/bin/* $(BARE)
 	cd $(BARE) && rm -f arm-* avr-* riscv* qemu-* simavr* cmake* chromium*
 	env --unset=KERAS_FASTGRNN_REQUIRE_TARGETS PATH=$(BARE) $(BIN)/pytest -n 2 --dist worksteal $(addprefix \
-	  tests/micro/test_,targets.py thumb.py avr.py wake_word_chips.py tflm_firmware.py) \
-	  tests/micro/test_audio_front_end.py tests/export/test_c_source.py
+	  tests/micro/test_,targets.py thumb.py avr.py tflm_firmware.py) $(addprefix \
+	  tests/benchmarks/test_,wake_word_chips.py audio_front_end.py) tests/export/test_c_source.py
 
 # The package as a file for pip, into dist/.
 wheel: setup
@@ -65,35 +65,46 @@ wheel: setup
 
 # The figures of README.md, over three seeds, into benchmarks/results/.
 figures: setup
-	$(BENCHMARK)/backbone.py
+	$(BENCHMARK).backbone
 
 # Those of docs/speed.md.
 bench-training: setup
-	$(BENCHMARK)/training.py
+	$(BENCHMARK).training
+	$(BENCHMARK).pages
 
 # Those of docs/quantize.md.
 bench-qat: setup
-	$(BENCHMARK)/quantization_aware.py
+	$(BENCHMARK).quantization_aware
+	$(BENCHMARK).pages
 
 # Those of docs/long_sequences.md: the adding problem, which takes an hour,
 bench-adding: setup
-	$(BENCHMARK)/adding.py
+	$(BENCHMARK).adding
+	$(BENCHMARK).pages
 
 # and the example's model with a bounded state.
 bench-bounded-state: setup
-	$(BENCHMARK)/bounded_state.py
+	$(BENCHMARK).bounded_state
+	$(BENCHMARK).pages
 
 # Those of docs/quantize.md: what a conversion takes.
 bench-conversion: setup
-	$(BENCHMARK)/conversion.py
+	$(BENCHMARK).conversion
+
+# The tables and pictures of README.md and docs/, and benchmarks/results/paper.html, from
+# benchmarks/results/: what a bench target does at its end.
+pages: setup
+	$(BENCHMARK).pages
 
 # Those of docs/wake_word.md, in hours: it goes on where it was stopped.
 bench-wake-word: setup toolchains
-	$(BENCHMARK)/keywords.py
+	$(BENCHMARK).wake_word
+	$(BENCHMARK).pages
 
-# Those of docs/paper.md, and a page, in hours too: it goes on where it was stopped.
+# Those of docs/paper.md, in hours too: it goes on where it was stopped.
 bench-paper: setup
-	$(BENCHMARK)/paper.py
+	$(BENCHMARK).paper
+	$(BENCHMARK).pages
 
 # The cross compilers and emulators, from Debian's packages.
 toolchains:
@@ -106,11 +117,13 @@ mcu: setup toolchains
 
 # The figures of docs/microcontrollers.md, into benchmarks/results/.
 bench-mcu: setup toolchains
-	$(BENCHMARK)/microcontrollers.py
+	$(BENCHMARK).microcontrollers
+	$(BENCHMARK).pages
 
 # The example's model in TFLite Micro on a Cortex-M4: docs/tflm.md says how to get TFLM_DIR.
 tflm-firmware: setup
-	$(BENCHMARK)/tflm_firmware.py --tflm_dir="$(TFLM_DIR)"
+	$(BENCHMARK).tflm_firmware --tflm_dir="$(TFLM_DIR)"
+	$(BENCHMARK).pages
 
 # The API reference, from the docstrings, into build/docs/.
 docs: setup

@@ -3,10 +3,9 @@
     make bench-mcu
     python benchmarks/microcontrollers.py --sensor
 
-Prints it and writes benchmarks/results/microcontrollers.json, and the tables and plots of
-docs/microcontrollers.md; and what a sensor's integers cost, to docs/c_source.md, with --sensor that
-alone. Counts are instructions where QEMU runs the chip, and cycles where simavr
-does.
+Counts are instructions where QEMU runs the chip, and cycles where simavr does. With --sensor it
+measures only the code that takes a sensor's integers. Writes
+benchmarks/results/microcontrollers.json.
 """
 
 import contextlib
@@ -14,14 +13,12 @@ import pathlib
 import tempfile
 
 import keras
-import matplotlib
 import numpy as np
-import record
-from absl import app, flags
-from boards import TARGETS, Case, check, kernel_size, program
-from rich.console import Console
+from absl import flags
 from rich.progress import track
 
+from benchmarks import record
+from examples.common import command
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import c_source, convert
 from keras_fastgrnn.export.c_source.sensor import SENSORS
@@ -33,28 +30,10 @@ from keras_fastgrnn.export.cell.float_cell import FloatCell
 from keras_fastgrnn.export.cell.formats import quantize
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.affine import affine_int8
+from tests.boards import TARGETS, Case, check, kernel_size, program
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+_SENSOR = flags.DEFINE_bool("sensor", False, "Only what a sensor's integers cost.")
 
-RESULTS = record.FOLDER / "microcontrollers.json"
-PAGE = record.ROOT / "docs" / "microcontrollers.md"
-SENSOR_PAGE = record.ROOT / "docs" / "c_source.md"
-PLOT = record.ROOT / "docs" / "microcontrollers.png"
-
-# What each figure has to reach.
-GOALS = {
-    "avr_cycles_per_step": 10000,
-    "avr_flash_bytes": 5000,
-    "avr_ram_bytes": 300,
-    "m4_lstm_shape_instructions": 90000,
-    "m4_instructions_per_mac": 1.8,
-    "m55_instructions_per_mac": 0.5,
-    "m4_sparse20_instruction_ratio": 1.0,
-    "m4_sparse20_byte_ratio": 1.0,
-    "m4_kernel_bytes": 3072,
-    "tflm_m4_text_bytes": 35000,
-}
 ENCODINGS = {"dense": DENSE, "bitmap": BITMAP, "pairs": PAIRS}
 DENSITIES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 UNITS = (16, 32, 64, 128)
@@ -146,25 +125,6 @@ def sweep(target):
             yield shape | {"density": density, "encoding": encoding}
 
 
-def break_even(densities, ratios):
-    """The density up to which a sparse matrix costs less than a dense one, by interpolation."""
-    for i, ratio in enumerate(ratios):
-        if ratio >= 1:
-            if i == 0:
-                return 0.0
-            return float(np.interp(1, ratios[i - 1 : i + 1], densities[i - 1 : i + 1]))
-    return densities[-1]
-
-
-def ratios(rows, key):
-    """Of a sweep: `{encoding: list of what it costs over what dense costs}`."""
-    dense, *sparse = rows
-    return {
-        encoding: [row[key] / dense[key] for row in sparse if row["encoding"] == encoding]
-        for encoding in ("bitmap", "pairs")
-    }
-
-
 @contextlib.contextmanager
 def generated(layer, features, *head, **arguments):
     """What `c_source` makes of a model with random weights, half of them zero if of low rank, with
@@ -214,12 +174,6 @@ def sensor_bytes():
     ]
 
 
-def write_sensor_page(rows):
-    header = ["", "sensor", "bytes of code"]
-    body = [[row["target"], row["sensor"], row["code_bytes"]] for row in rows]
-    record.page(SENSOR_PAGE, {"sensor": record.table(header, body)})
-
-
 def headline():
     m4, m55, avr = (
         next(target for target in TARGETS if target.name == name)
@@ -256,116 +210,16 @@ def headline():
     }
 
 
-def write_page(figures, grids, sweeps):
-    """Puts the tables between the marks of the page."""
-    parts = {"figures": record.table(["figure", "reached", "asked"], figure_rows(figures))}
-    shapes = {
-        "dense": lambda row: "rank" not in row and "density" not in row,
-        "rank": lambda row: "rank" in row,
-        "bitmap": lambda row: row.get("encoding") == "bitmap",
-        "pairs": lambda row: row.get("encoding") == "pairs",
-    }
-    for name, wanted in shapes.items():
-        parts[name] = record.table(
-            ["", *(f"{units} units" for units in UNITS)],
-            [
-                [
-                    target.name,
-                    *(
-                        f"{round(row[target.counts]):,}"
-                        + (per_mac(row, target) if name == "dense" else "")
-                        for row in rows
-                        if wanted(row)
-                    ),
-                    *[""] * (len(UNITS) - len(rows) // len(shapes)),
-                ]
-                for target, rows in zip(TARGETS, grids, strict=True)
-            ],
-        )
-    parts["memory"] = record.table(
-        ["", "kernel", "constants", "RAM", "stack"],
-        [
-            [
-                target.name,
-                *(
-                    f"{rows[0][key]:,}"
-                    for key in ("kernel_bytes", "constant_bytes", "ram_bytes", "stack_bytes")
-                ),
-            ]
-            for target, rows in zip(TARGETS, grids, strict=True)
-        ],
-    )
-    parts["break-even"] = record.table(
-        ["", "bitmap, time", "pairs, time", "bitmap, bytes", "pairs, bytes"],
-        [
-            [
-                target.name,
-                *(
-                    f"{break_even(DENSITIES, ratios(rows, key)[encoding]):.0%}"
-                    for key in (target.counts, "constant_bytes")
-                    for encoding in ("bitmap", "pairs")
-                ),
-            ]
-            for target, rows in zip(TARGETS, sweeps, strict=True)
-        ],
-    )
-    record.page(PAGE, parts)
-
-
-def per_mac(row, target):
-    return f" ({row[target.counts] / macs(row['units'], row['features']):.2f})"
-
-
-def figure_rows(figures):
-    for name, value in figures.items():
-        if not isinstance(value, str):
-            value = f"{value:,.2f}" if value != int(value) and value < 100 else f"{value:,.0f}"
-        yield [name, value, f"{GOALS[name]:,}" if name in GOALS else ""]
-
-
-def plot(sweeps):
-    figure, axes = plt.subplots(2, 4, figsize=(13, 6), layout="constrained", sharex=True)
-    for axis, target, rows in zip(axes.flat, TARGETS, sweeps, strict=True):
-        for key, style in ((target.counts, "o-"), ("constant_bytes", ":")):
-            for color, (encoding, values) in enumerate(ratios(rows, key).items()):
-                label = f"{encoding}, {'time' if key == target.counts else 'bytes'}"
-                axis.plot(DENSITIES, values, style, color=f"C{color}", ms=3, label=label)
-        axis.axhline(1, color="k", lw=0.5)
-        axis.set(title=f"{target.name}, {target.counts}", ylim=(0, 3))
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    for axis in axes[:, 0]:
-        axis.set_ylabel("of the dense matrix's")
-    for axis in axes[1]:
-        axis.set_xlabel("density")
-    figure.savefig(PLOT, dpi=110)
-
-
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
-    sensor = sensor_bytes()
-    write_sensor_page(sensor)
-    if flags.FLAGS.sensor:
-        record.figures(RESULTS.name, {"sensor": sensor})
-        return
-    grids, sweeps = [], []
-    for target in track(TARGETS, "microcontrollers"):
-        grids.append(measure(target, list(grid(target))))
-        sweeps.append(measure(target, list(sweep(target))))
-    figures = headline()
-    # Those of make tflm-firmware stay, which needs more than this.
-    kept = {name: value for name, value in record.read(RESULTS).items() if name.startswith("tflm_")}
-    details = {"command": "make bench-mcu", "sensor": sensor, "grid": sum(grids, [])}
-    results = figures | kept | details | {"sweep": sum(sweeps, [])}
-    record.write(RESULTS, results)
-    write_page(figures | kept, grids, sweeps)
-    plot(sweeps)
-    console = Console()
-    for name, number, goal in figure_rows(figures | kept):
-        console.print(f"{name:32} {number:>10} {goal and f'at most {goal}'}")
-    print(f"Written: {RESULTS}, {PAGE} and {PLOT}")
+def main():
+    figures = {"command": "make bench-mcu", "sensor": sensor_bytes()}
+    if not _SENSOR.value:
+        grids, sweeps = [], []
+        for target in track(TARGETS, "microcontrollers"):
+            grids += measure(target, list(grid(target)))
+            sweeps += measure(target, list(sweep(target)))
+        figures = headline() | figures | {"grid": grids, "sweep": sweeps}
+    record.figures("microcontrollers.json", figures)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_bool("sensor", False, "Only what a sensor's integers cost.")
-    app.run(main)
+    command.run(main)

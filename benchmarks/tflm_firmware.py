@@ -8,25 +8,20 @@ integer model in NumPy, the logits with those of TFLite Micro on this machine. T
 into benchmarks/results/microcontrollers.json.
 """
 
-import pathlib
-import sys
 import tempfile
 
-import activity_recognition as example
 import numpy as np
-import record
-from absl import app, flags
-from boards import tflm
 
+from benchmarks import record
+from benchmarks.tflm_tree import TFLM_DIR
+from examples.common import activity, command, data
 from keras_fastgrnn.export.c_source.chain import read_chain
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.micro import Interpreter
+from tests.boards import tflm
 
-_TFLM_DIR = flags.DEFINE_string("tflm_dir", None, "The tree of TFLite Micro, with its library.")
-_MODEL = flags.DEFINE_string(
-    "model", "build/activity_recognition.tflite", "FASTGRNN and FULLY_CONNECTED, as the example's."
-)
+MODEL = record.ROOT / "build" / "activity_recognition.tflite"
 WINDOWS = 50
 
 
@@ -52,20 +47,19 @@ def expected(model, x):
     return x, recurrent, np.concatenate([interpreter.invoke(window[None]) for window in x])
 
 
-def main(argv):
-    path = pathlib.Path(_MODEL.value)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            tflm.configure(_TFLM_DIR.value or None, folder)
-            if not path.is_file():
-                raise ValueError(
-                    f"There is no {path}: make demo trains it, or name one by --model."
-                )
-            _, _, test = example.start(argv)
-            arrays = expected(path.read_bytes(), test.x[:: len(test.x) // WINDOWS][:WINDOWS])
-            m = tflm.run(_TFLM_DIR.value, path.read_bytes(), *arrays, folder)
-        except (ValueError, RuntimeError) as error:
-            sys.exit(str(error))
+def measure(tflm_dir, folder):
+    """Builds and runs the firmware: `tflm.Measurement`."""
+    tflm.configure(tflm_dir, folder)
+    if not MODEL.is_file():
+        raise ValueError(f"There is no {MODEL}: make demo trains it.")
+    _, _, test = data.load(activity.load)
+    arrays = expected(MODEL.read_bytes(), test.x[:: len(test.x) // WINDOWS][:WINDOWS])
+    return tflm.run(tflm_dir, MODEL.read_bytes(), *arrays, folder)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder, command.one_line():
+        m = measure(TFLM_DIR.value or None, folder)
     figures = {
         "tflm_m4_text_bytes": m.text,
         "tflm_m4_data_bytes": m.data,
@@ -74,15 +68,11 @@ def main(argv):
         "tflm_m4_instructions": m.instructions,
         "tflm_commit": m.commit,
     }
+    for name, value in figures.items():
+        print(f"{name:30}{value:>14}")
+    print(f"of these instructions {m.recurrent_instructions:,} are FASTGRNN's")
     record.figures("microcontrollers.json", figures)
-    print(f"{path} in TFLite Micro, commit {m.commit}, on a Cortex-M4:")
-    print(f"  {m.windows_equal:6,} of {WINDOWS} windows equal, to the byte")
-    print(f"  {m.text:6,} bytes of text, the model's {path.stat().st_size:,} with it")
-    print(f"  {m.data:6,} bytes of data, and an arena of {m.arena:,} bytes")
-    print(
-        f"  {m.instructions:6,} instructions an inference, {m.recurrent_instructions:,} of FASTGRNN"
-    )
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

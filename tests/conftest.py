@@ -1,4 +1,4 @@
-"""Settings of every test. This file also puts tests/ on the path."""
+"""Settings of every test."""
 
 import os
 

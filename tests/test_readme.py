@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-import microcontrollers
+from benchmarks import record
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -23,15 +23,11 @@ def test_figures():
 
 
 def test_microcontrollers():
-    results = json.loads(microcontrollers.RESULTS.read_text())
-    figures = {name: v for name, v in results.items() if isinstance(v, int | float)}
-    page = microcontrollers.PAGE.read_text()
-    for row in microcontrollers.figure_rows(figures):
-        assert f"| {' | '.join(row)} |" in page, row
+    figures = record.read(record.FOLDER / "microcontrollers.json")
     firmware = (ROOT / "docs" / "tflm.md").read_text()
     for name in ("text_bytes", "arena_bytes", "instructions"):
         assert f"{figures[f'tflm_m4_{name}']:,}" in firmware, name
-    assert results["tflm_commit"] in firmware
+    assert figures["tflm_commit"] in firmware
     readme = (ROOT / "README.md").read_text()
     for name in (
         "avr_cycles_per_step",

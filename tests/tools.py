@@ -1,6 +1,7 @@
 """What to do where the machine lacks a tool; Python in a process of its own; `make test-all`."""
 
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -27,10 +28,11 @@ def require(packages, *tools):
         pytest.skip(message)
 
 
-def run_python(*arguments, **environment):
-    """Runs a script with its arguments, and more variables of the environment."""
+def run_module(name, *arguments, **environment):
+    """Runs `python -m name` in the root of the checkout, with more variables of the environment."""
     return subprocess.run(
-        [sys.executable, *map(str, arguments)],
+        [sys.executable, "-m", name, *map(str, arguments)],
+        cwd=pathlib.Path(__file__).parent.parent,
         capture_output=True,
         text=True,
         check=False,

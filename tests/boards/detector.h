@@ -1,4 +1,5 @@
-/* A keyword in the logits of a model: what examples/detector.py decides, of the same integers.
+/* A keyword in the logits of a model: the decisions of examples/common/detector.py, on the same
+ * integers.
  *
  * Given by -D: THRESHOLD (int8), SMOOTHING (1..255) and REFRACTORY (0..65535). */
 #ifndef DETECTOR_H_

@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from boards import FOLDER, compiler, emulate, execute
+from tests.boards import FOLDER, compiler, emulate, execute
 
 
 class Detector(NamedTuple):
-    """What examples/detector.py takes: `smoothing` is 1 to 255, `refractory` 0 to 65,535, and the
-    threshold an int8 logit."""
+    """Arguments of `examples.common.detector.Detector`: `smoothing` is 1 to 255, `refractory` 0 to
+    65,535, and the threshold an int8 logit."""
 
     threshold: int
     smoothing: int

@@ -8,7 +8,7 @@ import subprocess
 import textwrap
 from typing import NamedTuple
 
-from boards import FOLDER, TARGETS, execute
+from tests.boards import FOLDER, TARGETS, execute
 
 (_TARGET,) = (target for target in TARGETS if target.name == "Cortex-M4")
 TOOLS = ("cmake", f"{_TARGET.toolchain}g++", _TARGET.emulator[0])

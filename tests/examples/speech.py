@@ -3,7 +3,8 @@
 import wave
 
 import numpy as np
-from front_end import SAMPLE_RATE
+
+from examples.common.front_end import SAMPLE_RATE
 
 # Of the pitch, where a word starts and where it ends.
 GLIDES = {"yes": (1.0, 4.0), "no": (4.0, 1.0), "go": (1.0, 1.0), "seven": (3.0, 3.0)}

@@ -1,11 +1,10 @@
 """The parts of the example, on data made up so that a few epochs learn it."""
 
-import activity_recognition as example
-import classifier
-import hapt
 import numpy as np
 import pytest
 
+from examples import activity_recognition as example
+from examples.common import activity, classifier, hapt
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.pruning import sparsity
 
@@ -25,7 +24,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def trained(data):
-    return example.train(example.low_rank, data, data, seed=0, epochs=EPOCHS, sparse=True)
+    return activity.train(activity.low_rank, data, data, seed=0, epochs=EPOCHS, sparse=True)
 
 
 def test_training(data, trained):
@@ -67,7 +66,7 @@ def test_people_are_in_one_group_each(monkeypatch):
     users = np.repeat(np.arange(1, 31), 2)
     windows = np.zeros((60, 128, 3)), users, users  # the label tells the person
     monkeypatch.setattr(hapt, "load", lambda data_dir: windows)
-    train, validation, test = (set(group.y) for group in example.load())
+    train, validation, test = (set(group.y) for group in activity.load())
     assert (len(train), len(validation), len(test)) == (17, 4, 9)
     assert not (train & validation or train & test or validation & test)
     assert test == set(range(22, 31))

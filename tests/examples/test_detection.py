@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from detection import LATE, Counts, count, curve
-from speech_streams import Spoken
+
+from examples.common.detection import LATE, Counts, count, curve
+from examples.common.speech_streams import Spoken
 
 SPOKEN = Spoken(
     word=np.array(["yes", "no", "yes"]),

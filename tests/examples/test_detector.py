@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from detector import Detector, detections
 from hypothesis import given
 from hypothesis import strategies as st
+
+from examples.common.detector import Detector, detections
 
 
 @given(

@@ -4,9 +4,10 @@ import io
 import os
 import pickle
 
-import hapt
 import numpy as np
 import pytest
+
+from examples.common import hapt
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,17 @@ import sys
 import wave
 
 import keras
-import listen
 import numpy as np
 import pytest
 from absl import app, flags
-from detector import Detector
-from front_end import BANDS, FRAME, SAMPLE_RATE, FrontEnd, to_float
+from absl.testing import flagsaver
 from hypothesis import given
 from hypothesis import strategies as st
 
+from examples import listen
+from examples.common.detector import Detector
+from examples.common.front_end import BANDS, FRAME, SAMPLE_RATE, FrontEnd, to_float
+from examples.common.listener import Listener
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import convert
 from keras_fastgrnn.micro import Interpreter
@@ -53,7 +55,7 @@ def path(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def listener(path):
-    return listen.Listener(path.read_bytes())
+    return Listener(path.read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +82,9 @@ def run(path, capsys, monkeypatch):
 
     def run(*arguments, flags_=FLAGS, sound=b"", model=path):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(sound)))
-        values = flags.FlagValues()
-        listen.define_flags(values)
-        names = values(["listen.py", f"--model={model}", *flags_, "--", *map(str, arguments)])
-        code = listen.main(names, values)
+        with flagsaver.flagsaver():
+            command = ["listen", f"--model={model}", *flags_, "--", *map(str, arguments)]
+            code = listen.main(flags.FLAGS(command))
         return code, *(text.splitlines() for text in capsys.readouterr())
 
     return run
@@ -265,7 +266,7 @@ def test_nothing_to_hear(run):
 
 def test_endless(path, clicks):
     """It prints before standard input ends, and is quiet when it has to end."""
-    command = [sys.executable, listen.__file__, f"--model={path}", *FLAGS, "--", "-"]
+    command = [sys.executable, "-m", "examples.listen", f"--model={path}", *FLAGS, "--", "-"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     pipes["env"] = {key: os.environ[key] for key in os.environ if key != "PYTHONUNBUFFERED"}
     with (

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-import record
-import speech_commands
-from front_end import SAMPLE_RATE
 from speech import archive, word, write
-from speech_commands import SILENCE, UNKNOWN, Clips, folds, load, near_duplicates
-from speech_streams import noise_of, stream, streams, word_limits
+
+from benchmarks.kept import digest
+from examples.common import data, speech_commands
+from examples.common.front_end import SAMPLE_RATE
+from examples.common.speech_commands import SILENCE, UNKNOWN, Clips, folds, load, near_duplicates
+from examples.common.speech_streams import noise_of, stream, streams, word_limits
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +34,11 @@ def test_archive(clips):
 
 def test_the_kept_results_are_of_these_clips():
     """On the words, the speakers and the sides depends what benchmarks/results/ keeps."""
-    folder = speech_commands.data_folder()
+    folder = data.folder()
     if not (folder / "gsc12.npz").is_file():
         pytest.skip(f"No gsc12.npz in {folder}: KERAS_FASTGRNN_DATA names its folder")
     clips = load(folder)
-    found = record.digest(clips.word, clips.speaker, folds(clips))
+    found = digest(clips.word, clips.speaker, folds(clips))
     assert found == "b79bf7feee0f"
 
 

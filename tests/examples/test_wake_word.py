@@ -1,22 +1,21 @@
 """The wake word from clips to a stream, on speech that the tests make."""
 
-import pathlib
 import wave
 
-import classifier
-import keywords
 import numpy as np
 import pytest
-import spotting
-from front_end import FrontEnd, to_float
 from speech import archive
-from speech_commands import CLASSES, Clips
-from speech_streams import AFTER, BEFORE, Spoken, in_noise
-from tools import run_python
+from tensorflow.lite.tools import flatbuffer_utils
+from tools import run_module
 
+from examples.common import classifier, keyword_evaluation, keyword_targets, keyword_training
+from examples.common.front_end import FrontEnd, to_float
+from examples.common.speech_commands import CLASSES, Clips
+from examples.common.speech_streams import AFTER, BEFORE, Spoken, in_noise
 from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.micro.verify import seal
 
-EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+STATEFUL = 8  # of the options block's flags (docs/format.md)
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +23,8 @@ def made(tmp_path_factory):
     """The folder of the example's files, and what it printed."""
     folder = tmp_path_factory.mktemp("wake_word")
     archive(folder / "data", people=20)
-    result = run_python(
-        EXAMPLES / "wake_word.py",
+    result = run_module(
+        "examples.wake_word",
         f"--data_dir={folder / 'data'}",
         f"--output_dir={folder}",
         "--passes=8",
@@ -51,7 +50,7 @@ def test_example(made):
 def test_the_printed_command_listens(made):
     folder, printed = made
     command = printed.splitlines()[-1].split()
-    assert command[:2] == ["python", "examples/listen.py"]
+    assert command[:3] == ["python", "-m", "examples.listen"]
     sound = next((folder / "data" / "yes").glob("*.wav"))
     other = next((folder / "data" / "seven").glob("*.wav"))
     silent, both = folder / "silent.wav", folder / "both.wav"
@@ -62,10 +61,37 @@ def test_the_printed_command_listens(made):
                     if i == 0:
                         file.setparams(one.getparams())
                     file.writeframes(one.readframes(one.getnframes()))
-    result = run_python(EXAMPLES / "listen.py", *command[2:-1], silent, both)
+    result = run_module("examples.listen", *command[3:-1], silent, both)
     assert result.returncode == 0, result.stderr
     (line,) = result.stdout.splitlines()
     assert line.startswith(str(both)) and 2.0 < float(line.split()[1]) < 3.5
+
+
+def streaming_equal(tflite, clips):
+    """Whether the stream says the same bytes at the end of each clip as the operator that reads
+    the clip at once, of `clips (n, frames, 40)`."""
+    at_once, stream = Interpreter(whole_clip(tflite, clips.shape[1])), Interpreter(tflite)
+    for clip in clips:
+        stream.reset()
+        for frame in clip:
+            last = stream.invoke(frame.reshape(stream.inputs[0].shape))
+        if not np.array_equal(at_once.invoke(clip[np.newaxis])[:, -1:], last):
+            return False
+    return True
+
+
+def whole_clip(tflite, frames):
+    """The same operators, weights and formats for sequences, each from a state of zero."""
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(tflite))
+    (graph,) = model.subgraphs
+    for tensor in graph.tensors:
+        if list(tensor.shape[:2]) == [1, 1]:
+            tensor.shape = tensor.shape.copy()
+            tensor.shape[1] = frames
+    options = bytearray(graph.operators[0].customOptions)
+    options[4] &= ~STATEFUL
+    graph.operators[0].customOptions = options
+    return seal(bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
 
 
 def test_stream_and_clip_say_the_same(made):
@@ -76,9 +102,9 @@ def test_stream_and_clip_say_the_same(made):
     features = np.array([FrontEnd()(sound.astype(np.int16)) for sound in sounds])
     for name in ("wake_word", "keywords"):
         tflite = (folder / f"{name}.tflite").read_bytes()
-        assert keywords.streaming_equal(tflite, features)
+        assert streaming_equal(tflite, features)
         # It can see a difference: with another clip before it.
-        at_once = Interpreter(keywords.whole_clip(tflite, 49))
+        at_once = Interpreter(whole_clip(tflite, 49))
         assert not np.array_equal(*(at_once.invoke(x[np.newaxis]) for x in features[:2]))
 
 
@@ -92,7 +118,7 @@ def test_int8_model_reads_the_features_as_they_are(made):
 
 
 def test_no_data(tmp_path):
-    result = run_python(EXAMPLES / "wake_word.py", f"--data_dir={tmp_path}")
+    result = run_module("examples.wake_word", f"--data_dir={tmp_path}")
     assert result.returncode == 1
     (line,) = (line for line in result.stderr.splitlines() if str(tmp_path) in line)
     assert "http://download.tensorflow.org" in line
@@ -108,7 +134,7 @@ SPOKEN = Spoken(
 
 
 def test_detector_targets():
-    y, weight = spotting.detector_targets(SPOKEN, 160, "yes")
+    y, weight = keyword_targets.detector_targets(SPOKEN, 160, "yes")
     assert y.shape == (1, 160, 1) and weight.shape == (1, 160)
     assert np.flatnonzero(y[0, :, 0]).tolist() == list(range(20, 40))
     ignored = [*range(4, 20), *range(40, 48)]
@@ -117,7 +143,7 @@ def test_detector_targets():
 
 
 def test_spotter_targets():
-    y, weight = spotting.spotter_targets(SPOKEN, 160)
+    y, weight = keyword_targets.spotter_targets(SPOKEN, 160)
     assert y.shape == (1, 160, 12)
     for name, frames in (
         ("yes", range(26, 47)),
@@ -126,7 +152,7 @@ def test_spotter_targets():
     ):
         assert np.flatnonzero(y[0, :, CLASSES.index(name)]).tolist() == list(frames)
     np.testing.assert_array_equal(weight, y.sum(axis=2))
-    _, weight = spotting.spotter_targets(SPOKEN, 160, late=4.0)
+    _, weight = keyword_targets.spotter_targets(SPOKEN, 160, late=4.0)
     late = np.flatnonzero(weight[0] == 4)
     assert late.tolist() == [44, 45, 46, 97, 98, 99, 148, 149]  # the first of the silence's is cut
     np.testing.assert_array_equal(np.minimum(weight, 1), y.sum(axis=2))
@@ -136,7 +162,7 @@ def test_warp():
     """A hump moves up in some streams, down in others, in all frames of a stream alike."""
     hump = np.exp(-((np.arange(40) - 20.0) ** 2) / 18)
     x = np.tile(hump.astype(np.float32), (50, 3, 1))
-    warped = spotting.warp(x, np.random.default_rng(0))
+    warped = keyword_training.warp(x, np.random.default_rng(0))
     np.testing.assert_array_equal(warped, warped[:, :1] + 0 * warped)
     peak = warped[:, 0].argmax(axis=-1)
     # Band 20 is read at (20 +- 0.5) / (0.88 to 1.12).
@@ -159,12 +185,12 @@ def test_clip_scores():
     logits = np.zeros((2, BEFORE + 50 + AFTER, 1))
     logits[0, :BEFORE] = 9
     logits[1, BEFORE + 30 : BEFORE + 33] = 3
-    np.testing.assert_allclose(spotting.clip_scores(logits), [0, 3], atol=1e-12)
+    np.testing.assert_allclose(keyword_evaluation.clip_scores(logits), [0, 3], atol=1e-12)
 
 
 def test_best_threshold():
     said = np.array([True, True, False, True, False, False])
     scores = np.array([5.0, 4.0, 3.0, 2.0, 1.0, 0.0])
-    threshold = spotting.best_threshold(said, scores)
+    threshold = keyword_evaluation.best_threshold(said, scores)
     assert threshold == 1.5  # three hits and one false alarm: F1 6 / 7
-    assert spotting.f1(said, scores >= threshold) == pytest.approx(6 / 7)
+    assert keyword_evaluation.f1(said, scores >= threshold) == pytest.approx(6 / 7)

@@ -8,10 +8,11 @@ import wave
 
 import numpy as np
 import pytest
-from front_end import FRAME, SAMPLE_RATE
 from hypothesis import given
 from hypothesis import strategies as st
-from wav import read_wav, stream_chunks, wav_chunks
+
+from examples.common.front_end import FRAME, SAMPLE_RATE
+from examples.common.wav import read_wav, stream_chunks, wav_chunks
 
 SOUND = np.random.default_rng(0).integers(-32768, 32768, SAMPLE_RATE // 2 + 7, np.int16)
 LIST = b"LIST" + struct.pack("<I", 5) + b"INFOx" + b"\0"  # of an odd size, and so padded

@@ -6,13 +6,11 @@ import re
 import subprocess
 import sys
 
-import boards
 import keras
 import numpy as np
 import pytest
 import topologies
 import yaml
-from boards import TARGETS, program
 from hypothesis import Phase, given, settings
 from random_cells import Shape, extremes, integer_cell, integer_cells
 from tensorflow.lite.python import schema_py_generated as schema
@@ -31,6 +29,8 @@ from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.micro.operator_rules import RULES
 from keras_fastgrnn.micro.verify import seal
+from tests import boards
+from tests.boards import TARGETS, program
 
 HERE = pathlib.Path(__file__).parent
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")

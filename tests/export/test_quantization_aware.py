@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from boards import TARGETS, program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
@@ -33,6 +32,7 @@ from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.pruning import sparsity
+from tests.boards import TARGETS, program
 
 pytestmark = pytest.mark.skipif(LEGACY, reason="Quantisation-aware training is for Keras 3.")
 

@@ -7,12 +7,12 @@ issue 29).
 import functools
 import itertools
 
-import adding
 import numpy as np
 import pytest
 import tensorflow as tf
 from kinds import BATCH, FEATURES, OURS
 
+from benchmarks import adding
 from keras_fastgrnn import FastGRNN, FastRNN
 from keras_fastgrnn.compat import keras
 

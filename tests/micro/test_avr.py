@@ -4,12 +4,12 @@ import pathlib
 
 import numpy as np
 import pytest
-from boards import FOLDER, KERNEL, TARGETS, check, compiler, emulate, execute
 from random_cells import extremes
 from test_targets import case
 from tools import require
 
 from keras_fastgrnn.export.cell.reference import IntegerCell, Matrix
+from tests.boards import FOLDER, KERNEL, TARGETS, check, compiler, emulate, execute
 
 AVR = next(target for target in TARGETS if target.counts == "cycles")
 

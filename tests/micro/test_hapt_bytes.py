@@ -1,11 +1,11 @@
 """Every window of HAPT's test people: NumPy, the C kernel and TFLite Micro give the same bytes."""
 
-import hapt
 import keras
 import kernel as kernel_process
 import numpy as np
 import pytest
 
+from examples.common import hapt
 from keras_fastgrnn import FastGRNN, FastRNN
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import unpack

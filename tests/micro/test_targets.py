@@ -4,20 +4,20 @@ import dataclasses
 import itertools
 import os
 
-import hapt
 import numpy as np
 import pytest
-from boards import TARGETS, Case, build, check, run
 from hypothesis import Phase, given, settings
 from kernel import STATUSES
 from random_cells import Shape, extremes, float_cell, integer_cell, integer_cells, sequences
 from tools import require
 
+from examples.common import hapt
 from keras_fastgrnn.export.cell import blocks as options
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.calibrate import calibrate
 from keras_fastgrnn.export.cell.formats import quantize
 from keras_fastgrnn.micro.affine import affine_int8
+from tests.boards import TARGETS, Case, build, check, run
 
 FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")
 ALL_FLAGS = [

@@ -3,25 +3,23 @@
 TFLM_DIR names a tree of TFLite Micro (docs/tflm.md); without it only the latter is tested."""
 
 import os
-import pathlib
 import subprocess
 import textwrap
 from typing import NamedTuple
 
-import hapt
 import keras
 import numpy as np
 import pytest
-from boards import KERNEL, tflm
-from tools import require, run_python
+from tools import require, run_module
 
+from examples.common import hapt
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.micro import Interpreter
+from tests.boards import KERNEL, tflm
 
-ROOT = pathlib.Path(__file__).parents[2]
 WINDOWS = 50
 
 
@@ -167,12 +165,8 @@ def test_says_what_a_project_lacks(tmp_path, builds, message):
 
 
 def command(**environment):
-    """Runs benchmarks/tflm_firmware.py without a tree; returns what it says."""
-    result = run_python(
-        *(ROOT / "benchmarks" / "tflm_firmware.py", "--tflm_dir="),
-        PYTHONPATH=f"{ROOT / 'examples'}:{ROOT / 'tests'}",
-        **environment,
-    )
+    """Runs benchmarks.tflm_firmware without a tree; returns what it says."""
+    result = run_module("benchmarks.tflm_firmware", "--tflm_dir=", **environment)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     return result.stderr

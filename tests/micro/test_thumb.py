@@ -3,9 +3,10 @@
 import dataclasses
 
 import pytest
-from boards import TARGETS, check
 from test_targets import block_cases
 from tools import require
+
+from tests.boards import TARGETS, check
 
 M0 = next(target for target in TARGETS if target.name == "Cortex-M0")
 

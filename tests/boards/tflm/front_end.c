@@ -1,5 +1,5 @@
 /* The audio front end of TFLite Micro on a chip: hears the audio of audio.h, which
- * benchmarks/audio_front_end.py writes, and compares each integer and each int8 feature.
+ * tests/boards/front_end.py writes, and compares each integer and each int8 feature.
  *
  * Prints the counts of instructions, the bytes of its memory and of the stack, and "passed". */
 #include <stdarg.h>

@@ -1,0 +1,1 @@
+"""Commands that measure the figures of the docs: `python -m benchmarks.NAME`."""

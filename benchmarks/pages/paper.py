@@ -1,0 +1,126 @@
+"""The tables of paper.json, and the rows that its page shows too."""
+
+import numpy as np
+
+from benchmarks.pages.markdown import table
+
+RATIOS = {"float32": "(a) float32", "int8 LSTM": "(b) int8 LSTM", "GRU file": "(c) GRU's file"}
+
+
+def percent(values):
+    """Mean and deviation over the seeds."""
+    return f"{100 * values['mean']:.2f} ± {100 * values['std']:.2f}"
+
+
+def with_bytes(values):
+    return f"{percent(values)}; {values['bytes']['constants']:,} bytes"
+
+
+def each_seed(values):
+    return " ".join(f"{100 * score:.1f}" for score in values["test"])
+
+
+def beside_published(task):
+    """Rows of what others have published, and of ours: of each limit what was chosen."""
+    for published in task["published"]:
+        yield [published["who"], f"{published['score']:.2f}", published["size"], "", ""]
+    for budget in task["budgets"].values():
+        ours = ["ours: none fits", "–", "–"]
+        if values := budget.get("final"):
+            size = f"{values['bytes']['constants']:,} bytes"
+            ours = [f"ours: {budget['model']}, {budget['form']}", percent(values), size]
+        yield [*ours, f"{budget['limit']:,} bytes", each_seed(values) if values else ""]
+
+
+def rows(task, names):
+    """Rows of models: each form, its score, the seeds, the bytes, and what it was chosen for."""
+    budgets = [budget for budget in task["budgets"].values() if "model" in budget]
+    for name in names:
+        for form, values in task["models"][name]["forms"].items():
+            sizes = values["bytes"]
+            limits = [b["limit"] for b in budgets if (b["model"], b["form"]) == (name, form)]
+            yield [
+                *(name, form, percent(values), len(values["test"])),
+                *(f"{sizes[way]:,}" for way in ("paper", "constants", "tflite")),
+                *(f"{values['nonzero']:,}", ", ".join(f"<= {limit:,}" for limit in limits)),
+            ]
+            if "int8" in sizes:
+                yield [name, "int8, counted", "–", 0, "–", f"{sizes['int8']:,}", "–", "–", ""]
+
+
+def head_published(task):
+    return "who", f"{task['score']}, %", "size", "at most", "of each seed"
+
+
+def head(task):
+    sizes = "paper's bytes", "constants", ".tflite", "nonzero"
+    return "model", "form", f"{task['score']}, %", "seeds", *sizes, "chosen for"
+
+
+def ratios(budget):
+    """Yields a text for each of `RATIOS`; where no size is as good, that to the largest trained."""
+    for against in RATIOS:
+        if "size_ratios" not in budget:
+            yield "–"
+        elif smallest := budget["size_ratios"][against]:
+            yield f"{smallest:.1f}"
+        else:
+            yield f"> {budget['largest_ratios'][against]:.1f}"
+
+
+def tasks(paper, wake_word):
+    """The tasks of paper.json, and the spotter that wake_word.json has as one."""
+    return paper["tasks"] | {"Keyword spotter": wake_word["spotter"]}
+
+
+def overview(paper, wake_word):
+    """A row for each limit of bytes of each task."""
+    lines = []
+    for name, task in tasks(paper, wake_word).items():
+        published = (f"{p['who']}: {p['score']:.2f}; {p['size']}" for p in task["published"])
+        first, equal = next(published, "–"), {}
+        for model in map(task["models"].get, task["equal"]):
+            text = with_bytes(model["forms"]["float"])
+            equal[model["kind"]] = f"{model['units']} units: {text}"
+        for budget in task["budgets"].values():
+            ours = "none fits", "–"
+            if "model" in budget:
+                beside = task["models"][budget["model"]]["forms"][budget["form"]]
+                ours = with_bytes(budget["final"]) if "final" in budget else "–", with_bytes(beside)
+            lines.append(
+                [
+                    f"{name}, {task['score']}, {budget['limit']:,} bytes",
+                    *(first, *ours, equal["GRU"], equal["LSTM"], *ratios(budget)),
+                ]
+            )
+    trained = "ours, int8, trained on all but the test", "ours, int8, trained as those beside it"
+    columns = "%, at most", "published", *trained, "GRU, float", "LSTM, float", "(a)", "(b)", "(c)"
+    return table(list(columns), lines)
+
+
+def task_tables(report):
+    """Two tables a task: published models beside ours; then models of equal size, stages, the
+    chosen ones, and dense ones of fewer units."""
+    parts = []
+    for name, task in report["tasks"].items():
+        chosen = [b["model"] for b in task["budgets"].values() if "model" in b]
+        names = dict.fromkeys([*task["equal"], *task["stages"], *chosen, *task["sweeps"]["units"]])
+        parts += [
+            f"### {name}",
+            table(head_published(task), beside_published(task)),
+            table(head(task), rows(task, names)),
+        ]
+    return "\n\n".join(parts)
+
+
+def search(results):
+    """A row for each variant, from the kept results of its folds."""
+    found = {}
+    for key, result in results.items():
+        variant = key.rpartition(", fold")[0]
+        found.setdefault(variant, []).append(100 * result["validation"])
+    rows = [
+        [variant, f"{np.mean(values):.2f}", " ".join(f"{value:.1f}" for value in values)]
+        for variant, values in found.items()
+    ]
+    return table(["in validation, %", "mean", "of each fold"], rows)

@@ -1,0 +1,1 @@
+"""The paper's claim done again: `python -m benchmarks.paper`."""

@@ -1,0 +1,78 @@
+"""The paper's claim done again: accuracy against bytes, model by model and stage by stage.
+
+    make bench-paper
+
+It takes hours, and goes on where it was stopped: the results of each model and seed are kept, in a
+file of its task in benchmarks/results/paper/, and are not measured again with the same data and
+settings. A task without data is left out, in one line. Writes benchmarks/results/paper.json.
+"""
+
+from absl import flags
+from rich.progress import Progress
+
+from benchmarks import record
+from benchmarks.kept import Kept
+from benchmarks.paper import models, tasks
+from benchmarks.paper.measure import measure
+from benchmarks.paper.plan import PRESETS, plan
+from benchmarks.paper.scores import headlines
+from examples.common import command, data
+
+_PRESET = flags.DEFINE_enum("preset", "full", list(PRESETS), "How much is computed.")
+
+
+def first(split, sequences):
+    """So many of each side, from all of it: the first ones may be of one class."""
+    return tasks.Split(
+        *(
+            type(data)(*(array[:: max(len(data.y) // sequences, 1)] for array in data))
+            for data in split
+        )
+    )
+
+
+def main():
+    folder, preset = data.load(data.folder), PRESETS[_PRESET.value]
+    known = tasks.chosen(tasks.tasks(folder))
+    sizes = {
+        name: sum(plan(task, preset).seeds(preset).values()) + preset.seeds * len(task.budgets)
+        for name, task in known.items()
+    }
+    results, done = {}, 0
+    with Progress() as progress:
+        bar = progress.add_task("", total=sum(sizes.values()))
+        for name, task in known.items():
+
+            def advance(text, name=name):
+                progress.update(bar, description=f"{name}: {text}", advance=1)
+
+            try:
+                split = task.load(folder)
+            except ValueError as error:
+                progress.console.print(f"{name} is left out: {error}")
+            else:
+                if preset.epochs:
+                    short = {"epochs": preset.epochs, "jit_compile": False}
+                    task = task._replace(training=task.training | short)
+                    split = first(split, preset.sequences)
+                kept = Kept(record.folder() / "paper" / f"{name}.json")
+                results[name] = measure(task, split, preset, kept, advance)
+            done += sizes[name]
+            progress.update(bar, completed=done)
+    # Another run may have written other tasks meanwhile.
+    found = record.read(record.folder() / "paper.json").get("tasks", {}) | results
+    details = {
+        "command": "make bench-paper",
+        "preset": _PRESET.value,
+        "seeds": preset.seeds,
+        "quantization_aware": {
+            "epochs": models.QAT_EPOCHS,
+            "learning_rate": models.QAT_LEARNING_RATE,
+        },
+        "versions": record.versions(),
+    }
+    record.figures("paper.json", {"tasks": found} | headlines(found) | details)
+
+
+if __name__ == "__main__":
+    command.run(main)

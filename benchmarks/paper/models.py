@@ -1,0 +1,169 @@
+"""The models of a task: one training each, and what is measured of it."""
+
+import math
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from examples.common import classifier
+from keras_fastgrnn import FastGRNN, FastRNN
+from keras_fastgrnn.export import convert
+from keras_fastgrnn.micro import Interpreter
+
+# Quantisation-aware training as in benchmarks/quantization_aware.py: 12 epochs after 45.
+QAT_EPOCHS, QAT_LEARNING_RATE = 12 / 45, 3e-3
+
+OURS = {"FastRNN": FastRNN, "FastGRNN": FastGRNN}
+KINDS = OURS | {
+    "GRU": keras.layers.GRU,
+    "LSTM": keras.layers.LSTM,
+    "SimpleRNN": keras.layers.SimpleRNN,
+}
+
+
+class Model(NamedTuple):
+    """A recurrent layer and a Dense one; a rank of 0 is the full one, `sparsity` what is zero."""
+
+    kind: str
+    units: int
+    kernel_rank: int = 0
+    recurrent_rank: int = 0
+    sparsity: float = 0.0
+
+    def __str__(self):
+        text = f"{self.kind} {self.units}"
+        if self.kernel_rank or self.recurrent_rank:
+            text += f", ranks {self.kernel_rank or 'full'}/{self.recurrent_rank or 'full'}"
+        return text + (f", {self.sparsity:.0%} zero" if self.sparsity else "")
+
+    def layer(self):
+        if self.kind not in OURS:
+            return KINDS[self.kind](self.units)
+        arguments = {"nu_initializer": -2.0} if self.kind == "FastGRNN" else {}
+        return KINDS[self.kind](
+            self.units,
+            kernel_rank=self.kernel_rank or None,
+            recurrent_rank=self.recurrent_rank or None,
+            kernel_initializer="glorot_uniform",
+            recurrent_initializer="glorot_uniform",
+            **arguments,
+        )
+
+
+def train(task, split, model, seed):
+    """A trained Keras model of `Model`."""
+    keras.backend.clear_session()  # of the model before: hundreds of them fill the memory
+    keras.config.disable_interactive_logging()  # a bar of each training
+    trained, _ = classifier.train(
+        model.layer,
+        task.examples(split, seed),
+        seed=seed,
+        sparsity=model.sparsity,
+        **task.training_of(model.kind),
+    )
+    return trained
+
+
+def measure(task, split, model, seed, aware):
+    """Trains a model, and measures all forms of it.
+
+    Args:
+        task: `Task`.
+        split: `Split`.
+        model: `Model`.
+        seed: integer.
+        aware: boolean. Whether it is trained further with quantisation.
+
+    Returns:
+        dict for JSON from form to its measures: "float", and "int8" and "int8, QAT" where there is
+        one.
+    """
+    trained = train(task, split, model, seed)
+    values = {"float": measure_float(task, split, trained)}
+    if model.kind == "LSTM":
+        values["float"]["bytes"]["int8"] = lstm_int8_bytes(
+            model.units, split.train.x.shape[-1], trained.output_shape[-1]
+        )
+    if model.kind in OURS:
+        values["int8"] = measure_int8(task, split, trained)
+    if aware:
+        copy = classifier.train_aware(
+            trained,
+            task.examples(split, seed),
+            seed=seed,
+            epochs=math.ceil(QAT_EPOCHS * task.training["epochs"]),
+            batch_size=task.training["batch_size"],
+            learning_rate=QAT_LEARNING_RATE,
+            clip=task.clip,
+            jit_compile=task.training.get("jit_compile", True),
+        )
+        values["int8, QAT"] = measure_int8(task, split, copy)
+    return values
+
+
+def score(task, y, logits):
+    counts = classifier.confusion(y, logits)
+    return (classifier.macro_f1 if task.score == "macro-F1" else classifier.accuracy)(counts)
+
+
+def lstm_int8_bytes(units, features, classes):
+    """Weights of a byte, biases of four, of a fused int8 LSTM and the Dense behind it."""
+    return 4 * units * (features + units) + 16 * units + classes * units + 4 * classes
+
+
+def measure_float(task, split, model):
+    """Measures of a float model, in the form that TensorFlow's own converter exports."""
+    weights = model.get_weights()
+    tflite = classifier.to_float(model)
+    return {
+        "validation": score(
+            task, split.validation.y, classifier.predict(model, split.validation.x)
+        ),
+        "test": score(task, split.test.y, run_float(tflite, split.test.x)),
+        "bytes": {
+            # 4 bytes a weight; of sparse matrices 4 more for the index.
+            "paper": sum(paper_bytes(w, value=4, index=4) for w in weights),
+            "constants": sum(w.nbytes for w in weights),
+            "tflite": len(tflite),
+        },
+        "nonzero": sum(int(np.count_nonzero(w)) for w in weights),
+    }
+
+
+def paper_bytes(weight, value, index):
+    """As EdgeML counts: the index too where less than half of the weights are kept."""
+    kept = int(np.count_nonzero(weight))
+    return kept * (value + index) if 2 * kept < weight.size else weight.size * value
+
+
+def run_float(tflite, x):
+    interpreter = tf.lite.Interpreter(model_content=tflite)
+    interpreter.allocate_tensors()
+    (inputs,), (outputs,) = interpreter.get_input_details(), interpreter.get_output_details()
+    logits = []
+    for sequence in x:
+        interpreter.set_tensor(inputs["index"], sequence[np.newaxis])
+        interpreter.invoke()
+        logits.append(interpreter.get_tensor(outputs["index"])[0])
+    return np.array(logits)
+
+
+def measure_int8(task, split, model):
+    """Measures of the int8 model, in TensorFlow Lite for Microcontrollers."""
+    samples = classifier.representative(split.train, task.clip)
+    tflite = convert(model, representative_dataset=samples, **classifier.INT8)
+    interpreter = Interpreter(tflite)
+    weights, _ = classifier.int8_weights(tflite)
+    return {
+        side: score(task, data.y, interpreter.predict(data.x))
+        for side, data in (("validation", split.validation), ("test", split.test))
+    } | {
+        "bytes": {
+            "paper": sum(paper_bytes(w, value=1, index=1) for w in weights),
+            "constants": sum(classifier.constants(tflite).values()),
+            "tflite": len(tflite),
+        },
+        "nonzero": sum(int(np.count_nonzero(w)) for w in weights),
+    }

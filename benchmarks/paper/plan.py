@@ -1,0 +1,78 @@
+"""Which models of a task are trained, and with how many seeds."""
+
+from typing import NamedTuple
+
+from benchmarks.paper.models import KINDS, Model
+
+
+class Preset(NamedTuple):
+    """Attributes:
+    seeds: number of them.
+    sweep_seeds: number of them, for a model that is in a sweep alone.
+    sizes: number of them, of a task's.
+    ranks: of the recurrent kernel, in a sweep.
+    sparsities: in a sweep.
+    epochs: of each training, or None for the task's own.
+    sequences: of each side of the data, or None for all.
+    """
+
+    seeds: int
+    sweep_seeds: int
+    sizes: int
+    ranks: tuple
+    sparsities: tuple
+    epochs: int | None = None
+    sequences: int | None = None
+
+
+PRESETS = {
+    "full": Preset(5, 2, 4, (1, 2, 4, 8, 12), (0.25, 0.5, 0.75, 0.9)),
+    "small": Preset(2, 1, 0, (), (), epochs=1, sequences=200),
+}
+
+
+class Plan(NamedTuple):
+    """What is trained for a task: lists of `Model`, some of them in several.
+
+    Attributes:
+        equal: a model of each kind, with as many units.
+        stages: of FastGRNN, dense to sparse.
+        candidates: of FastGRNN, for the fewest bytes.
+        smaller: dense FastGRNN, GRU and LSTM of fewer units.
+        sweeps: dict from what is varied to the models.
+    """
+
+    equal: list
+    stages: list
+    candidates: list
+    smaller: list
+    sweeps: dict
+
+    def seeds(self, preset):
+        """Dict from model to the number of its seeds."""
+        rows = [*self.equal, *self.stages, *self.candidates, *self.smaller]
+        swept = [model for models in self.sweeps.values() for model in models]
+        return dict.fromkeys(swept, preset.sweep_seeds) | dict.fromkeys(rows, preset.seeds)
+
+    def aware(self, model):
+        """Whether it is trained with quantisation too, which takes twice as long as the rest."""
+        return model == self.stages[-1]
+
+
+def plan(task, preset):
+    dense = Model("FastGRNN", task.units)
+    low_rank = dense._replace(kernel_rank=task.ranks[0], recurrent_rank=task.ranks[1])
+    sizes = task.sizes[: preset.sizes]
+    ranks = [n for n in (*preset.ranks, task.ranks[1]) if n < task.units]
+    sparsities = {*preset.sparsities, task.sparsity, 0.0}
+    return Plan(
+        equal=[Model(kind, task.units) for kind in KINDS],
+        stages=list(dict.fromkeys([dense, low_rank, low_rank._replace(sparsity=task.sparsity)])),
+        candidates=[Model("FastGRNN", *shape) for shape in task.candidates],
+        smaller=[Model(kind, n) for kind in ("FastGRNN", "GRU", "LSTM") for n in sizes],
+        sweeps={
+            "units": [dense._replace(units=n) for n in (*sizes, task.units)],
+            "recurrent_rank": [low_rank._replace(recurrent_rank=n) for n in sorted({*ranks})],
+            "sparsity": [low_rank._replace(sparsity=s) for s in sorted(sparsities)],
+        },
+    )

@@ -1,0 +1,57 @@
+"""What the figures of each file of results have to reach."""
+
+TARGETS = {
+    "backbone.json": {
+        "f1_int8_mean": (">=", 0.90),
+        "f1_loss_max": ("<=", 0.005),
+        "agreement_min": (">=", 99.0),
+        "tflite_bytes": ("<=", 2500),
+        "arena_bytes": ("<=", 2560),
+        "step_ratio_gru": ("<=", 0.6),
+    },
+    "conversion.json": {"conversion_seconds": ("<=", 60), "conversion_peak_mb": ("<=", 1000)},
+    "microcontrollers.json": {
+        "avr_cycles_per_step": ("<=", 10000),
+        "avr_flash_bytes": ("<=", 5000),
+        "avr_ram_bytes": ("<=", 300),
+        "m4_lstm_shape_instructions": ("<=", 90000),
+        "m4_instructions_per_mac": ("<=", 1.8),
+        "m55_instructions_per_mac": ("<=", 0.5),
+        "m4_sparse20_instruction_ratio": ("<=", 1.0),
+        "m4_sparse20_byte_ratio": ("<=", 1.0),
+        "m4_kernel_bytes": ("<=", 3072),
+        "tflm_m4_text_bytes": ("<=", 35000),
+    },
+    "paper.json": {
+        "hapt6_f1_mean": (">=", 0.925),
+        "hapt6_f1_std": ("<=", 0.015),
+        "hapt6_bytes": ("<=", 600),
+        "hapt6_small_f1_mean": (">=", 0.915),
+        "hapt6_small_bytes": ("<=", 400),
+        "hapt2_accuracy_mean": (">=", 0.956),
+        "hapt2_bytes": ("<=", 3072),
+        "usps_accuracy_mean": (">=", 0.945),
+        "usps_bytes": ("<=", 2048),
+    },
+    "training.json": {
+        "step_ratio_gru_jit": ("<=", 0.5),
+        "step_ratio_lstm_jit": ("<=", 0.5),
+        "step_ratio_gru": ("<=", 0.5),
+        "step_ratio_lstm": ("<=", 0.5),
+        "predict_ratio_gru_jit": ("<=", 0.6),
+        "pruning_overhead": ("<=", 0.05),
+    },
+    "wake_word.json": {
+        "wakeword_bytes": ("<=", 1024),
+        "wakeword_f1": (">=", 0.90),
+        "wakeword_f1_less_than_gru": ("<=", 0.01),
+        "kws12_bytes": ("<=", 5632),
+        "kws12_less_than_best_rnn": ("<=", 0.01),
+        "kws12_int8_loss": ("<=", 0.003),
+        "m0_instructions_per_step": ("<=", 10000),
+    },
+}
+
+
+def reached(value, relation, target):
+    return value >= target if relation == ">=" else value <= target

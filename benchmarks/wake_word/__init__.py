@@ -1,0 +1,1 @@
+"""A wake word over folds of speakers: `python -m benchmarks.wake_word`."""

@@ -1,0 +1,211 @@
+"""Classifiers of sequences: their training, their int8, their scores."""
+
+import contextlib
+import io
+import math
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.lite.tools import flatbuffer_utils
+
+from keras_fastgrnn.export import convert, quantization_aware
+from keras_fastgrnn.export.cell.blocks import unpack
+from keras_fastgrnn.pruning import three_phases
+
+INT8 = {"input_type": "int8", "output_type": "int8"}
+
+
+class Data(NamedTuple):
+    """`x (n, timesteps, features)` float32 and `y (n,)`, the class, of a group of people."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+def train(
+    layer,
+    train,
+    validation=None,
+    *,
+    seed,
+    epochs,
+    batch_size,
+    learning_rate,
+    label_smoothing=0.0,
+    sparsity=0.0,
+    jit_compile=True,
+):
+    """Trains a recurrent layer and a Dense one, with Adam.
+
+    Args:
+        layer: function that makes the recurrent layer.
+        train: `Data`.
+        validation: `Data` that is measured after each epoch, or `None`.
+        seed, epochs, batch_size: integers.
+        learning_rate: float, of `adam()`.
+        label_smoothing: float, of the cross-entropy.
+        sparsity: float, the fraction of the recurrent layer's weights that is taken away, in the
+            paper's three phases.
+        jit_compile: boolean. XLA takes seconds to compile what a short training never gives back.
+
+    Returns:
+        `(model, history)`: the model gives logits; the dict has a list of each metric.
+    """
+    keras.utils.set_random_seed(seed)
+    classes = int(train.y.max()) + 1
+    inputs = keras.Input(train.x.shape[1:])
+    model = keras.Sequential([inputs, layer(), keras.layers.Dense(classes)])
+    steps = epochs * math.ceil(len(train.x) / batch_size)
+    model.compile(
+        adam(learning_rate, steps),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing),
+        metrics=["accuracy"],
+        jit_compile=jit_compile,
+    )
+    history = model.fit(
+        train.x,
+        keras.utils.to_categorical(train.y, classes),
+        batch_size=batch_size,
+        epochs=epochs,
+        validation_data=validation
+        and (validation.x, keras.utils.to_categorical(validation.y, classes)),
+        callbacks=callbacks(sparsity, steps),
+        verbose=0,
+    )
+    return model, history.history
+
+
+def adam(learning_rate, steps):
+    """Adam, whose rate rises to `learning_rate` in a tenth of the steps, then falls as a cosine."""
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - steps // 10, warmup_target=learning_rate, warmup_steps=steps // 10
+    )
+    return keras.optimizers.Adam(schedule, global_clipnorm=1.0)
+
+
+class EpochBar(keras.callbacks.Callback):
+    """One bar for the whole training; Keras's own draws one an epoch. None where
+    `keras.config.disable_interactive_logging()` was called."""
+
+    def on_train_begin(self, logs=None):
+        self.bar = keras.utils.Progbar(
+            self.params["epochs"],
+            verbose=int(keras.config.is_interactive_logging_enabled()),
+            stateful_metrics=("accuracy", "loss", "val_accuracy", "val_loss"),
+            unit_name="epoch",
+        )
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.bar.update(epoch + 1, logs.items())
+
+
+def callbacks(sparsity, steps):
+    """A bar of each epoch, and the paper's three phases where weights are taken away."""
+    phases = [three_phases(sparsity, sparsity, steps)] if sparsity else []
+    return [EpochBar(), *phases]
+
+
+def train_aware(
+    model, train, *, seed, epochs, batch_size, learning_rate, clip=0.0, jit_compile=True
+):
+    """The quantisation-aware copy of a trained model, trained on the logits of that model."""
+    keras.utils.set_random_seed(seed)
+    aware = quantization_aware(model, representative_dataset=representative(train, clip))
+    steps = epochs * math.ceil(len(train.x) / batch_size)
+    aware.compile(
+        keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(learning_rate, steps), global_clipnorm=1.0
+        ),
+        keras.losses.MeanSquaredError(),
+        jit_compile=jit_compile,
+    )
+    logits = predict(model, train.x)
+    aware.fit(train.x, logits, batch_size=batch_size, epochs=epochs, verbose=0)
+    return aware
+
+
+def representative(train, clip=0.0):
+    """200 of the sequences for training, for the ranges, without the lowest and the highest values:
+    this fraction of all is cut off at either end."""
+    x = train.x[:: max(len(train.x) // 200, 1)]
+    return np.clip(x, *np.quantile(x, [clip, 1 - clip]).astype(x.dtype))
+
+
+def to_int8(model, train):
+    """The model as a .tflite file."""
+    return convert(model, representative_dataset=representative(train), **INT8)
+
+
+def to_float(model):
+    """The model as TensorFlow's own converter makes it: float, with a loop in it."""
+    x = keras.Input(batch_shape=(1, *model.input_shape[1:]))
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints the signature
+        return tf.lite.TFLiteConverter.from_keras_model(keras.Model(x, model(x))).convert()
+
+
+def confusion(y, logits):
+    """How many sequences of each class (row) were taken for each (column)."""
+    counts = np.zeros(logits.shape[-1:] * 2, np.int64)
+    np.add.at(counts, (y, logits.argmax(axis=-1)), 1)
+    return counts
+
+
+def accuracy(counts):
+    return counts.trace() / counts.sum()
+
+
+def macro_f1(counts):
+    """The mean over the classes of 2 * hits / (sequences of it + sequences taken for it)."""
+    return np.mean(2 * counts.diagonal() / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1))
+
+
+def f1(y, logits):
+    """`macro_f1()` of logits."""
+    return macro_f1(confusion(y, logits))
+
+
+def agreement(logits, others):
+    """The fraction of the sequences that two models take for the same class."""
+    return np.mean(logits.argmax(axis=-1) == others.argmax(axis=-1))
+
+
+def predict(model, x):
+    return model.predict(x, batch_size=len(x), verbose=0)
+
+
+def constants(tflite):
+    """What the model needs of flash beside code: dict from part to bytes."""
+    tensors, (recurrent, dense), constant = _read(tflite)
+    scales = [tensors[i].quantization.scale for i in (*dense.inputs[:2], dense.outputs[0])]
+    return {
+        "options": len(recurrent.customOptions),
+        "recurrent weights, indices, biases": len(constant(recurrent.inputs[1])),
+        "dense weights": len(constant(dense.inputs[1])),
+        "dense biases": len(constant(dense.inputs[2])),
+        "dense scales": sum(4 * len(scale) for scale in scales),
+        "dense zero points": 2,
+    }
+
+
+def int8_weights(tflite):
+    """Returns the integer weights of `to_int8()`, and the bytes of the file's constant tensors."""
+    _, (recurrent, dense), constant = _read(tflite)
+    cell, _ = unpack(bytes(recurrent.customOptions), constant(recurrent.inputs[1]))
+    kernel, bias = (constant(i) for i in dense.inputs[1:])
+    weights = [matrix.values for matrix in (*cell.kernel, *cell.recurrent_kernel)]
+    weights += [cell.bias, np.array([cell.zeta, cell.nu])]
+    weights += [np.frombuffer(kernel, np.int8), np.frombuffer(bias, np.int32)]
+    return weights, len(constant(recurrent.inputs[1])) + len(kernel) + len(bias)
+
+
+def _read(tflite):
+    """A file's tensors, its two operators, and a function from a tensor's index to its bytes."""
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(tflite))
+    (graph,) = model.subgraphs
+
+    def constant(index):  # below 0 there is none: biases of zero are left out
+        return bytes(model.buffers[graph.tensors[index].buffer].data) if index >= 0 else b""
+
+    return graph.tensors, graph.operators, constant

@@ -1,0 +1,98 @@
+"""How well a model of keywords does, clip by clip and in a stream.
+
+A model is a function from features `(n, frames, 40)` int8 to logits `(n, frames, outputs)`: that of
+`float_logits()` or `int8_logits()`.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from examples.common import classifier, detection
+from examples.common.front_end import FRAMES_PER_SECOND, to_float
+from examples.common.speech_commands import CLASSES
+from examples.common.speech_streams import BEFORE
+from keras_fastgrnn.micro import Interpreter
+
+SMOOTHING = 3  # frames
+DETECTOR = {"smoothing": SMOOTHING, "refractory": 50}
+THRESHOLDS = np.arange(-6.0, 6.01, 0.25)  # logits: probabilities of 0.002 to 0.9975
+
+
+def float_logits(model):
+    """The function of a Keras model."""
+    return lambda features: classifier.predict(model, to_float(features))
+
+
+def int8_logits(tflite):
+    """The function of a streaming model in TFLite Micro, reset for each of the n."""
+    return functools.partial(_stream, Interpreter(tflite))
+
+
+def _stream(interpreter, features):
+    logits = []
+    for x in features:
+        interpreter.reset()
+        logits.append(interpreter.predict(to_float(x)[:, np.newaxis])[:, 0])
+    return np.array(logits)
+
+
+def smoothed(logits):
+    """The mean of the last `SMOOTHING` logits: `(n, frames, 1)` -> `(n, frames - 2)`."""
+    sums = np.cumsum(np.pad(logits[..., 0], ((0, 0), (1, 0))), axis=1)
+    return (sums[:, SMOOTHING:] - sums[:, :-SMOOTHING]) / SMOOTHING
+
+
+def clip_scores(logits):
+    """The largest smoothed logit from each clip's start on: `(n, frames, 1)` -> `(n,)`."""
+    return smoothed(logits[:, BEFORE:]).max(axis=1)
+
+
+def f1(said, heard):
+    """F1 of two bool arrays."""
+    return 2 * np.sum(said & heard) / max(np.sum(said) + np.sum(heard), 1)
+
+
+def best_threshold(said, scores):
+    """The score from which on a clip counts as the keyword, for the best F1."""
+    thresholds = np.unique(scores)
+    best = np.argmax([f1(said, scores >= threshold) for threshold in thresholds])
+    # All between this one and the next lower one give that F1: the middle.
+    return (thresholds[best] + thresholds[max(best - 1, 0)]) / 2
+
+
+class Result(NamedTuple):
+    """A detector on people for testing, with thresholds chosen on those for validation.
+
+    Attributes:
+        heard: bool `(n,)`, whether it hears the keyword in each clip.
+        at: the logit that detects the keyword in the stream.
+        found: `detection.Counts` in the stream, at that logit.
+        curve: list of `detection.Counts`, at each of `THRESHOLDS`.
+    """
+
+    heard: np.ndarray
+    at: float
+    found: detection.Counts
+    curve: list
+
+
+def evaluate(model, validation, test, keyword):
+    """`Result` of a detector, on two `TestSet`s."""
+    threshold = best_threshold(validation.word == keyword, clip_scores(model(validation.clips)))
+    heard = clip_scores(model(test.clips)) >= threshold
+    curves = [
+        detection.curve(model(side.stream)[0, :, 0], side.spoken, keyword, THRESHOLDS, **DETECTOR)
+        for side in (validation, test)
+    ]
+    f1s = np.array([counts.f1 for counts in curves[0]])
+    (best,) = np.nonzero(f1s == f1s.max())
+    best = best[len(best) // 2]  # a small set has many
+    return Result(heard, THRESHOLDS[best], curves[1][best], curves[1])
+
+
+def accuracy(model, test):
+    """Accuracy of a spotter on a `TestSet`, by its output at the end of each clip."""
+    last = model(test.clips)[:, BEFORE + FRAMES_PER_SECOND - 1]
+    return np.mean(np.array(CLASSES)[last.argmax(axis=-1)] == test.word)

@@ -1,0 +1,143 @@
+"""The training of models that hear keywords in streams of speech, and their int8."""
+
+import keras
+import numpy as np
+
+from examples.common import classifier
+from examples.common.front_end import to_float
+from examples.common.keyword_targets import detector_targets, spotter_targets
+from keras_fastgrnn import FastGRNN
+from keras_fastgrnn.export import convert
+
+BATCH_SIZE = 64
+# A few hundred people say the words; the same features are dropped in all of a stream.
+DROPOUT = 0.1
+AUXILIARY = 0.3  # weight of the loss of each target but the first
+
+
+def fast_grnn(units, kernel_rank, recurrent_rank):
+    return FastGRNN(
+        units,
+        kernel_rank=kernel_rank,
+        recurrent_rank=recurrent_rank,
+        return_sequences=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="glorot_uniform",
+        nu_initializer=-100.0,  # nu is 0: the state stays below zeta, however long the stream
+        dropout=DROPOUT,
+    )
+
+
+def train(layer, features, targets, *, seed, epochs, learning_rate, sparsity=0.0):
+    """Trains a recurrent layer and a Dense one to say at each frame what they are to say.
+
+    Args:
+        layer: function that makes the recurrent layer, which returns sequences.
+        features: int8 `(n, frames, 40)`.
+        targets: list of `(y, weight)`, a Dense layer for each. `y` is float32 `(n, frames, 1)`, 0
+            or 1, or `(n, frames, classes)`, one-hot; `weight`, float32 `(n, frames)`, is how much
+            the frame counts.
+        seed, epochs: integers.
+        learning_rate: float, the highest one.
+        sparsity: float, the fraction of the recurrent layer's weights that is taken away, in the
+            paper's three phases.
+
+    Returns:
+        The model, which gives the logits of the first target.
+    """
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((None, features.shape[-1]))  # as long as a clip, or as a stream
+    recurrent = layer()
+    heads = [keras.layers.Dense(y.shape[-1]) for y, _ in targets]
+    hidden = recurrent(inputs)
+    model = keras.Model(inputs, [head(hidden) for head in heads])
+    batches = Batches(features, targets, seed)
+    steps = epochs * len(batches)
+    model.compile(
+        classifier.adam(learning_rate, steps),
+        [
+            keras.losses.BinaryCrossentropy(from_logits=True)
+            if head.units == 1
+            else keras.losses.CategoricalCrossentropy(from_logits=True)
+            for head in heads
+        ],
+        loss_weights=[1.0, *[AUXILIARY] * (len(heads) - 1)],
+        jit_compile=True,
+    )
+    callbacks = classifier.callbacks(sparsity, steps)
+    model.fit(batches, epochs=epochs, callbacks=callbacks, verbose=0)
+    return keras.Sequential([inputs, recurrent, heads[0]])
+
+
+class Batches(keras.utils.PyDataset):
+    """Shuffled batches of equal size: float features, a quarter of the memory in int8.
+
+    In every batch the people have other vocal tracts (N. Jaitly and G. Hinton, Vocal Tract Length
+    Perturbation improves speech recognition, ICML 2013 workshop).
+    """
+
+    def __init__(self, features, targets, seed):
+        super().__init__()
+        self._features, self._targets = features, targets
+        self._rng = np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    def __len__(self):
+        return len(self._order) // BATCH_SIZE
+
+    def __getitem__(self, index):
+        i = self._order[index * BATCH_SIZE :][:BATCH_SIZE]
+        x = warp(to_float(self._features[i]), self._rng)
+        y, weight = zip(*((y[i], weight[i]) for y, weight in self._targets), strict=True)
+        return x, y, weight
+
+    def on_epoch_end(self):
+        self._order = self._rng.permutation(len(self._features))
+
+
+def warp(features, rng):
+    """Bands moved up or down, each stream by a factor of its own: `(n, frames, bands)`."""
+    n, _, bands = features.shape
+    factor, shift = rng.uniform(0.88, 1.12, (n, 1)), rng.uniform(-0.5, 0.5, (n, 1))
+    source = np.clip(np.arange(bands) * factor + shift, 0, bands - 1)[:, np.newaxis]
+    # Between two bands, by how near they are: (n, bands from, bands to).
+    share = np.maximum(1 - np.abs(source - np.arange(bands)[:, np.newaxis]), 0)
+    return np.matmul(features, share.astype(np.float32))
+
+
+def to_int8(model, features):
+    """The streaming model as a .tflite file: features of one frame in, logits out, int8 both.
+
+    Args:
+        model: what `train()` returned.
+        features: int8 `(n, frames, 40)`, of the people for training, for the ranges.
+    """
+    features = features[:: max(len(features) // 100, 1)].copy()
+    features[0, 0], features[0, 1] = -128, 127  # so that the model reads the front end's integers
+    return convert(
+        model,
+        representative_dataset=to_float(features),
+        streaming=True,
+        reset="never",  # it listens without end
+        **classifier.INT8,
+    )
+
+
+def train_detector(made, keyword, layer=None, *, seed, epochs=8, learning_rate=1e-2):
+    """Trains a detector on a `TrainingSet`."""
+    frames = made.features.shape[1]
+    # A second head tells all the words apart, and is then left out.
+    targets = detector_targets(made.spoken, frames, keyword), spotter_targets(made.spoken, frames)
+    layer = layer or (lambda: fast_grnn(24, 7, 8))
+    training = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
+    return train(layer, made.features, targets, **training)
+
+
+def train_spotter(made, layer=None, *, seed, epochs=16, learning_rate=1e-2, sparsity=0.5):
+    """Trains a spotter on a `TrainingSet`."""
+    # It is asked at its clip's end, and most words end long before: those frames are few.
+    targets = [spotter_targets(made.spoken, made.features.shape[1], late=4.0)]
+    # The best in 5 KB on validation, among the candidates of benchmarks/paper/tasks.py.
+    layer = layer or (lambda: fast_grnn(80, 16, 24))
+    training = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
+    return train(layer, made.features, targets, sparsity=sparsity, **training)

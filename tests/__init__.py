@@ -1,0 +1,1 @@
+"""The tests, and the boards that they and the benchmarks run programs on."""

@@ -1,0 +1,253 @@
+"""The tables and the page of the results, and of others that needed no training."""
+
+import html
+import json
+import re
+import zlib
+
+import numpy as np
+import pytest
+from tools import run_module
+
+from benchmarks import record
+from benchmarks.pages import __main__ as pages
+from benchmarks.pages import paper, paper_html
+from benchmarks.paper.measure import measure
+from benchmarks.paper.plan import PRESETS
+from benchmarks.paper.scores import headlines
+from benchmarks.paper.tasks import TASKS, Split
+from benchmarks.targets import TARGETS
+from benchmarks.wake_word import models
+from benchmarks.wake_word.figures import as_task
+from examples.common.classifier import Data
+from tests.pages import assert_self_contained, on_a_phone, table
+
+HAPT, USPS, OWN = "HAPT-6 accelerometer", "USPS-10", "<script>alert(1)</script>"
+
+
+def found(name, *_):
+    """Of the text of a model and its seed: what a training would have measured."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    kind, units = name.replace(",", "").split()[:2]
+    weights = 20 * int(units) * {"GRU": 3, "LSTM": 4}.get(kind, 1) // (2 if "zero" in name else 1)
+    best = {"FastGRNN": 0.94, "GRU": 0.945, "LSTM": 0.93, "FastRNN": 0.86, "SimpleRNN": 0.8}[kind]
+
+    def form(size, tflite):
+        validation, test = best - 0.5 / weights**0.5 + rng.normal(0, 0.007, 2)
+        sizes = {"paper": weights * size, "constants": weights * size + 100, "tflite": tflite}
+        return {"validation": validation, "test": test, "bytes": sizes, "nonzero": weights}
+
+    values = {"float": form(4, 12000 + weights)}
+    if kind == "LSTM":
+        values["float"]["bytes"]["int8"] = weights + 16 * int(units)
+    if kind not in ("FastGRNN", "FastRNN"):
+        return values
+    return values | {form_name: form(1, 1000 + weights) for form_name in ("int8", "int8, QAT")}
+
+
+def report_of(tasks, preset="full"):
+    data = Data(np.zeros((2, 1, 1)), np.zeros(2))  # nothing is trained on it
+    results = {
+        name: measure(task, Split(data, data, data), PRESETS[preset], found, lambda _: None)
+        for name, task in tasks.items()
+    }
+    details = {
+        "command": "make bench-paper",
+        "preset": preset,
+        "seeds": PRESETS[preset].seeds,
+        "quantization_aware": {"epochs": 0.25, "learning_rate": 0.001},
+        "versions": {"keras": "3.0"},
+    }
+    return {"tasks": results} | headlines(results) | details
+
+
+@pytest.fixture(scope="module")
+def report():
+    """Of one task a model for two budgets and none for a third, of one no GRU or LSTM that is as
+    good, of one no model for any budget."""
+    hapt, usps = TASKS[HAPT], TASKS[USPS]
+    tasks = {
+        HAPT: hapt._replace(budgets={"hapt6": 600, "twice": 610, "hapt6_small": 10}),
+        USPS: usps._replace(budgets={"usps": 2048}),
+        OWN: usps._replace(budgets={"own": 10}, published=(), differs=""),
+    }
+    made = report_of(tasks) | {"hapt6_f1_mean": 0.93, "hapt6_f1_std": 0.016}
+    for task, key, *ratios in ((HAPT, "hapt6", 6.04, 1.9, 11.26), (USPS, "usps", None, None, 8.0)):
+        budget = made["tasks"][task]["budgets"][key]
+        budget["size_ratios"] = dict(zip(paper.RATIOS, ratios, strict=True))
+        budget["largest_ratios"] = dict(zip(paper.RATIOS, (5.9, 4.6, 8.5), strict=True))
+    return json.loads(json.dumps(made))
+
+
+@pytest.fixture(scope="module")
+def wake_word():
+    """A spotter beside which the first two of the others are as good."""
+    accuracies = {"FastGRNN": 0.8, **dict.fromkeys(models.RNNS, 0.7)}
+    accuracies |= dict.fromkeys(list(models.RNNS)[:2], 0.796)
+    spotters = {
+        name: [
+            {"float": at, "int8": at, "constants": {"weights": 4900, "biases": 100}, "tflite": 6000}
+            for at in (of - 0.01, of + 0.01)
+        ]
+        for name, of in accuracies.items()
+    }
+    sizes = {
+        name: {"constants": 125_000 - 5_000 * i, "tflite": 90_000, "int8": 30_000}
+        for i, name in enumerate(models.RNNS)
+    }
+    return json.loads(json.dumps({"spotter": as_task(spotters, sizes)}))
+
+
+@pytest.fixture(scope="module")
+def text(report):
+    return paper_html.text(report)
+
+
+def section(text, name):
+    """Of a task."""
+    return text.partition(f"<h2>{html.escape(name)}</h2>")[2].partition("<h2>")[0]
+
+
+def test_trainings(report, text):
+    _, *rows = table(text, "training")
+    assert rows[0] == [HAPT, "45", "100", "0.02", "0.1", "0.01", "0.01", "–"]
+    assert rows[1][:4] == [USPS, "15", "100", "0.02"]
+
+
+def test_headlines(text):
+    rows = {name: row for name, *row in table(text, "figure")[1:]}
+    assert list(rows) == list(TARGETS["paper.json"])
+    assert rows["hapt6_f1_mean"] == ["0.93", ">= 0.925"]
+    assert rows["hapt6_small_bytes"] == ["–", "<= 400"]
+
+
+def test_ratios_are_told_apart(text):
+    head, first, _, none_fits, second, third = table(text, "times smaller than")
+    assert head == ["times smaller than", "(a) float32", "(b) int8 LSTM", "(c) GRU's file"]
+    assert first == [f"{HAPT}, 600 bytes", "6.0", "1.9", "11.3"]
+    assert none_fits == [f"{HAPT}, 10 bytes", "–", "–", "–"]
+    assert second == [f"{USPS}, 2,048 bytes", "> 5.9", "> 4.6", "8.0"]
+    assert third == [f"{OWN}, 10 bytes", "–", "–", "–"]
+    assert table(section(text, HAPT), "times smaller than")[1] == first
+
+
+@pytest.mark.parametrize("name", [HAPT, USPS, OWN])
+def test_every_model_is_there(report, text, name):
+    task = report["tasks"][name]
+    shown = {(row[0], row[1]): row[2:] for row in table(section(text, name), "model")[1:]}
+    for model, of in task["models"].items():
+        for form, values in of["forms"].items():
+            score, seeds, constants, chosen = (shown[model, form][i] for i in (0, 1, 3, 6))
+            assert score == f"{100 * values['mean']:.2f} ± {100 * values['std']:.2f}"
+            assert seeds == str(len(values["test"]))
+            assert constants == f"{values['bytes']['constants']:,}"
+            limits = [
+                f"<= {budget['limit']:,}"
+                for budget in task["budgets"].values()
+                if (budget.get("model"), budget.get("form")) == (model, form)
+            ]
+            assert chosen == ", ".join(limits)
+    # Of an int8 LSTM the bytes are known and nothing else.
+    assert shown["LSTM 16" if name == HAPT else "LSTM 32", "int8, counted"][0] == "–"
+
+
+def test_published_beside_ours(report, text):
+    _, *rows = table(section(text, HAPT), "who")
+    budget = report["tasks"][HAPT]["budgets"]["hapt6"]
+    assert rows[0][:3] == ["emre1998/fastgrnn-har, mean of 5 seeds", "85.30", "566 bytes"]
+    assert rows[2][:2] == [
+        f"ours: {budget['model']}, {budget['form']}",
+        paper.percent(budget["final"]),
+    ]
+    assert len(rows[2][-1].split()) == 5
+    assert rows[4][0] == "ours: none fits"
+
+
+def test_charts(text):
+    for name in (HAPT, USPS, OWN):
+        captions = re.findall("<figcaption>(.*?)</figcaption>", section(text, name))
+        assert len(captions) == len(set(captions)) == 5
+
+
+def test_nothing_is_asked_of_the_network(text):
+    assert_self_contained(text)
+    assert "nan" not in text.lower().replace("dominant-baseline", "")
+
+
+def test_fits_a_phone(text, tmp_path):
+    measured = on_a_phone(text, tmp_path)
+    assert measured["width"] <= 360
+    assert measured["texts"] > 300
+    assert measured["cut"] == []
+    assert measured["console"] == []
+
+
+def test_says_that_it_is_a_trial(text):
+    trial = report_of({HAPT: TASKS[HAPT]}, preset="small")
+    assert "a trial, no result" in paper_html.text(trial)
+    assert "a trial, no result" not in text
+
+
+def rows(table):
+    """The cells of a table in Markdown, without its head."""
+    return [line.split("|")[1:-1] for line in table.splitlines()[2:]]
+
+
+def test_overview(report, wake_word):
+    cells = [[cell.strip() for cell in row] for row in rows(paper.overview(report, wake_word))]
+    assert len(cells) == 6
+    title = "HAPT-6 accelerometer, macro-F1, 600 bytes"
+    assert cells[0][0] == title and cells[0][1].startswith("emre1998/fastgrnn-har, mean")
+    assert cells[0][-3:] == ["6.0", "1.9", "11.3"]
+    assert cells[4].count("–") == 5 and "none fits" in cells[4]
+    spotter = cells[5]
+    assert spotter[0] == "Keyword spotter, accuracy, 5,632 bytes"
+    assert spotter[2:4] == ["–", "80.00 ± 1.41; 5,000 bytes"]
+    assert spotter[-3:] == ["24.0", "6.0", "15.0"]
+
+
+def test_each_table_has_a_place():
+    found = [match[2] for page in pages.PAGES for match in pages.MARKED.finditer(page.read_text())]
+    assert sorted(found) == sorted(pages.TABLES)
+
+
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
+def test_pages_state_the_results(page):
+    missing = []
+    text = page.read_text()
+    assert pages.fill(text, record.FOLDER, missing) == text and not missing
+
+
+def test_a_table_that_there_is_not():
+    with pytest.raises(ValueError, match="There is no table 'tabels'; there are paper, tables"):
+        pages.fill("<!-- tabels -->\n<!-- end -->", record.FOLDER, [])
+
+
+def test_says_which_results_are_missing(report, tmp_path):
+    """And leaves the table as it is."""
+    text = "\n".join(f"<!-- {name} -->\nold\n<!-- end -->" for name in ("paper", "qat"))
+    record.write(tmp_path / "paper.json", report)
+    record.write(tmp_path / "training.json", {"speed": {}})
+    missing = []
+    assert pages.fill(text, tmp_path, missing) == text
+    word, qat = missing
+    assert word.startswith(f"{tmp_path}/wake_word.json is missing: make")
+    assert qat == f"{tmp_path}/training.json has no 'qat': make bench-qat writes it."
+
+
+def test_pages_import_no_benchmark():
+    for path in (record.ROOT / "benchmarks" / "pages").glob("*.py"):
+        imported = re.findall(r"^from (benchmarks\S*) import (\w+)", path.read_text(), re.M)
+        for module, name in imported:
+            allowed = "benchmarks.pages", "benchmarks.targets", "benchmarks.record"
+            assert f"{module}.{name}".startswith(allowed), path
+
+
+def test_command(report, tmp_path):
+    result = run_module("benchmarks.pages", f"--results_dir={tmp_path}")
+    assert result.returncode == 1
+    message = f"{tmp_path}/paper.json is missing: make bench-paper writes it."
+    assert result.stderr.splitlines()[-1] == message
+    record.write(tmp_path / "paper.json", report)
+    assert run_module("benchmarks.pages", f"--results_dir={tmp_path}").returncode == 0
+    assert (tmp_path / "paper.html").read_text() == paper_html.text(report)
