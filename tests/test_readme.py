@@ -33,8 +33,5 @@ def test_microcontrollers():
         "avr_cycles_per_step",
         "avr_flash_bytes",
         "avr_ram_bytes",
-        "m4_lstm_shape_instructions",
-        "tflm_m4_text_bytes",
-        "tflm_m4_arena_bytes",
     ):
         assert f"{figures[name]:,.0f}" in readme, name

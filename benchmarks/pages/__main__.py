@@ -64,6 +64,7 @@ _word = partial(Part, "make bench-wake-word", ("wake_word.json",))
 _paper = partial(Part, "make bench-paper", ("paper.json",))
 _both = partial(Part, "make bench-paper bench-wake-word", ("paper.json", "wake_word.json"))
 TABLES = {
+    "front": _both(paper.front),
     "paper": _both(paper.overview),
     "tables": _paper(paper.task_tables),
     "search": Part("python -m benchmarks.paper.search", ("paper_search.json",), paper.search),

@@ -98,6 +98,23 @@ def overview(paper, wake_word):
     return table(list(columns), lines)
 
 
+def front(paper, wake_word):
+    """The README's row for each task but Keywords-12, which the spotter does better: the smallest
+    model beside a GRU and an LSTM that are trained as it is."""
+    lines = []
+    for name, task in tasks(paper, wake_word).items():
+        if name == "Keywords-12":
+            continue
+        budget = min(task["budgets"].values(), key=lambda budget: budget["limit"])
+        ours = task["models"][budget["model"]]["forms"][budget["form"]]
+        equal = [task["models"][model] for model in task["equal"]]
+        others = {model["kind"]: with_bytes(model["forms"]["float"]) for model in equal}
+        columns = with_bytes(ours), others["GRU"], others["LSTM"], next(ratios(budget))
+        lines.append([f"{name}, {task['score']}", *columns])
+    header = "%; bytes", "FastGRNN, int8", "GRU, float32", "LSTM, float32", "times smaller"
+    return table(list(header), lines)
+
+
 def task_tables(report):
     """Two tables a task: published models beside ours; then models of equal size, stages, the
     chosen ones, and dense ones of fewer units."""
