@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_fastgrnn.compat import keras
 from keras_fastgrnn.export.blame import explain
 from keras_fastgrnn.export.calibration_set import calibration_set
 from keras_fastgrnn.export.operators import quantize_layer, run_float
@@ -42,15 +43,15 @@ class Conversion:
 
 
 def convert(
-    model,
+    model: keras.Model,
     *,
     representative_dataset,
-    streaming=False,
-    reset="sample",
-    input_type="float32",
-    output_type="float32",
-    optimize="size",
-):
+    streaming: bool = False,
+    reset: str = "sample",
+    input_type: str = "float32",
+    output_type: str = "float32",
+    optimize: str = "size",
+) -> bytes:
     """Converts a Keras model with FastRNN or FastGRNN layers to an int8 TFLite model.
 
     Each recurrent layer becomes one custom operator, `FASTGRNN` (docs/format.md). TensorFlow's

@@ -1,6 +1,7 @@
 """Loads models that were trained with Microsoft's EdgeML from their folders of .npy files."""
 
 import itertools
+import os
 import pathlib
 
 import numpy as np
@@ -13,7 +14,9 @@ from keras_fastgrnn.fastrnn import FastRNN
 _FILES = {FastGRNN: (("Bg", "Bh"), ("zeta", "nu")), FastRNN: (("B",), ("alpha", "beta"))}
 
 
-def load(folder, *, transposed=False, **layer_arguments):
+def load(
+    folder: str | os.PathLike, *, transposed: bool = False, **layer_arguments
+) -> keras.Sequential:
     """Loads a FastRNN or FastGRNN that EdgeML saved, with its classifier.
 
     EdgeML's `FastTrainer`, for TensorFlow or PyTorch, saves W.npy (at low rank W1.npy and W2.npy),
@@ -63,7 +66,7 @@ def load(folder, *, transposed=False, **layer_arguments):
             "FastGRNNCUDACell, save bias_gate, bias_update, zeta and nu under these names yourself."
         )
     biases, scalars = _FILES[layer_class]
-    sizes = {1: 1}
+    sizes: dict = {1: 1}
 
     def read(name, *dimensions):
         return _read(folder / f"{name}.npy", dimensions, sizes)

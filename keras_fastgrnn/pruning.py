@@ -11,7 +11,7 @@ from keras_fastgrnn.fastgrnn import FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNNCell
 
 
-def sparsity(model):
+def sparsity(model: keras.Model) -> dict[str, float]:
     """The fraction of zeros in each matrix of the FastRNN and FastGRNN cells of a model.
 
     Args:
@@ -270,7 +270,14 @@ class Pruning(keras.callbacks.Callback):
                 )
 
 
-def three_phases(sparsity, recurrent_sparsity, steps, begin_step=None, end_step=None, frequency=15):
+def three_phases(
+    sparsity: float,
+    recurrent_sparsity: float,
+    steps: int,
+    begin_step: int | None = None,
+    end_step: int | None = None,
+    frequency: int = 15,
+) -> Pruning:
     """Pruning as in the FastGRNN paper: dense, then sparsifying, then on a frozen support.
 
     ```python

@@ -5,7 +5,7 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,9 @@ import numpy as np
 from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.micro.host import runtime
 from keras_fastgrnn.micro.verify import verify
+
+# One array, one for each input in their order, or by the inputs' names.
+Arrays = np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]
 
 _stderr_lock = threading.Lock()
 
@@ -35,7 +38,7 @@ class Interpreter:
         inputs, outputs: lists with a `Tensor` for each input and output of the model.
     """
 
-    def __init__(self, model_bytes):
+    def __init__(self, model_bytes: bytes):
         if not isinstance(model_bytes, bytes):
             raise ValueError(
                 "model_bytes is the content of a .tflite file as bytes; got "
@@ -52,7 +55,8 @@ class Interpreter:
             except RuntimeError as error:
                 raise ValueError(f"TFLite Micro refused the model: {messages()}") from error
             self._interpreter.print_allocations()
-            self._arena_bytes = int(re.search(r"total (\d+) bytes", messages()).group(1))
+            total, *_ = re.findall(r"total (\d+) bytes", messages())
+            self._arena_bytes = int(total)
         self.inputs = [
             _tensor(graph.Tensors(graph.Inputs(i)), self._interpreter.get_input_details(i))
             for i in range(graph.InputsLength())
@@ -63,14 +67,14 @@ class Interpreter:
         ]
 
     @property
-    def arena_bytes(self):
+    def arena_bytes(self) -> int:
         """The bytes of the tensor arena in use, by TFLite Micro's own record.
 
         This machine's pointers have 8 bytes. Most microcontrollers have pointers of 4 bytes and
         need less."""
         return self._arena_bytes
 
-    def invoke(self, *inputs):
+    def invoke(self, *inputs: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
         """Runs one inference, on the stored values of the tensors, such as int8.
 
         Args:
@@ -83,16 +87,16 @@ class Interpreter:
             ValueError: if the number of inputs, a shape or a dtype is wrong.
         """
         self._check_count(inputs)
-        inputs = [np.asarray(x) for x in inputs]
-        for i, (tensor, x) in enumerate(zip(self.inputs, inputs, strict=True)):
+        arrays = [np.asarray(x) for x in inputs]
+        for i, (tensor, x) in enumerate(zip(self.inputs, arrays, strict=True)):
             if (x.shape, x.dtype) != (tensor.shape, tensor.dtype):
                 raise ValueError(
                     f"Input {_label(i, tensor)} has shape {tensor.shape} and dtype {tensor.dtype}; "
                     f"got shape {x.shape} and dtype {x.dtype}."
                 )
-        return _one_or_tuple(self._invoke(inputs))
+        return _one_or_tuple(self._invoke(arrays))
 
-    def predict(self, x):
+    def predict(self, x: Arrays) -> np.ndarray | tuple[np.ndarray, ...]:
         """Runs one inference a sample, with real values in and out.
 
         int8 inputs are quantised as by TFLite Micro's QUANTIZE operator: rounded to nearest, halves
@@ -110,12 +114,11 @@ class Interpreter:
             ValueError: if the number of inputs, a name or a shape is wrong, a value is NaN, or a
                 value for an integer input is not an integer.
         """
+        given = [x] if len(self.inputs) == 1 else x
         if isinstance(x, Mapping):
-            x = self._by_name(x)
-        elif len(self.inputs) == 1:
-            x = [x]
-        self._check_count(x)
-        inputs = [np.asarray(array) for array in x]
+            given = self._by_name(x)
+        self._check_count(given)
+        inputs = [np.asarray(array) for array in given]
         n = len(inputs[0]) if inputs[0].ndim else 0
         for i, (tensor, x) in enumerate(zip(self.inputs, inputs, strict=True)):
             if x.shape != (n, *tensor.shape[1:]):
@@ -132,7 +135,7 @@ class Interpreter:
                 output[i : i + 1] = value
         return _one_or_tuple(map(_dequantize, self.outputs, outputs))
 
-    def reset(self):
+    def reset(self) -> None:
         """Sets the states of all layers to zero."""
         self._interpreter.reset()
 

@@ -43,7 +43,7 @@ class UnsupportedOperator(ValueError):
         self.name, self.reason = operator.name, reason
 
 
-def seal(model):
+def seal(model: bytes) -> bytes:
     """Appends a checksum, with which `verify()` finds any damage.
 
     Args:
@@ -60,7 +60,7 @@ def _checksum(data):
     return zlib.crc32(data).to_bytes(4, "little")
 
 
-def verify(model):
+def verify(model: bytes) -> None:
     """Checks that TFLite Micro can load and run a .tflite file without a crash.
 
     Args:
@@ -76,9 +76,9 @@ def verify(model):
         found, expected = model[-4:], _checksum(model[:-4])
         require(found == expected, "The file", f"has checksum {found.hex()}, not {expected.hex()}")
     reader = Reader(model)
-    model = reader.model()
-    require(model.version == 3, "model", f"has version {model.version}, not 3")
-    graphs = model.subgraphs or ()
+    file = reader.model()
+    require(file.version == 3, "model", f"has version {file.version}, not 3")
+    graphs = file.subgraphs or []
     require(len(graphs) == 1, "model", f"has {len(graphs)} subgraphs, not 1")
     [graph] = graphs
     for name in ("tensors", "inputs", "outputs"):
@@ -86,17 +86,17 @@ def verify(model):
     graph.operators = graph.operators or ()
 
     for operator in graph.operators:
-        _find_rule(operator, model.operator_codes, graph.tensors)
+        _find_rule(operator, file.operator_codes, graph.tensors)
         whole = sealed or operator.name != FASTGRNN
         require(whole, operator.where, "is in a file without a checksum, whose end may be cut off")
-    for buffer in model.buffers or ():
+    for buffer in file.buffers or ():
         outside = buffer.offset or buffer.size
         require(not outside, buffer.where, f"lies behind the flatbuffer, at byte {buffer.offset}")
     for tensor in graph.tensors:
-        _check_tensor(tensor, model.buffers)
+        _check_tensor(tensor, file.buffers)
     total = sum(tensor.bytes for tensor in graph.tensors if not tensor.data)
     require(total <= _MAX_BYTES, graph.where, f"needs {total} bytes of memory, over {_MAX_BYTES}")
-    _check_metadata(model, graph)
+    _check_metadata(file, graph)
     _check_flow(graph)
     for operator in graph.operators:
         _resolve(operator, graph.tensors, reader)
@@ -107,7 +107,7 @@ def verify(model):
             raise UnsupportedOperator(operator, problem, str(unmet)) from None
 
 
-def operators(model):
+def operators(model: bytes) -> list[str]:
     """Returns the names of the operators that a firmware registers for a .tflite file.
 
     Args:
@@ -116,10 +116,10 @@ def operators(model):
     Returns:
         Sorted list of strings, such as `"FULLY_CONNECTED"` and `"CUSTOM:FASTGRNN"`.
     """
-    model = Reader(model).model()
-    [graph] = model.subgraphs
+    file = Reader(model).model()
+    [graph] = file.subgraphs
     for operator in graph.operators:
-        _find_rule(operator, model.operator_codes, graph.tensors)
+        _find_rule(operator, file.operator_codes, graph.tensors)
     return sorted({operator.name for operator in graph.operators})
 
 

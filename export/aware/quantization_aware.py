@@ -24,7 +24,9 @@ _HEAD_ACTIVATIONS = {
 }
 
 
-def quantization_aware(model, *, representative_dataset, reset="sample"):
+def quantization_aware(
+    model: keras.Model, *, representative_dataset, reset: str = "sample"
+) -> keras.Model:
     """Copies a trained model, for `fit()` to train it as the int8 model that `convert()` will make.
 
     Every FastRNN and FastGRNN layer of the copy computes the integers of its exported operator

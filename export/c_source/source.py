@@ -1,6 +1,9 @@
 """Converted model -> plain C99, for chips that TFLite Micro does not fit on."""
 
 import re
+from collections.abc import Sequence
+
+import numpy as np
 
 from keras_fastgrnn.export.c_source.chain import read_chain
 from keras_fastgrnn.export.c_source.constants import constant_values
@@ -13,10 +16,20 @@ from keras_fastgrnn.export.c_source.selftest import selftest_values
 
 __all__ = ["c_source"]
 
+Features = float | Sequence[float] | np.ndarray  # one number, or one for each feature
+
 
 def c_source(
-    tflite, *, name="model", layout="c", classes=None, unit=None, mean=None, std=None, sensor=None
-):
+    tflite: bytes,
+    *,
+    name: str = "model",
+    layout: str = "c",
+    classes: Sequence[str] | None = None,
+    unit: Features | None = None,
+    mean: Features | None = None,
+    std: Features | None = None,
+    sensor: str | None = None,
+) -> dict[str, str]:
     """Writes a converted model as C99 without malloc, float or a library.
 
     The C gives the bytes that TFLite Micro gives. A model is FastRNN and FastGRNN layers one after
