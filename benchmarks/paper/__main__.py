@@ -25,14 +25,14 @@ def first(split, sequences):
     """So many of each side, from all of it: the first ones may be of one class."""
     return tasks.Split(
         *(
-            type(data)(*(array[:: max(len(data.y) // sequences, 1)] for array in data))
-            for data in split
+            type(side)(*(array[:: max(len(side.y) // sequences, 1)] for array in side))
+            for side in split
         )
     )
 
 
 def main():
-    folder, preset = data.load(data.folder), PRESETS[_PRESET.value]
+    folder, preset = data.folder(data.DATA_DIR.value), PRESETS[_PRESET.value]
     known = tasks.chosen(tasks.tasks(folder))
     sizes = {
         name: sum(plan(task, preset).seeds(preset).values()) + preset.seeds * len(task.budgets)

@@ -83,7 +83,7 @@ def score(task, model, folder, fold):
 
 
 def main():
-    folder = data.load(data.folder)
+    folder = data.folder(data.DATA_DIR.value)
     kept = Kept(record.folder() / "paper_search.json")
     known = tasks.tasks(folder)
     todo = [

@@ -8,12 +8,12 @@ from absl import flags
 from examples.common import command
 
 DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of the data; by default $KERAS_FASTGRNN_DATA, else ../shared/data."
+    "data_dir", None, "Folder of the data; load() of the data set says what lies there."
 )
 
 
 def folder(data_dir=None):
-    """Path of the folder that is named, or of the one that the environment names."""
+    """Path of the folder that is named, else of $KERAS_FASTGRNN_DATA, else ../shared/data."""
     return pathlib.Path(data_dir or os.environ.get("KERAS_FASTGRNN_DATA", "../shared/data"))
 
 
