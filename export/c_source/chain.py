@@ -1,4 +1,4 @@
-"""The .tflite file of recurrent layers one after another -> their integers."""
+"""A .tflite file of recurrent layers one after another -> its integers."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.micro.verify import verify
 
-# Of the values that a fused activation lets through.
+# The least and the most value that a fused activation lets through.
 _ENDS = {
     schema.ActivationFunctionType.RELU: (0, math.inf),
     schema.ActivationFunctionType.RELU_N1_TO_1: (-1, 1),
@@ -22,11 +22,11 @@ _ENDS = {
 _BUILTINS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 _TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if name.isupper()}
 
-# The activations that may end a model, in Keras's words: what they make of the largest output is
-# the largest too.
+# The activations that may end a model, by their names in Keras. They are monotonic: the largest
+# output stays the largest.
 _ACTIVATIONS = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid", "TANH": "tanh"}
 
-# What a person calls the operators of common layers.
+# The names of common layers, for errors about their operators.
 _WORDS = {
     "ADD": "an addition",
     "AVERAGE_POOL_2D": "an average pooling",
@@ -101,15 +101,15 @@ class Chain:
     """A model.
 
     Attributes:
-        dtype: string, of what the file reads: a sensor's integers, or float32 or int8.
+        dtype: string, the type of the file's input: a sensor's integers, float32 or int8.
         factor, offset: float64 `(features,)`: what is quantised is `x * factor + offset`. 1 and 0
             where the model does not begin with a normalisation.
         input, output: `Affine` of its int8 values.
-        timesteps: of the sequences that it was converted for.
+        timesteps: the length of the sequences that the model was converted for.
         cells: list of `Cell`.
         dense: `Dense` or `None`.
-        activation: `"softmax"`, `"sigmoid"` or `"tanh"`, which would follow, and which `output` is
-            not of; `None` if none would.
+        activation: `"softmax"`, `"sigmoid"` or `"tanh"` at the end of the file, which the C and
+            `output` leave out; `None` if there is none.
         steps_to_saturation: integer, in the file's metadata; `None` if there is none.
     """
 
@@ -133,8 +133,8 @@ class Chain:
         return len(self.dense.bias) if self.dense else self.cells[-1].integer_cell.units
 
     def run(self, x):
-        """int8 `(timesteps, features)` of one sequence -> int8 `(timesteps, outputs)`: what the
-        model makes of the steps up to each."""
+        """int8 `(timesteps, features)` of one sequence -> int8 `(timesteps, outputs)`: the outputs
+        after each step."""
         for cell in (cell.integer_cell for cell in self.cells):
             [x], _ = reference.run(cell, x[None], return_sequences=True)
         return self.dense.run(x) if self.dense else x
@@ -151,8 +151,8 @@ def read_chain(tflite):
         `Chain`.
 
     Raises:
-        ValueError: if the file is damaged, or the model is another, with what it has and why that
-            can not be.
+        ValueError: if the file is damaged, or holds another model; it names the operator that C can
+            not have, and why.
     """
     verify(tflite)
     reader = _Reader(tflite)
