@@ -1,7 +1,7 @@
 """What a step costs on each microcontroller, under its emulator.
 
     make bench-mcu
-    python benchmarks/microcontrollers.py --sensor
+    python -m benchmarks.microcontrollers --sensor
 
 Counts are instructions where QEMU runs the chip, and cycles where simavr does. With --sensor it
 measures only the code that takes a sensor's integers. Writes
