@@ -170,7 +170,9 @@ def build(target, cases, folder, optimize="-Os"):
 def kernel_size(firmware):
     """Bytes of code and constants of the kernel in a firmware, of what the linker kept."""
     linked = firmware.with_suffix(".map").read_text().partition("Linker script and memory map")[2]
-    sections = re.findall(r"^ \.\S+\s+0x\w+\s+0x(\w+) \S*/fastgrnn\w*\.o$", linked, re.MULTILINE)
+    # Not .comment and .ARM.attributes, which each object has and no chip gets.
+    kept = r"^ \.(?:text|rodata|data|progmem)\S*\s+0x\w+\s+0x(\w+) \S*/fastgrnn\w*\.o$"
+    sections = re.findall(kept, linked, re.MULTILINE)
     return sum(int(size, 16) for size in sections)
 
 
