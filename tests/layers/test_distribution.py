@@ -68,10 +68,11 @@ def model_of(layers):
     return keras.Sequential([keras.Input((6, 3)), *recurrent, *head])
 
 
-for name in sys.argv[1:]:
-    layers = LAYERS[name]
+for name, layers in LAYERS.items():
     reference = model_of(layers)
     start = [rng.normal(0, 0.5, w.shape) for w in reference.get_weights()]
+    if name not in sys.argv:
+        continue
     reference.set_weights(start)
     for _ in range(STEPS):
         for weight, g in zip(reference.trainable_variables, gradients(reference, x, y)):
