@@ -1,7 +1,7 @@
 """Listens for a keyword in recordings, or in what a microphone hears.
 
-    python -m examples.listen --model=build/wake_word.tflite a.wav b.wav
-    arecord -t raw -f S16_LE -r 16000 | python -m examples.listen --model=build/wake_word.tflite -
+    python -m examples.listen --tflite=build/wake_word.tflite a.wav b.wav
+    arecord -t raw -f S16_LE -r 16000 | python -m examples.listen --tflite=build/wake_word.tflite -
 
 Prints where the keyword is heard: the file, the time and how sure the model is. The sound goes
 through front end, int8 model in TensorFlow Lite for Microcontrollers and detector 20 ms at a time,
@@ -20,8 +20,8 @@ from examples.common.front_end import FRAMES_PER_SECOND
 from examples.common.listener import Listener
 from examples.common.wav import stream_chunks, wav_chunks
 
-_MODEL = flags.DEFINE_string(
-    "model", None, "The .tflite file that examples/wake_word.py wrote.", required=True
+_TFLITE = flags.DEFINE_string(
+    "tflite", None, "The .tflite file that examples/wake_word.py wrote.", required=True
 )
 _LIST = flags.DEFINE_string("list", None, "A text file with more files to hear, one a line.")
 _THRESHOLD = flags.DEFINE_float("threshold", 0.5, "Probability from which on it is the keyword.")
@@ -67,9 +67,9 @@ def main(argv):
     if not names:
         raise app.UsageError("Name the .wav files to hear, or - for standard input.")
     try:
-        listener = Listener(pathlib.Path(_MODEL.value).read_bytes())
+        listener = Listener(pathlib.Path(_TFLITE.value).read_bytes())
     except (ValueError, OSError) as error:
-        return f"--model={_MODEL.value}: {_problem(error)}"
+        return f"--tflite={_TFLITE.value}: {_problem(error)}"
     try:
         threshold = listener.quantize(_THRESHOLD.value)
     except ValueError as error:

@@ -93,7 +93,7 @@ def main():
     print(
         f"Written: wake_word.tflite, keywords.tflite and wake_word.png in {folder}/. "
         "Now listen:\n"
-        f"python -m examples.listen --model={folder}/wake_word.tflite "
+        f"python -m examples.listen --tflite={folder}/wake_word.tflite "
         f"--threshold={probability:.3f} a.wav"
     )
 

@@ -1,6 +1,6 @@
 """What a wake word of your own costs emulated chips; chips.py says what is compared and counted.
 
-python -m benchmarks.wake_word.on_chips --tflite=... --features=... --threshold_q=...
+python -m benchmarks.wake_word.on_chips --file=... --features=... --threshold_q=...
 """
 
 import pathlib
@@ -12,17 +12,17 @@ from benchmarks.wake_word import chips
 from examples.common import command
 from examples.common.keyword_evaluation import DETECTOR
 
-_TFLITE = flags.DEFINE_string("tflite", "build/wake_word.tflite", "The file of a wake word.")
+_FILE = flags.DEFINE_string("file", "build/wake_word.tflite", "The file of a wake word.")
 _FEATURES = flags.DEFINE_string("features", "features.npy", "A stream: int8 (frames, 40).")
 _THRESHOLD = flags.DEFINE_integer("threshold_q", 0, "The detector's threshold, an int8 logit.")
 
 
 def main():
     with command.one_line():
-        tflite = pathlib.Path(_TFLITE.value).read_bytes()
+        tflite = pathlib.Path(_FILE.value).read_bytes()
         figures = chips.measure(tflite, np.load(_FEATURES.value), _THRESHOLD.value, **DETECTOR)
     command.show(
-        f"{_TFLITE.value}: one frame, each byte as on this machine",
+        f"{_FILE.value}: one frame, each byte as on this machine",
         ("figure", "value"),
         (
             (name, f"{value:.2%}" if "fraction" in name else f"{value:,.0f}")

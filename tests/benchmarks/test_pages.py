@@ -219,7 +219,7 @@ def test_pages_state_the_results(page):
 
 
 def test_a_table_that_there_is_not():
-    with pytest.raises(ValueError, match="There is no table 'tabels'; there are paper, tables"):
+    with pytest.raises(ValueError, match="There is no table 'tabels'; there are front, paper"):
         pages.fill("<!-- tabels -->\n<!-- end -->", record.FOLDER, [])
 
 

@@ -83,7 +83,7 @@ def run(path, capsys, monkeypatch):
     def run(*arguments, flags_=FLAGS, sound=b"", model=path):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(sound)))
         with flagsaver.flagsaver():
-            command = ["listen", f"--model={model}", *flags_, "--", *map(str, arguments)]
+            command = ["listen", f"--tflite={model}", *flags_, "--", *map(str, arguments)]
             code = listen.main(flags.FLAGS(command))
         return code, *(text.splitlines() for text in capsys.readouterr())
 
@@ -228,12 +228,12 @@ def random_model():
 def test_another_model(run, tmp_path, make, message):
     (tmp_path / "other").write_bytes(make())
     text, lines, _ = run("-", model=tmp_path / "other")
-    assert text.startswith(f"--model={tmp_path}/other: ") and not lines
+    assert text.startswith(f"--tflite={tmp_path}/other: ") and not lines
     assert re.search(message, text)
 
 
 def test_no_model(run, tmp_path):
-    assert run("-", model=tmp_path)[0] == f"--model={tmp_path}: Is a directory"
+    assert run("-", model=tmp_path)[0] == f"--tflite={tmp_path}: Is a directory"
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_nothing_to_hear(run):
 
 def test_endless(path, clicks):
     """It prints before standard input ends, and is quiet when it has to end."""
-    command = [sys.executable, "-m", "examples.listen", f"--model={path}", *FLAGS, "--", "-"]
+    command = [sys.executable, "-m", "examples.listen", f"--tflite={path}", *FLAGS, "--", "-"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     pipes["env"] = {key: os.environ[key] for key in os.environ if key != "PYTHONUNBUFFERED"}
     with (
