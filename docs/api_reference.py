@@ -26,7 +26,7 @@ MODULES = [
 
 def undocumented(module):
     """Names of the public classes and functions of a module, and of their methods, that have no
-    docstring. Of a Keras layer only the class itself counts: Keras calls its methods."""
+    docstring. Only the class itself counts for a Keras layer: Keras calls its methods."""
     members = list(pdoc.doc.Module(module).members.values())
     for member in members:
         if member.name.startswith("_") or member.kind not in ("class", "function"):

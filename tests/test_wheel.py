@@ -134,7 +134,7 @@ def test_depends_on_the_run_time_packages_alone(wheel):
 
 @pytest.fixture(scope="module")
 def python(wheel, tmp_path_factory):
-    """Of a virtual environment in which the wheel is installed."""
+    """The Python of a virtual environment with the wheel installed."""
     folder = tmp_path_factory.mktemp("venv")
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"

@@ -1,7 +1,7 @@
 """From the integers of a sensor to the int8 that a model reads, in integers: the specification.
 
-Of each feature a normalisation and the scale of the int8 become one multiplier and one offset. The
-C that c_source() writes gives the bytes that this gives.
+The normalisation of a feature and the scale of the int8 become one multiplier and one offset. The C
+of c_source() computes the bytes that this module computes.
 """
 
 import dataclasses

@@ -26,7 +26,7 @@ HAPT, USPS, OWN = "HAPT-6 accelerometer", "USPS-10", "<script>alert(1)</script>"
 
 
 def found(name, *_):
-    """Of the text of a model and its seed: what a training would have measured."""
+    """The results that a training would give, from a model's text and its seed."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     kind, units = name.replace(",", "").split()[:2]
     weights = 20 * int(units) * {"GRU": 3, "LSTM": 4}.get(kind, 1) // (2 if "zero" in name else 1)
@@ -63,8 +63,8 @@ def report_of(tasks, preset="full"):
 
 @pytest.fixture(scope="module")
 def report():
-    """Of one task a model for two budgets and none for a third, of one no GRU or LSTM that is as
-    good, of one no model for any budget."""
+    """One task has a model for two budgets and none for a third, one has no GRU or LSTM that is as
+    good, and one has no model for any budget."""
     hapt, usps = TASKS[HAPT], TASKS[USPS]
     tasks = {
         HAPT: hapt._replace(budgets={"hapt6": 600, "twice": 610, "hapt6_small": 10}),
@@ -104,7 +104,7 @@ def text(report):
 
 
 def section(text, name):
-    """Of a task."""
+    """The part of the page on a task."""
     return text.partition(f"<h2>{html.escape(name)}</h2>")[2].partition("<h2>")[0]
 
 
@@ -147,7 +147,7 @@ def test_every_model_is_there(report, text, name):
                 if (budget.get("model"), budget.get("form")) == (model, form)
             ]
             assert chosen == ", ".join(limits)
-    # Of an int8 LSTM the bytes are known and nothing else.
+    # Only the bytes of an int8 LSTM are known.
     assert shown["LSTM 16" if name == HAPT else "LSTM 32", "int8, counted"][0] == "–"
 
 

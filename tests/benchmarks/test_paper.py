@@ -63,7 +63,7 @@ def test_small_preset(made):
 
 
 def test_goes_on_where_it_was_stopped(made):
-    """Of a finished model nothing is computed, of a missing one all."""
+    """A finished model is not computed again, a missing one is."""
     data, output, _ = made
     path = output / "paper" / "slopes.json"
     before = record.read(path)
@@ -222,7 +222,7 @@ def test_rotated():
     for before, after in zip(np.tile(x, (3, 1, 1))[20:], turned.x[20:], strict=True):
         before, after = before.reshape(-1, 3), after.reshape(-1, 3)
         turn, *_ = np.linalg.lstsq(before, after, rcond=None)
-        # Of float32 products of three.
+        # float32 rounds each product of three.
         np.testing.assert_allclose(before @ turn, after, atol=1e-5)
         np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-5)
         assert np.linalg.det(turn) > 0

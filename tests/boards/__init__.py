@@ -140,8 +140,8 @@ class Case(NamedTuple):
 
 
 class Measurement(NamedTuple):
-    """Of all calls of a case: `count` of the target's counter, bytes of `stack`, and bytes of RAM
-    of the cell: its parameters, state and scratch memory."""
+    """All calls of a case: `count` of the target's counter, bytes of `stack`, and the cell's bytes
+    of RAM: parameters, state and scratch memory."""
 
     count: int
     stack: int

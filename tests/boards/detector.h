@@ -14,7 +14,7 @@ typedef struct {
   uint16_t wait; /* for how many steps there is no detection */
 } detector;
 
-/* Of a detector that is 0. */
+/* d: a detector whose bytes are 0. */
 static void detector_init(detector* d) { d->wait = SMOOTHING - 1; }
 
 /* Whether the mean of the last SMOOTHING logits is THRESHOLD or more, and there was no detection in

@@ -17,7 +17,7 @@ _ARENA_SIZE = 8192
 
 
 class Measurement(NamedTuple):
-    """Of a firmware in which each byte was right.
+    """The cost of a firmware in which each byte was right.
 
     Attributes:
         text: bytes of code and constants, the model with them, the windows without.

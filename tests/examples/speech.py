@@ -6,7 +6,7 @@ import numpy as np
 
 from examples.common.front_end import SAMPLE_RATE
 
-# Of the pitch, where a word starts and where it ends.
+# The pitch at which a word starts and ends.
 GLIDES = {"yes": (1.0, 4.0), "no": (4.0, 1.0), "go": (1.0, 1.0), "seven": (3.0, 3.0)}
 
 

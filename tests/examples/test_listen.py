@@ -200,7 +200,7 @@ def test_threshold(listener, probability):
 
 
 def random_model():
-    """Of another range of features."""
+    """The model reads another range of features."""
     x = np.random.default_rng(0).normal(size=(4, 50, BANDS))
     layers = [keras.Input((50, BANDS)), FastGRNN(2), keras.layers.Dense(1)]
     types = {"input_type": "int8", "output_type": "int8"}

@@ -95,7 +95,7 @@ def whole_clip(tflite, frames):
 
 
 def test_stream_and_clip_say_the_same(made):
-    """Of equal features, to the byte."""
+    """Equal features give equal streams, to the byte."""
     folder, _ = made
     rng = np.random.default_rng(0)
     sounds = [rng.normal(0, loud, 16_000) for loud in (10, 1000, 10_000)]

@@ -14,7 +14,7 @@ from keras_fastgrnn.export import convert, quantization_aware
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.micro import Interpreter
 
-# Of one int8 scale for all, a step would be 3,900 standard deviations of feature 0.
+# With one int8 scale for all, a step would be 3,900 standard deviations of feature 0.
 RANGES = np.float32([0.001, 1.0, 1000.0])
 X = np.random.default_rng(0).normal(2 * RANGES, RANGES, (100, 20, 3)).astype(np.float32)
 

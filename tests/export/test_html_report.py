@@ -46,7 +46,7 @@ def examined(model, arrays, **kwargs):
 
 @pytest.fixture(scope="module")
 def example():
-    """Of the size of the HAPT example, half of its recurrent weights 0: findings, page, model."""
+    """Findings, page and model at the size of the HAPT example, half of its recurrent weights 0."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [layers.Input((128, 6)), FastGRNN(16, recurrent_rank=8, name="r"), layers.Dense(12)]

@@ -348,7 +348,7 @@ def test_streaming_is_the_training_graph_step_by_step():
 
 
 def test_the_piecewise_linear_variant_needs_no_table(tmp_path):
-    """Of the same shape, trained and exported the same way."""
+    """Its twin has the same shape, and is trained and exported in the same way."""
     avr = next(target for target in TARGETS if target.name == "ATmega328P")
     require(avr.packages, "avr-gcc")
     kernel, tables = {}, {}

@@ -166,7 +166,7 @@ def test_a_relu_candidate_has_headroom():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_no_input_saturates_a_projection_that_is_proven(seed):
-    """Of one feature the largest projection is known, and no more than twice what was seen."""
+    """With one feature the largest projection is known: at most twice the one that was seen."""
     shape = Shape(features=1, seed=seed)
     cell, *_ = integer_cell(shape)
     values, shift = cell.kernel[0]

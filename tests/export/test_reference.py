@@ -129,9 +129,9 @@ def test_each_step_is_within_the_rounding_of_the_float_step(shape):
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "quant_tanh"])
 @pytest.mark.parametrize("seed", range(5))
 def test_arithmetic_over_whole_sequences(activation, seed):
-    """Of the error of a cell, its int8 weights and inputs make more than twice what the arithmetic
-    makes on them. (How large the former is depends on the cell; test_quantize.py bounds each
-    weight's. Of 180 such cells the ratio was 0.04 in the median, 0.30 in the worst.)"""
+    """Rounding to int8 weights and inputs causes more than twice the error of the arithmetic on
+    them. (How large the former is depends on the cell; test_quantize.py bounds each
+    weight's. Over 180 such cells the ratio was 0.04 in the median, 0.30 in the worst.)"""
     shape = Shape(activation=activation, timesteps=128, seed=seed)
     cell, float_cell, input, output = integer_cell(shape, n=20)
     rounded_cell, state_scale, _ = dequantized(cell, input, output)

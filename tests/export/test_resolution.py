@@ -34,7 +34,7 @@ def said(convert, *args, **kwargs):
 
 
 def steps_of(values):
-    """Of each feature, with the scale that the converter would give them."""
+    """Each feature's spread, at the scale that the converter would give them."""
     scale = (max(values.max(), 0) - min(values.min(), 0)) / 255
     return [feature.resolved for feature in features(values, scale)]
 

@@ -100,7 +100,7 @@ class Own(layers.Layer):
 
 
 def conv(x, kernel=(0.5, 0.5)):
-    """Of a step and the one before."""
+    """A convolution over a step and the one before."""
     return kernel[0] * x + kernel[1] * tf.pad(x, [[0, 0], [1, 0], [0, 0]])[:, :-1]
 
 

@@ -13,7 +13,7 @@ POLICIES = {  # variables, outputs
     "mixed_float16": ("float32", "float16"),
     "float64": ("float64", "float64"),
 }
-# Of a value of about 1, at each of 7 steps; bfloat16 has 8 bits of mantissa, float16 has 11.
+# The error of a value of about 1, over 7 steps; bfloat16 has 8 bits of mantissa, float16 has 11.
 TOLERANCES = {"float32": 1e-5, "mixed_bfloat16": 0.05, "mixed_float16": 0.01, "float64": 1e-5}
 
 every_policy = pytest.mark.parametrize("policy", POLICIES)
@@ -90,7 +90,7 @@ WAYS = {
 )
 @pytest.mark.parametrize("policy", list(POLICIES)[1:])
 def test_training_step(policy, way):
-    """Of one model with a layer of each kind, since XLA takes seconds to compile each model.
+    """One model with a layer of each kind, since XLA takes seconds to compile each model.
 
     The gradients of mixed_float16 are 1e-9 and less, and its smallest number is 6e-8.
     """

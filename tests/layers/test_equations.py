@@ -223,7 +223,7 @@ def test_matrices_and_factors_do_not_share_their_numbers(seed):
         np.ravel(w)[:1200]
         for w in (cell.kernel_a, cell.kernel_b, cell.recurrent_kernel_a, cell.recurrent_kernel_b)
     ]
-    # Of independent normal values correlations are below 4 / sqrt(1200), nearly always.
+    # Correlations of independent normal values are below 4 / sqrt(1200), nearly always.
     correlations = np.corrcoef(numbers) - np.eye(4)
     assert np.abs(correlations).max() < 0.115
 

@@ -45,7 +45,7 @@ def pair(layer_class, options=(), **cell):
 
 
 def gradients(layer, mask=None):
-    """Of a random weighting of the outputs, to inputs, initial state and weights."""
+    """Gradients of a random weighting of the outputs, by inputs, initial state and weights."""
     rng = np.random.default_rng(2)
     x = tf.constant(rng.normal(size=(BATCH, TIMESTEPS, FEATURES)))
     state = tf.constant(rng.normal(size=(BATCH, UNITS)))

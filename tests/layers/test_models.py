@@ -156,7 +156,7 @@ def eager_moves():
 
 
 def moves_in_fit(**options):
-    """Of one model with a layer of each kind, since XLA takes seconds to compile each model."""
+    """One model with a layer of each kind, since XLA takes seconds to compile each model."""
     layers = [randomize(make(UNITS)) for make in (*OURS, *RNNS)]
     inputs = keras.Input((None, FEATURES))
     model = keras.Model(inputs, [layer(inputs) for layer in layers])

@@ -87,7 +87,7 @@ def test_thawing_the_layer_does_not_thaw_them(layer_class):
 
 @ours
 def test_files(layer_class, tmp_path):
-    """Of a model they come back fixed; weights go from trained scalars to fixed ones and back."""
+    """A model's file keeps them fixed; weights go from trained scalars to fixed ones and back."""
     model = model_of(make(layer_class, **SCALARS[layer_class]))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

@@ -63,7 +63,7 @@ static void check(const char* name, int32_t v, unsigned n, int32_t got, int32_t 
   board_exit(1);
 }
 
-/* Of any magnitude, and often beside a power of 2 or at an end. */
+/* A number of any magnitude, often beside a power of 2 or at an end. */
 static int32_t draw(uint8_t bits) {
   const uint32_t r = (uint32_t)random() ^ (uint32_t)random() << 16;
   const uint8_t width = (uint8_t)(r >> 16) % bits;

@@ -25,7 +25,7 @@ ALL_FLAGS = [
 ]
 # make test-all runs ten times as many random cells and recorded windows.
 MORE = 10 if "KERAS_FASTGRNN_TEST_ALL" in os.environ else 1
-# Of chips with a faster version, the portable one that it has to equal.
+# The portable version of chips that have a faster one, which has to equal it.
 PORTABLE = [
     dataclasses.replace(
         target, name=f"{target.name} portable", flags=(*target.flags, "-DFASTGRNN_PORTABLE")

@@ -20,7 +20,7 @@ extern "C" {
 
 #define @NAME@_FEATURES @features@
 #define @NAME@_OUTPUTS @outputs@
-/* Of a sequence that the model was converted for. Others may be shorter or longer. */
+/* The length of the sequences of the conversion. Others may be shorter or longer. */
 #define @NAME@_TIMESTEPS @timesteps@
 /* Whether a sequence goes on where the one before it has ended. */
 #define @NAME@_STATEFUL @stateful@

@@ -1,5 +1,4 @@
-/* Reads sequences of @read@, @sensor@, from stdin. Of each it prints the class and then the
- * outputs. */
+/* Reads sequences of @read@, @sensor@, from stdin. Prints the class of each, then its outputs. */
 #include <stdio.h>
 
 #include "@name@.h"
