@@ -27,7 +27,7 @@ from keras_fastgrnn.export.cell.blocks import pack
 from keras_fastgrnn.export.cell.calibrate import calibrate
 from keras_fastgrnn.export.cell.encodings import BITMAP, DENSE, PAIRS
 from keras_fastgrnn.export.cell.float_cell import FloatCell
-from keras_fastgrnn.export.cell.formats import quantize
+from keras_fastgrnn.export.cell.formats import choose_formats, round_to
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.affine import affine_int8
 from tests.boards import TARGETS, Case, check, kernel_size, program
@@ -71,7 +71,8 @@ def random_case(units, features, *, rank=0, density=1.0, encoding="dense", times
     x = rng.normal(0, 1, (1, timesteps, features))
     input = affine_int8(x.min(), x.max())
     ranges, states = calibrate(cell, x)
-    cell = quantize(cell, ranges, input=input, output=affine_int8(states.min(), states.max()))
+    output = affine_int8(states.min(), states.max())
+    cell = round_to(*choose_formats(cell, ranges, input=input, output=output))
     x = input.quantize(x)
     y, state = reference.run(cell, x)
     blocks = pack(cell, optimize=ENCODINGS[encoding])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from keras_fastgrnn.export.cell.blocks import FIELDS, MAX_MIX
 from keras_fastgrnn.export.cell.calibrate import calibrate
 from keras_fastgrnn.export.cell.float_cell import FloatCell
-from keras_fastgrnn.export.cell.formats import quantize
+from keras_fastgrnn.export.cell.formats import choose_formats, round_to
 from keras_fastgrnn.export.cell.reference import ACTIVATIONS, IntegerCell, Matrix
 from keras_fastgrnn.micro.affine import affine_int8
 
@@ -96,6 +96,11 @@ def sequences(shape, n=2):
     return shape.input_scale * x
 
 
+def quantize(cell, ranges, input, output):
+    """`FloatCell`, `Ranges` and both `Affine` -> `IntegerCell`."""
+    return round_to(*choose_formats(cell, ranges, input=input, output=output))
+
+
 def integer_cell(shape, n=2):
     """Returns `(IntegerCell, FloatCell, input Affine, output Affine)`, calibrated on
     `sequences(shape, n)`. A cell with a relu may grow without bound: it is then calibrated on as
@@ -107,7 +112,7 @@ def integer_cell(shape, n=2):
         try:
             ranges, states = calibrate(cell, x[:, :timesteps])
             output = affine_int8(states.min(), states.max())
-            return quantize(cell, ranges, input=input, output=output), cell, input, output
+            return quantize(cell, ranges, input, output), cell, input, output
         except ValueError:
             if "relu" not in (shape.activation, shape.recurrent_activation) or timesteps == 1:
                 raise

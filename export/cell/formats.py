@@ -78,12 +78,6 @@ class _Misfit(ValueError):
     """The pre-activation needs fewer fraction bits."""
 
 
-def quantize(cell, ranges, *, input, output):
-    """Chooses every integer of a cell. Takes the arguments of `choose_formats()`, and returns an
-    `IntegerCell`."""
-    return round_to(*choose_formats(cell, ranges, input=input, output=output))
-
-
 def round_to(formats, cell):
     """Rounds each weight and bias of a cell to the nearest value of its format.
 

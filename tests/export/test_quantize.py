@@ -10,6 +10,7 @@ from random_cells import (
     dequantized,
     float_cell,
     integer_cell,
+    quantize,
     sequences,
     shapes,
 )
@@ -17,7 +18,7 @@ from random_cells import (
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import pack
 from keras_fastgrnn.export.cell.calibrate import calibrate
-from keras_fastgrnn.export.cell.formats import HEADROOM, quantize
+from keras_fastgrnn.export.cell.formats import HEADROOM
 from keras_fastgrnn.micro.affine import Affine, affine_int8
 
 # ---- affine_int8 ----
@@ -150,7 +151,7 @@ def test_the_update_of_a_large_state_uses_its_bits():
     shape = Shape()
     exact, x = float_cell(shape), sequences(shape)
     ranges = dataclasses.replace(calibrate(exact, x)[0], state=1000.0)
-    cell = quantize(exact, ranges, input=affine_int8(-4, 4), output=affine_int8(-1000, 1000))
+    cell = quantize(exact, ranges, affine_int8(-4, 4), affine_int8(-1000, 1000))
     assert cell.zeta * 32768 + cell.nu >= 16000 << 16
 
 
@@ -160,7 +161,7 @@ def test_a_relu_candidate_has_headroom():
     exact = dataclasses.replace(float_cell(shape), bias=np.full((2, 16), 7.0))
     ranges, states = calibrate(exact, sequences(shape))
     output = affine_int8(states.min(), states.max())
-    cell = quantize(exact, ranges, input=Affine(0.1, 0), output=output)
+    cell = quantize(exact, ranges, Affine(0.1, 0), output)
     assert cell.fraction_bits == 11
 
 
@@ -183,7 +184,7 @@ def test_a_cell_of_zeros():
     exact = dataclasses.replace(float_cell(shape), bias=np.zeros((2, 16)), zeta=0.0, nu=0.0)
     ranges, states = calibrate(exact, sequences(shape))
     affine = affine_int8(states.min(), states.max())
-    cell = quantize(exact, ranges, input=Affine(0.1, 0), output=affine)
+    cell = quantize(exact, ranges, Affine(0.1, 0), affine)
     pack(cell)
     y, _ = reference.run(cell, np.full((1, 9, 3), 127, np.int8))
     assert not y.any()

@@ -8,14 +8,21 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from kernel import STATUSES
-from random_cells import Shape, extremes, float_cell, integer_cell, integer_cells, sequences
+from random_cells import (
+    Shape,
+    extremes,
+    float_cell,
+    integer_cell,
+    integer_cells,
+    quantize,
+    sequences,
+)
 from tools import require
 
 from examples.common import hapt
 from keras_fastgrnn.export.cell import blocks as options
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.calibrate import calibrate
-from keras_fastgrnn.export.cell.formats import quantize
 from keras_fastgrnn.micro.affine import affine_int8
 from tests.boards import TARGETS, Case, build, check, run
 
@@ -125,7 +132,7 @@ def whole_sequences(target, x=None):
     input = affine_int8(x.min(), x.max())
     ranges, states = calibrate(float_cell(SMALL), x)
     output = affine_int8(states.min(), states.max())
-    cell = quantize(float_cell(SMALL), ranges, input=input, output=output)
+    cell = quantize(float_cell(SMALL), ranges, input, output)
     x = input.quantize(x)
     # Step by step with its state kept, against the whole window at once.
     whole, _ = reference.run(cell, x[:1], return_sequences=True)
