@@ -21,7 +21,7 @@ from examples.common.listener import Listener
 from examples.common.wav import stream_chunks, wav_chunks
 
 _TFLITE = flags.DEFINE_string(
-    "tflite", None, "The .tflite file that examples/wake_word.py wrote.", required=True
+    "tflite", "build/wake_word.tflite", "The .tflite file that examples.wake_word wrote."
 )
 _LIST = flags.DEFINE_string("list", None, "A text file with more files to hear, one a line.")
 _THRESHOLD = flags.DEFINE_float("threshold", 0.5, "Probability from which on it is the keyword.")

@@ -44,7 +44,6 @@ _REPORT = flags.DEFINE_string(
     "report", None, "The .html file to write a report with charts to. Needs matplotlib."
 )
 _VERBOSE = flags.DEFINE_bool("verbose", False, "Whether TensorFlow's own messages are shown.")
-flags.mark_flags_as_required(["model", "samples", "output"])
 
 
 def main(argv):
@@ -107,4 +106,6 @@ def _write(path, data):
 
 
 if __name__ == "__main__":
+    # Not above: its tests import this module into the process of other commands' tests.
+    flags.mark_flags_as_required(["model", "samples", "output"])
     app.run(main)

@@ -33,7 +33,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves to `make test-all` the tests that are marked so."""
+    """Leaves to `make test-all` the tests that are marked so, and begins with the longest."""
+    # At the end one worker would run them, and the other wait.
+    items.sort(key=lambda item: item.path.parent.name != "tests")
     if TEST_ALL:
         return
     markers = ["test_all", *(["one_keras"] if TF_KERAS else [])]
