@@ -3,15 +3,19 @@
 python -m keras_fastgrnn.export --model=model.keras --samples=samples.npy --output=model.tflite
 """
 
-import os
 import pathlib
 import sys
-import tempfile
 
 from absl import app, flags, logging
 
 from keras_fastgrnn.export.converter import conversion
-from keras_fastgrnn.export.files import by_input, read_model, read_samples, shown_warnings
+from keras_fastgrnn.export.files import (
+    by_input,
+    read_model,
+    read_samples,
+    shown_warnings,
+    write_file,
+)
 from keras_fastgrnn.export.keras_model import functional
 from keras_fastgrnn.export.report.findings import examine
 from keras_fastgrnn.export.report.resolution import warn
@@ -69,13 +73,13 @@ def main(argv):
                 output_type=_OUTPUT_TYPE.value,
                 optimize=_OPTIMIZE.value,
             )
-            _write(output, result.model)
+            write_file(output, result.model)
             findings = examine(result)
             for message in findings.warnings:
                 warn(message)
         print("\n".join(text(findings)))
         if page is not None:
-            _write(pathlib.Path(_REPORT.value), page(findings, output.name).encode())
+            write_file(pathlib.Path(_REPORT.value), page(findings, output.name).encode())
     except (ValueError, OSError) as error:
         sys.exit(f"{error}")
 
@@ -95,14 +99,6 @@ def _page(report, output):
             "pip install matplotlib"
         )
     return page
-
-
-def _write(path, data):
-    """Writes a file whole or not at all, with the permissions of any new file."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = pathlib.Path(folder, path.name)
-        part.write_bytes(data)
-        os.replace(part, path)
 
 
 if __name__ == "__main__":

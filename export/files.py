@@ -1,8 +1,10 @@
 """Reads the files of the command. Errors name the flag and the file."""
 
 import contextlib
+import os
 import pathlib
 import sys
+import tempfile
 import warnings
 import zipfile
 
@@ -71,6 +73,14 @@ def by_input(paths, files, names):
             "each, in this order, or one .npz file with an array for each by its name."
         )
     return files[0] if len(files) == 1 else [files]
+
+
+def write_file(path, data):
+    """Writes a file whole or not at all, with the permissions of any new file."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        part = pathlib.Path(folder, path.name)
+        part.write_bytes(data)
+        os.replace(part, path)
 
 
 @contextlib.contextmanager

@@ -136,35 +136,32 @@ def _float_layer(recurrent, x, lengths):
         recurrent = dataclasses.replace(recurrent, stateful=True)
     elif recurrent.stateful:
         lengths = [x.shape[0] * x.shape[1]]
-    layer = FloatLayer(recurrent, cell, lengths, x, None, None, None, None)
-    formats = getattr(recurrent.cell, "formats", None)
+    formats, ranges, states = getattr(recurrent.cell, "formats", None), None, None
     if formats is None:
-        return _calibrated(layer)
-    y, states = run_integers(recurrent, formats, round_to(formats, cell), x, lengths)
-    y = formats.output.dequantize(y).astype(np.float32)
-    return dataclasses.replace(layer, y=y, formats=formats, states=states)
+        y, ranges = _run_float_cell(recurrent, cell, x, lengths)
+    else:
+        y, states = run_integers(recurrent, formats, round_to(formats, cell), x, lengths)
+        y = formats.output.dequantize(y).astype(np.float32)
+    return FloatLayer(recurrent, cell, lengths, x, y, ranges, formats, states)
 
 
-def _calibrated(layer):
-    """Runs the float cell of a layer, and adds the ranges and the output."""
+def _run_float_cell(recurrent, cell, x, lengths):
+    """Returns the layer's output and the cell's `Ranges`."""
     found, steps = [], []
 
     def run(x):
         ranges, states = calibrate(
-            layer.cell,
-            x,
-            return_sequences=_keeps_sequences(layer.recurrent, layer.lengths),
-            dtype=np.float32,
+            cell, x, return_sequences=_keeps_sequences(recurrent, lengths), dtype=np.float32
         )
         found.append(ranges)
         steps.append(x.shape[0] * x.shape[1])
         return states
 
     try:
-        states = in_streams(run, layer.recurrent.read(layer.x), layer.lengths)
+        states = in_streams(run, recurrent.read(x), lengths)
     except ValueError as error:
-        raise ValueError(f"Layer '{layer.recurrent.name}': {error}") from error
-    return dataclasses.replace(layer, y=layer.recurrent.write(states), ranges=merged(found, steps))
+        raise ValueError(f"Layer '{recurrent.name}': {error}") from error
+    return recurrent.write(states), merged(found, steps)
 
 
 def quantize_layer(layer, *, input, output, optimize):

@@ -8,13 +8,13 @@ python -m keras_fastgrnn.export.c_source --model=model.tflite --output=folder [-
 import os
 import pathlib
 import sys
-import tempfile
 
 from absl import app, flags
 
 from keras_fastgrnn.export import c_source
 from keras_fastgrnn.export.c_source.layouts import LAYOUTS
 from keras_fastgrnn.export.c_source.sensor import SENSORS
+from keras_fastgrnn.export.files import write_file
 
 flags.DEFINE_string("model", None, "The .tflite file, written by keras_fastgrnn.export.")
 flags.DEFINE_string("output", None, "The folder to write.")
@@ -30,14 +30,9 @@ flags.mark_flags_as_required(["model", "output"])
 
 
 def _write(folder, files):
-    """Writes each file whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        for i, (path, text) in enumerate(files.items()):
-            whole = pathlib.Path(scratch) / str(i)
-            whole.write_text(text)
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(whole, folder / path)
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        write_file(folder / path, text.encode())
 
 
 def _numbers(flag, texts):

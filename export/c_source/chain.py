@@ -19,8 +19,6 @@ _ENDS = {
     schema.ActivationFunctionType.RELU_N1_TO_1: (-1, 1),
     schema.ActivationFunctionType.RELU6: (0, 6),
 }
-_BUILTINS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
-_TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if name.isupper()}
 
 # The activations that may end a model, by their names in Keras. They are monotonic: the largest
 # output stays the largest.
@@ -156,7 +154,7 @@ def read_chain(tflite):
     """
     verify(tflite)
     reader = _Reader(tflite)
-    dtype = _TYPES[reader.tensor.type]
+    dtype = flatbuffer.type_name(reader.tensor)
     factor, offset = _read_normalization(reader)
     input, shape = reader.affine, reader.tensor.shape
     cells = _read_cells(reader)
@@ -239,9 +237,7 @@ class _Reader:
             raise refusal("its output is not that of a recurrent layer or a Dense layer behind one")
 
     def _name(self, operator):
-        code = self._file.operatorCodes[operator.opcodeIndex]
-        name = _BUILTINS[code.builtinCode]
-        return code.customCode.decode() if name == "CUSTOM" else name
+        return flatbuffer.operator_name(self._file, operator)
 
 
 def refusal(problem):

@@ -19,8 +19,6 @@ from keras_fastgrnn.export.report.measure import (
 from keras_fastgrnn.export.report.resolution import end_names, unresolved
 from keras_fastgrnn.export.tflite import flatbuffer
 
-_BUILTINS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
-
 
 class Layer(NamedTuple):
     """An operator with int8 weights.
@@ -193,9 +191,8 @@ def operator_names(model, operators):
     recurrent = {operator.weights: operator.recurrent.name for operator in operators}
     graph = model.subgraphs[0]
     for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        name = _BUILTINS[code.builtinCode]
-        if name == "CUSTOM":
+        name = flatbuffer.operator_name(model, operator)
+        if name == "FASTGRNN":
             weights = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
             name = f"FASTGRNN {recurrent[bytes(weights)]}"
         yield name, operator

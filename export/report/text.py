@@ -1,12 +1,10 @@
 """The report as text."""
 
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export.report.findings import operator_names, stream_limits
 from keras_fastgrnn.export.report.resolution import input_places, worst_features
-
-_TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if name.isupper()}
+from keras_fastgrnn.export.tflite import flatbuffer
 
 
 def text(findings):
@@ -51,11 +49,11 @@ def _tensors(model, operators):
     for index, tensor in enumerate(graph.tensors):
         shape = "x".join(str(n) for n in tensor.shape) if tensor.shape is not None else ""
         line = f"{index:>6}  {written_by.get(index, 'constant'):<32} "
-        line += f"{_TYPES[tensor.type]:<8} {shape:<16} "
+        line += f"{flatbuffer.type_name(tensor):<8} {shape:<16} "
         q = tensor.quantization
         if q is not None and q.scale is not None:
             scale, zero = q.scale, q.zeroPoint
-            limits = np.iinfo(_TYPES[tensor.type])
+            limits = np.iinfo(flatbuffer.type_name(tensor))
             low, high = ((limit - zero) * scale for limit in (limits.min, limits.max))
             per_axis = f" (largest of {len(scale)})" if len(scale) > 1 else ""
             line += f"{scale.max():>11.4g} {zero[0]:>4}  {low.min():.4g} .. {high.max():.4g}"

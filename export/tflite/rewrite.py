@@ -9,7 +9,6 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro.affine import affine_int8
-from keras_fastgrnn.micro.flatbuffer_schema import OPERATORS
 from keras_fastgrnn.micro.operator_rules import FLOAT, RULES, SHARED
 from keras_fastgrnn.micro.operator_shapes import MAX_CONCATENATED
 
@@ -24,7 +23,7 @@ def rewrite(model):
     graph = model.subgraphs[0]
     # Iterates over a copy: operators added at the end need no rewriting.
     for operator in list(graph.operators):
-        name = _name(model, operator)
+        name = flatbuffer.operator_name(model, operator)
         if name == "TILE":
             _broadcast(model, operator)
         elif name == "SELECT" and _same_shapes(graph, operator):
@@ -34,7 +33,7 @@ def rewrite(model):
         elif name in _CLIPS and _saturates(graph, operator, *_CLIPS[name]):
             _rename(model, operator, "QUANTIZE")
     for operator in list(graph.operators):
-        name = _name(model, operator)
+        name = flatbuffer.operator_name(model, operator)
         if name in RULES:
             _convert_formats(model, operator, RULES[name])
     _drop_unused_codes(model)
@@ -42,7 +41,10 @@ def rewrite(model):
 
 def selects(model):
     """Whether the model has operators for `widen()`."""
-    return any(_name(model, operator) in _SELECTING for operator in model.subgraphs[0].operators)
+    return any(
+        flatbuffer.operator_name(model, operator) in _SELECTING
+        for operator in model.subgraphs[0].operators
+    )
 
 
 def widen(model, ranges):
@@ -53,11 +55,17 @@ def widen(model, ranges):
     negative x.
     """
     graph = model.subgraphs[0]
-    readers = [operator for operator in graph.operators if _name(model, operator) in _SELECTING]
+    readers = [
+        operator
+        for operator in graph.operators
+        if flatbuffer.operator_name(model, operator) in _SELECTING
+    ]
     read = {index for operator in readers for index in operator.inputs}
     # The converter leaves some of these operators in float32.
     for operator in graph.operators:
-        if _name(model, operator) == "DEQUANTIZE" and not read.isdisjoint(operator.outputs):
+        if flatbuffer.operator_name(model, operator) == "DEQUANTIZE" and not read.isdisjoint(
+            operator.outputs
+        ):
             read.update(operator.inputs)
     for index in sorted(read):
         tensor = graph.tensors[index]
@@ -74,7 +82,7 @@ def widen(model, ranges):
 def _rescale_biases(model, index, factor):
     graph = model.subgraphs[0]
     for operator in graph.operators:
-        rule = RULES.get(_name(model, operator))
+        rule = RULES.get(flatbuffer.operator_name(model, operator))
         if rule is None or index not in operator.inputs:
             continue
         for slot, i in zip(rule.reads, operator.inputs, strict=False):
@@ -84,10 +92,6 @@ def _rescale_biases(model, index, factor):
             bias.quantization.scale = bias.quantization.scale / np.float32(factor)
             values = np.frombuffer(bytes(model.buffers[bias.buffer].data), np.int32)
             flatbuffer.set_constant(model, bias, np.rint(values * factor).astype(np.int32))
-
-
-def _name(model, operator):
-    return OPERATORS[model.operatorCodes[operator.opcodeIndex].builtinCode]
 
 
 def _convert_formats(model, operator, rule):

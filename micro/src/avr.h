@@ -17,7 +17,6 @@
 #define multiply_unsigned multiply_unsigned
 #define sigmoid sigmoid
 #define tanh16 tanh16
-#define first_row first_row
 #define set_rows set_rows
 #define add_rows add_rows
 #define BLOCK 1
@@ -224,13 +223,7 @@ ALWAYS_INLINE int16_t tanh16(int32_t p, unsigned n) {
 /* ---- Rows of a matrix ---- */
 
 /* The cursor's bits are what is left of a byte of a bitmap, and a 1 above it. */
-static inline cursor first_row(const fastgrnn_matrix* m) {
-  cursor c;
-  c.index = m->index;
-  c.values = m->values;
-  c.bits = 1;
-  return c;
-}
+#define FIRST_BITS 1
 
 /* A routine is a row of r21 weights, 1 to 255, times the vector at r18-r19; the sum is left in
  * r22-r25. Z are the values, X is the index and r20 the bits of a cursor, all moved on. It changes

@@ -66,15 +66,17 @@ static inline int16_t tanh16(int32_t p, unsigned n) {
 /* ---- Rows of a matrix. Each keeps a cursor's pointers in variables of its own: a compiler has to
  * assume that a char* may point to the cursor. ---- */
 
-#ifndef first_row
+#ifndef FIRST_BITS
+#define FIRST_BITS 0
+#endif
+
 static inline cursor first_row(const fastgrnn_matrix* m) {
   cursor c;
   c.index = m->index;
   c.values = m->values;
-  c.bits = 0;
+  c.bits = FIRST_BITS;
   return c;
 }
-#endif
 
 static inline int32_t dense_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in) {
   const int16_t* const end = in + m->cols;
