@@ -29,7 +29,7 @@ from keras_fastgrnn.export.cell.encodings import BITMAP, DENSE, PAIRS
 from keras_fastgrnn.export.cell.float_cell import FloatCell
 from keras_fastgrnn.export.cell.formats import choose_formats, round_to
 from keras_fastgrnn.micro import Interpreter
-from keras_fastgrnn.micro.affine import affine_int8
+from keras_fastgrnn.micro.affine import choose_affine
 from tests.boards import TARGETS, Case, check, kernel_size, program
 
 _SENSOR = flags.DEFINE_bool("sensor", False, "Only what a sensor's integers cost.")
@@ -69,9 +69,9 @@ def random_case(units, features, *, rank=0, density=1.0, encoding="dense", times
         beta=0.0,
     )
     x = rng.normal(0, 1, (1, timesteps, features))
-    input = affine_int8(x.min(), x.max())
+    input = choose_affine(x.min(), x.max())
     ranges, states = calibrate(cell, x)
-    output = affine_int8(states.min(), states.max())
+    output = choose_affine(states.min(), states.max())
     cell = round_to(*choose_formats(cell, ranges, input=input, output=output))
     x = input.quantize(x)
     y, state = reference.run(cell, x)

@@ -10,7 +10,7 @@ from keras_fastgrnn.export.blame import explain
 from keras_fastgrnn.export.keras_model import run_model
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.export.tflite.loop_free import convert_loop_free
-from keras_fastgrnn.micro.affine import affine_int8
+from keras_fastgrnn.micro.affine import choose_affine
 
 # TensorFlow Lite derives the arithmetic of these operators from the scales in the file.
 _ANY_OUTPUT_SCALE = {
@@ -83,7 +83,7 @@ def convert_rest(model, calibration, run):
         # The converter gives no scale to a tensor that only recurrent layers read and write.
         tensor = graph.tensors[index]
         if flatbuffer.affine(tensor) is None and values.dtype == np.float32:
-            flatbuffer.set_affine(tensor, affine_int8(values.min(), values.max()))
+            flatbuffer.set_affine(tensor, choose_affine(values.min(), values.max()))
     reads, writes = graph.outputs[len(run.outputs) :], graph.inputs[n_inputs:]
     for layer, x, y in zip(run.layers, reads, writes, strict=True):
         if layer.formats is not None:

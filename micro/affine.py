@@ -7,27 +7,41 @@ import numpy as np
 
 
 class Affine(NamedTuple):
-    """A format of integers: `real = scale * (integer - zero_point)`."""
+    """A format of integers: `real = scale * (integer - zero_point)`.
+
+    `dtype` is `"int8"`, or `"int16"` with a zero point of 0.
+    """
 
     scale: float
     zero_point: int
+    dtype: str = "int8"
 
-    def quantize(self, x, dtype=np.int8):
+    @property
+    def limits(self):
+        """The least and the largest integer."""
+        limits = np.iinfo(self.dtype)
+        return limits.min, limits.max
+
+    @property
+    def ends(self):
+        """The least and the largest real value."""
+        return tuple(self.scale * (limit - self.zero_point) for limit in self.limits)
+
+    def quantize(self, x):
         """Real array -> integers, as TFLite's QUANTIZE computes them: the float32 quotient rounded
         to nearest, halves away from zero, and saturated."""
         x = np.asarray(x, np.float32) / np.float32(self.scale)
         x = x.astype(np.float64)  # where + 0.5 is exact
         x = np.trunc(x + np.copysign(0.5, x)) + self.zero_point
-        limits = np.iinfo(dtype)
-        return np.clip(x, limits.min, limits.max).astype(dtype)
+        return np.clip(x, *self.limits).astype(self.dtype)
 
     def dequantize(self, y):
         """Integers -> float64."""
         return (y.astype(np.float64) - self.zero_point) * self.scale
 
 
-def affine_int8(low, high):
-    """Returns the int8 format that covers `low..high` and has an exact zero.
+def choose_affine(low, high, dtype="int8"):
+    """Returns the format that covers `low..high` and has an exact zero.
 
     Raises:
         ValueError: if the range is not finite in float32.
@@ -35,9 +49,12 @@ def affine_int8(low, high):
     low, high = min(float(low), 0.0), max(float(high), 0.0)
     # float32, as the .tflite file holds it
     with np.errstate(over="ignore"):
-        scale = float(np.float32((high - low) / 255))
+        steps = (high - low) / 255 if dtype == "int8" else max(high, -low) / 32767
+        scale = float(np.float32(steps))
     if not math.isfinite(scale):
         raise ValueError(f"Can not quantise the range {low}..{high}: leave such samples out.")
     if scale < 1e-30:  # all values are zero: any scale will do
-        return Affine(1.0, 0)
+        return Affine(1.0, 0, dtype)
+    if dtype == "int16":
+        return Affine(scale, 0, dtype)
     return Affine(scale, int(np.clip(round(-128 - low / scale), -128, 127)))

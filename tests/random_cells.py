@@ -9,8 +9,8 @@ from keras_fastgrnn.export.cell.blocks import FIELDS, MAX_MIX
 from keras_fastgrnn.export.cell.calibrate import calibrate
 from keras_fastgrnn.export.cell.float_cell import FloatCell
 from keras_fastgrnn.export.cell.formats import choose_formats, round_to
-from keras_fastgrnn.export.cell.reference import ACTIVATIONS, IntegerCell, Matrix
-from keras_fastgrnn.micro.affine import affine_int8
+from keras_fastgrnn.export.cell.reference import ACTIVATIONS, INPUT_SHIFT, IntegerCell, Matrix
+from keras_fastgrnn.micro.affine import choose_affine
 
 # The nonlinearities, written once more for the tests.
 FLOAT = {
@@ -37,7 +37,12 @@ class Shape:
     scale: float = 1.0
     input_scale: float = 1.0
     timesteps: int = 20
+    input_dtype: str = "int8"
+    output_dtype: str = "int8"
     seed: int = 0
+
+
+DTYPES = st.sampled_from(["int8", "int16"])
 
 
 def shapes(max_timesteps=300):
@@ -54,6 +59,8 @@ def shapes(max_timesteps=300):
         scale=st.sampled_from([1.0, 1e-9, 1e-3, 0.1, 10.0]),
         input_scale=st.sampled_from([1.0, 1e-6, 1e-2, 10.0]),
         timesteps=st.integers(1, max_timesteps),
+        input_dtype=DTYPES,
+        output_dtype=DTYPES,
         seed=st.integers(0, 2**32 - 1),
     ).filter(_fits)
 
@@ -106,12 +113,12 @@ def integer_cell(shape, n=2):
     `sequences(shape, n)`. A cell with a relu may grow without bound: it is then calibrated on as
     many steps as fit the integer model."""
     cell, x = float_cell(shape), sequences(shape, n)
-    input = affine_int8(x.min(), x.max())
+    input = choose_affine(x.min(), x.max(), shape.input_dtype)
     timesteps = shape.timesteps
     while True:
         try:
             ranges, states = calibrate(cell, x[:, :timesteps])
-            output = affine_int8(states.min(), states.max())
+            output = choose_affine(states.min(), states.max(), shape.output_dtype)
             return quantize(cell, ranges, input, output), cell, input, output
         except ValueError:
             if "relu" not in (shape.activation, shape.recurrent_activation) or timesteps == 1:
@@ -127,6 +134,7 @@ def dequantized(cell, input, output):
         `mix_unit` of m for a `zeta (1 - z) + nu` of 1.
     """
     one = 32768 >> cell.gate_shift
+    input_unit = input.scale * (1 << INPUT_SHIFT if cell.input_dtype == "int16" else 1)
     state_scale = output.scale * cell.output_multiplier / 2.0**cell.output_shift
     candidate_scale = 2.0**-cell.fraction_bits if cell.activation == "relu" else 2.0**-15
     mix_unit = candidate_scale / state_scale * one * 2.0**cell.mix_shift
@@ -137,7 +145,7 @@ def dequantized(cell, input, output):
 
     return (
         FloatCell(
-            kernel=matrices(cell.kernel, cell.input_multiplier / input.scale),
+            kernel=matrices(cell.kernel, cell.input_multiplier / input_unit),
             recurrent_kernel=matrices(cell.recurrent_kernel, 1 / state_scale),
             bias=cell.bias * 2.0 ** (cell.bias_shift - cell.fraction_bits),
             activation=cell.activation,
@@ -154,7 +162,7 @@ def dequantized(cell, input, output):
 @st.composite
 def integer_cells(draw, least_dim=1, most_dim=40):
     """Any cell that the kernel accepts, often with fields and weights at their ends."""
-    limits = {name: (low, high) for name, _, low, high in FIELDS}
+    limits = {name: (low, high) for name, _, low, high in FIELDS[2]}
 
     def integer(low, high):
         return draw(st.one_of(st.sampled_from([low, high]), st.integers(low, high)))
@@ -170,6 +178,7 @@ def integer_cells(draw, least_dim=1, most_dim=40):
     one_minus_z = 65536 if gate in ("tanh", "quant_tanh") else 32768 >> gate_shift
     zeta = integer(0, min(65535, MAX_MIX // one_minus_z)) if gate else 0
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    input_dtype, output_dtype = draw(DTYPES), draw(DTYPES)
 
     def values(rows, cols):
         density = draw(st.sampled_from([1.0, 0.4, 0.1, 0.0]))
@@ -191,7 +200,9 @@ def integer_cells(draw, least_dim=1, most_dim=40):
         bias=extremes(rng, np.int16, (2 if gate else 1, units)),
         activation=activation,
         recurrent_activation=gate,
-        input_zero_point=field("input_zero_point"),
+        input_dtype=input_dtype,
+        output_dtype=output_dtype,
+        input_zero_point=0 if input_dtype == "int16" else field("input_zero_point"),
         input_multiplier=field("input_multiplier"),
         fraction_bits=fraction_bits,
         gate_shift=gate_shift,
@@ -202,7 +213,7 @@ def integer_cells(draw, least_dim=1, most_dim=40):
         beta=0 if gate else field("beta"),
         output_multiplier=field("output_multiplier"),
         output_shift=field("output_shift"),
-        output_zero_point=field("output_zero_point"),
+        output_zero_point=0 if output_dtype == "int16" else field("output_zero_point"),
     )
 
 

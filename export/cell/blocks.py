@@ -7,16 +7,15 @@ import numpy as np
 from keras_fastgrnn.export.cell.encodings import DAMAGED, DENSE, ENCODINGS, PAIRS
 from keras_fastgrnn.export.cell.reference import ACTIVATIONS, IntegerCell, Matrix
 
-VERSION = 2
 MAX_DIM = 511  # of units, features and ranks: docs/numerics.md, "No overflow"
 MAX_MIX = 0x7FFF7FFF  # what rounds to 32767 in the upper half of an int32
 
 # The density below which pairs are faster than dense.
 FAST_DENSITY = 0.25
 
-# The options block in its order, little-endian: name, struct code, least, most.
-FIELDS = (
-    ("version", "B", VERSION, VERSION),
+# The options block of version 2 in its order, little-endian: name, struct code, least, most.
+_INT8_FIELDS = (
+    ("version", "B", 2, 2),
     ("cell", "B", 0, 1),
     ("activation", "B", 0, len(ACTIVATIONS) - 1),
     ("recurrent_activation", "B", 0, len(ACTIVATIONS) - 1),
@@ -43,8 +42,23 @@ FIELDS = (
     ("output_shift", "B", 0, 30),
     ("output_zero_point", "b", -128, 127),
 )
-_OPTIONS = struct.Struct("<" + "".join(code for _, code, _, _ in FIELDS))
-SIZE = _OPTIONS.size
+# By version. The third names the types of its ends, and has 4 bits for the encoding of a matrix.
+FIELDS = {
+    2: _INT8_FIELDS,
+    3: (
+        ("version", "B", 3, 3),
+        *_INT8_FIELDS[1:5],
+        ("types", "B", 0, 3),
+        *_INT8_FIELDS[6:],
+        ("encodings", "H", 0, 0x2222),
+    ),
+}
+_STRUCTS = {
+    version: struct.Struct("<" + "".join(code for _, code, _, _ in fields))
+    for version, fields in FIELDS.items()
+}
+SIZES = {version: block.size for version, block in _STRUCTS.items()}
+_ENCODING_BITS = {2: 2, 3: 4}
 
 _FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")  # from bit 0 up
 # The four places for a matrix; the first of a kernel is empty at full rank.
@@ -91,12 +105,15 @@ def pack(
     """
     gated = cell.recurrent_activation is not None
     flags = (return_sequences, go_backwards, reverse_output, stateful)
+    types = sum((dtype == "int16") << i for i, dtype in enumerate(_dtypes(cell)))
+    version = 3 if types else 2
     fields = {
-        "version": VERSION,
+        "version": version,
         "cell": int(gated),
         "activation": ACTIVATIONS.index(cell.activation),
         "recurrent_activation": ACTIVATIONS.index(cell.recurrent_activation) if gated else 0,
         "flags": sum(bool(flag) << i for i, flag in enumerate(flags)),
+        "types": types,
         "encodings": 0,
         "units": cell.units,
         "features": cell.features,
@@ -109,10 +126,10 @@ def pack(
         fields[f"{slot}_shift"] = 0 if matrix is None else matrix.shift
         if matrix is not None:
             encoding = _choose_encoding(matrix.values, optimize)
-            fields["encodings"] |= encoding.code << 2 * i
+            fields["encodings"] |= encoding.code << _ENCODING_BITS[version] * i
             weights += encoding.pack(matrix.values)
     _check(fields, "Change the layer.")
-    options = _OPTIONS.pack(*(fields[name] for name, *_ in FIELDS))
+    options = _STRUCTS[version].pack(*(fields[name] for name, *_ in FIELDS[version]))
     return options, weights + cell.bias.astype("<i2").tobytes()
 
 
@@ -133,6 +150,8 @@ def unpack(options, weights):
         bias=reader.take((1 + gated) * units, "<i2").reshape(-1, units),
         activation=ACTIVATIONS[fields["activation"]],
         recurrent_activation=ACTIVATIONS[fields["recurrent_activation"]] if gated else None,
+        input_dtype="int16" if fields["types"] & 1 else "int8",
+        output_dtype="int16" if fields["types"] & 2 else "int8",
         **{name: fields[name] for name in _SCALARS},
     )
     reader.end()
@@ -140,19 +159,23 @@ def unpack(options, weights):
 
 
 def read_options(options):
-    """The fields of the options block: a dict of the names in `FIELDS`.
+    """The fields of the options block: a dict of the names in `FIELDS`, and `types` in any version.
 
     Raises:
         ValueError: as `unpack()`.
     """
-    if options[:1] and options[0] != VERSION:
+    version = options[0] if options else 2
+    if version not in FIELDS:
         raise ValueError(
-            f"The options block is of version {options[0]}; this package reads version {VERSION}. "
-            "Export the model again."
+            f"The options block is of version {version}; this package reads versions "
+            f"{' and '.join(map(str, FIELDS))}. Export the model again."
         )
-    if len(options) != SIZE:
-        raise ValueError(f"The options block has {len(options)} bytes, not {SIZE}. {DAMAGED}")
-    fields = dict(zip((name for name, *_ in FIELDS), _OPTIONS.unpack(options), strict=True))
+    if len(options) != SIZES[version]:
+        raise ValueError(
+            f"The options block has {len(options)} bytes, not {SIZES[version]}. {DAMAGED}"
+        )
+    names = (name for name, *_ in FIELDS[version])
+    fields = {"types": 0} | dict(zip(names, _STRUCTS[version].unpack(options), strict=True))
     _check(fields, DAMAGED)
     return fields
 
@@ -168,7 +191,16 @@ def slots(cell):
 
 def encodings(fields):
     """The `Encoding` of each slot, from the fields of the options block."""
-    return {slot: ENCODINGS[fields["encodings"] >> 2 * i & 3] for i, slot in enumerate(_SLOTS)}
+    return dict(zip(_SLOTS, (ENCODINGS[code] for code in _codes(fields)), strict=True))
+
+
+def _codes(fields):
+    bits = _ENCODING_BITS[fields["version"]]
+    return [fields["encodings"] >> bits * i & (1 << bits) - 1 for i in range(len(_SLOTS))]
+
+
+def _dtypes(cell):
+    return cell.input_dtype, cell.output_dtype
 
 
 class _Reader:
@@ -216,8 +248,11 @@ def _check(fields, advice):
                 f"{advice}"
             )
 
-    for name, _, low, high in FIELDS:
+    for name, _, low, high in FIELDS[fields["version"]]:
         require(name, low, high)
+    for bit, name in ((1, "input_zero_point"), (2, "output_zero_point")):
+        if fields["types"] & bit:
+            require(name, 0, 0)
     gate = ACTIVATIONS[fields["recurrent_activation"]]
     if fields["cell"] == 0:
         require("recurrent_activation", 0, 0)
@@ -227,7 +262,7 @@ def _check(fields, advice):
         require("beta", 0, 0)
     require("gate_shift", 0, 15 - fields["fraction_bits"] if gate == "relu" else 0)
     for first, rank, inputs in ((0, "kernel_rank", "features"), (2, "recurrent_rank", "units")):
-        codes = [fields["encodings"] >> 2 * i & 3 for i in (first, first + 1)]
+        codes = _codes(fields)[first : first + 2]
         # Without a rank the first slot is empty, and all that says so is 0.
         cols = [fields[inputs] if fields[rank] else 0, fields[rank] or fields[inputs]]
         if fields[rank] == 0:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_fastgrnn.export.cell.reference import IntegerCell, Matrix
+from keras_fastgrnn.export.cell.reference import INPUT_SHIFT, IntegerCell, Matrix
 from keras_fastgrnn.export.cell.rounding import round_matrix
 from keras_fastgrnn.micro.affine import Affine
 
@@ -103,6 +103,8 @@ def round_to(formats, cell):
     return IntegerCell(
         **fields,
         bias=np.clip(bias, -32768, 32767).astype(np.int16),
+        input_dtype=input.dtype,
+        output_dtype=output.dtype,
         input_zero_point=input.zero_point,
         output_zero_point=output.zero_point,
     )
@@ -222,7 +224,7 @@ def _largest_mix(cell, high_gate):
 
 
 def _output_rescaling(state_scale, output):
-    """Returns `(multiplier, shift)` from the int16 state to the int8 output."""
+    """Returns `(multiplier, shift)` from the int16 state to the output."""
     shift = min(30, _floor_log2(32767 * output.scale / state_scale))
     if shift < 0:
         raise ValueError(
@@ -270,14 +272,15 @@ def _input_matrices(cell, ranges, input, fraction_bits):
         for matrix, moment in zip(matrices[:-1], moments, strict=False)
     ]
     scales = [*(scale for _, scale in rounded), _full_scale(matrices[-1])]
-    exact = input.scale * math.prod(scales) * 2.0**fraction_bits  # multiplier / 2**(sum of shifts)
+    input_scale = input.scale * (1 << INPUT_SHIFT if input.dtype == "int16" else 1)
+    exact = input_scale * math.prod(scales) * 2.0**fraction_bits  # multiplier / 2**(sum of shifts)
     shifts = _shifts(
         "kernel",
         matrices,
         total=_floor_log2(127 / exact),
         # The multiplier is not known yet; 127 gives the finest possible unit.
-        unit=input.scale * scales[0] / 127,
-        bound=input.scale * max(127 - input.zero_point, 128 + input.zero_point),
+        unit=input_scale * scales[0] / 127,
+        bound=max(map(abs, input.ends)),
         projected=ranges.kernel,
     )
     exact *= 2.0 ** sum(shifts)

@@ -15,6 +15,9 @@ from keras_fastgrnn.export.cell.sigmoid_table import sigmoid_table
 # The position of a name is its code in the options block (docs/format.md).
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "quant_tanh", "quant_sigmoid")
 
+# An int16 input times its multiplier has 7 bits more than an int16.
+INPUT_SHIFT = 7
+
 _SIGMOID = sigmoid_table().astype(np.int64)
 
 
@@ -34,12 +37,14 @@ class IntegerCell:
         bias: int16 `(2, units)`, gate and candidate; `(1, units)` in a FastRNN.
         activation, recurrent_activation: names of nonlinearities; the second is `None` in a
             FastRNN.
-        input_zero_point, input_multiplier: an input is `(x - zero_point) * multiplier`.
+        input_dtype, output_dtype: `"int8"` or `"int16"`.
+        input_zero_point, input_multiplier: an input is `(x - zero_point) * multiplier`, of int16
+            without its `INPUT_SHIFT` lowest bits.
         fraction_bits: fraction bits of the pre-activation.
         gate_shift: the gate's 1.0 is `32768 >> gate_shift`.
         bias_shift: a bias is `bias << bias_shift` in the pre-activation's format.
         mix_shift, zeta, nu, beta: the state's update.
-        output_multiplier, output_shift, output_zero_point: int16 state to int8 output.
+        output_multiplier, output_shift, output_zero_point: int16 state to output.
     """
 
     kernel: tuple
@@ -47,6 +52,8 @@ class IntegerCell:
     bias: np.ndarray
     activation: str
     recurrent_activation: str | None
+    input_dtype: str
+    output_dtype: str
     input_zero_point: int
     input_multiplier: int
     fraction_bits: int
@@ -129,9 +136,15 @@ def _project(matrices, v):
     return _sums(matrices[-1], v)
 
 
-def step(cell, x, state):
-    """One time step: int8 `x (n, features)` and int16 `state (n, units)` -> the next state."""
+def scale_inputs(cell, x):
+    """Inputs -> integers within int16, in the format of the kernel's sums."""
     x = (x.astype(np.int64) - cell.input_zero_point) * cell.input_multiplier
+    return round_shift(x, INPUT_SHIFT) if cell.input_dtype == "int16" else x
+
+
+def step(cell, x, state):
+    """One time step: inputs `x (n, features)` and int16 `state (n, units)` -> the next state."""
+    x = scale_inputs(cell, x)
     h = state.astype(np.int64)
     p = _project(cell.kernel, x) + _project(cell.recurrent_kernel, h)
     bias = cell.bias.astype(np.int64) << cell.bias_shift
@@ -143,9 +156,10 @@ def step(cell, x, state):
 
 
 def output(cell, state):
-    """int16 state -> the layer's int8 output."""
+    """int16 state -> the layer's output."""
     y = round_shift(state.astype(np.int64) * cell.output_multiplier, cell.output_shift)
-    return np.clip(y + cell.output_zero_point, -128, 127).astype(np.int8)
+    limits = np.iinfo(cell.output_dtype)
+    return np.clip(y + cell.output_zero_point, limits.min, limits.max).astype(cell.output_dtype)
 
 
 def states(cell, x, state=None):
@@ -153,7 +167,7 @@ def states(cell, x, state=None):
 
     Args:
         cell: `IntegerCell`.
-        x: int8 `(n, timesteps, features)`, in the order in which the cell reads the steps.
+        x: int8 or int16 `(n, timesteps, features)`, in the order in which the cell reads the steps.
         state: int16 `(n, units)` before the first step; zeros if `None`.
 
     Returns:
@@ -171,14 +185,14 @@ def run(cell, x, state=None, *, return_sequences=False, go_backwards=False, reve
 
     Args:
         cell: `IntegerCell`.
-        x: int8 `(n, timesteps, features)`, with `timesteps` at least 1.
+        x: int8 or int16 `(n, timesteps, features)`, with `timesteps` at least 1.
         state: int16 `(n, units)`; zeros if `None`.
         return_sequences: whether to return an output for each step, or only for the last.
         go_backwards: whether to read the steps from last to first.
         reverse_output: whether to place the outputs from last to first.
 
     Returns:
-        `(y, state)`: int8 `(n, timesteps, units)` or `(n, units)`, and the int16 state.
+        `(y, state)`: int8 or int16 `(n, timesteps, units)` or `(n, units)`, and the int16 state.
     """
     h = states(cell, x[:, ::-1] if go_backwards else x, state)
     last = h[:, -1]

@@ -8,7 +8,7 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export.tflite import flatbuffer
-from keras_fastgrnn.micro.affine import affine_int8
+from keras_fastgrnn.micro.affine import choose_affine
 from keras_fastgrnn.micro.operator_rules import FLOAT, RULES, SHARED
 from keras_fastgrnn.micro.operator_shapes import MAX_CONCATENATED
 
@@ -74,7 +74,7 @@ def widen(model, ranges):
             continue
         least, most = old.dequantize(np.array([-128, 127], np.int8))
         if low < least - old.scale or high > most + old.scale:
-            new = affine_int8(min(low, least), max(high, most))
+            new = choose_affine(min(low, least), max(high, most))
             flatbuffer.set_affine(tensor, new)
             _rescale_biases(model, index, old.scale / new.scale)
 

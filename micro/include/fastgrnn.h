@@ -28,9 +28,12 @@
 extern "C" {
 #endif
 
-/* Version of the options block this kernel reads; any other is refused. */
-#define FASTGRNN_VERSION 2
-#define FASTGRNN_OPTIONS_SIZE 36
+/* The versions of the options block that this kernel reads; any other is refused. Version 3 has
+ * int16 inputs or outputs, or both. */
+#define FASTGRNN_VERSION_INT8 2
+#define FASTGRNN_VERSION 3
+#define FASTGRNN_OPTIONS_SIZE_INT8 36
+#define FASTGRNN_OPTIONS_SIZE 38
 
 /* The largest units, features or rank: keeps every int32 accumulator from overflowing
  * (docs/numerics.md, "No overflow"). */
@@ -38,8 +41,8 @@ extern "C" {
 
 typedef enum {
   FASTGRNN_OK = 0,
-  FASTGRNN_ERROR_OPTIONS_SIZE, /* the options block is not FASTGRNN_OPTIONS_SIZE bytes */
-  FASTGRNN_ERROR_VERSION,      /* written for another FASTGRNN_VERSION */
+  FASTGRNN_ERROR_OPTIONS_SIZE, /* the options block has not the size of its version */
+  FASTGRNN_ERROR_VERSION,      /* written for a version that this kernel does not read */
   FASTGRNN_ERROR_OPTIONS,      /* a field is out of its range */
   FASTGRNN_ERROR_WEIGHTS_SIZE, /* the weights block is shorter or longer than the options say */
   FASTGRNN_ERROR_WEIGHTS,      /* a bitmap or an index goes beyond its matrix */
@@ -61,6 +64,11 @@ typedef enum {
 #define FASTGRNN_GO_BACKWARDS 2u     /* read the input from its last step to its first */
 #define FASTGRNN_REVERSE_OUTPUT 4u   /* write the outputs from the last place to the first */
 #define FASTGRNN_STATEFUL 8u         /* keep the state from one sequence to the next */
+
+/* Bits of fastgrnn_params.types: the inputs, or the outputs, are int16 and not int8. An int16 has
+ * no zero point. */
+#define FASTGRNN_INT16_INPUT 1u
+#define FASTGRNN_INT16_OUTPUT 2u
 
 /* How a matrix is stored. */
 typedef enum {
@@ -97,7 +105,7 @@ typedef struct {
   uint16_t zeta, beta, output_multiplier;
   int8_t input_zero_point, output_zero_point;
   uint8_t input_multiplier, fraction_bits, gate_shift, bias_shift, mix_shift, output_shift;
-  uint8_t cell, activation, recurrent_activation, flags;
+  uint8_t cell, activation, recurrent_activation, flags, types;
 } fastgrnn_params;
 
 /* Reads a cell from its two blocks and checks all of it: any two blocks of bytes are refused or
@@ -118,22 +126,27 @@ FASTGRNN_API size_t fastgrnn_scratch_size(const fastgrnn_params* params);
 
 /* One time step. No two of the buffers may overlap.
  *
- * x: features int8 values in the scale and zero point the cell was exported for.
+ * x: features values, int8_t or int16_t as params->types says, in the scale and zero point the cell
+ * was exported for.
  * state: units int16 values, updated in place; all zero at the start of a sequence.
  * scratch: fastgrnn_scratch_size() int16 values, of no meaning before and after. */
-FASTGRNN_API void fastgrnn_step(const fastgrnn_params* params, const int8_t* x, int16_t* state,
+FASTGRNN_API void fastgrnn_step(const fastgrnn_params* params, const void* x, int16_t* state,
                                 int16_t* scratch);
 
-/* The state as the int8 output of a layer: units values in the output's scale and zero point. */
-FASTGRNN_API void fastgrnn_output(const fastgrnn_params* params, const int16_t* state, int8_t* y);
+/* The state as the output of a layer.
+ *
+ * y: units values, int8_t or int16_t as params->types says, in the output's scale and zero point.
+ * Written; may not overlap the state. */
+FASTGRNN_API void fastgrnn_output(const fastgrnn_params* params, const int16_t* state, void* y);
 
 /* A whole sequence, as the flags of the cell say. No two of the buffers may overlap.
  *
- * x: timesteps * features values. timesteps may be 0.
+ * x: timesteps * features values, as in fastgrnn_step(). timesteps may be 0.
  * state: as in fastgrnn_step(); cleared first unless the cell is FASTGRNN_STATEFUL.
- * y: timesteps * units values with FASTGRNN_RETURN_SEQUENCES, else the units of the last state. */
-FASTGRNN_API void fastgrnn_run(const fastgrnn_params* params, const int8_t* x, size_t timesteps,
-                               int16_t* state, int16_t* scratch, int8_t* y);
+ * y: timesteps * units values with FASTGRNN_RETURN_SEQUENCES, else the units of the last state; as
+ * in fastgrnn_output(). */
+FASTGRNN_API void fastgrnn_run(const fastgrnn_params* params, const void* x, size_t timesteps,
+                               int16_t* state, int16_t* scratch, void* y);
 
 #ifdef __cplusplus
 }

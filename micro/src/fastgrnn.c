@@ -94,19 +94,35 @@ size_t fastgrnn_scratch_size(const fastgrnn_params* params) {
   return inputs + (params->recurrent_rank != 0 ? params->recurrent_rank : params->units);
 }
 
-void fastgrnn_step(const fastgrnn_params* params, const int8_t* x, int16_t* state,
-                   int16_t* scratch) {
+/* An int16 input times input_multiplier has 7 bits more than an int16. */
+enum { INPUT_SHIFT = 7 };
+
+/* x, without its zero point, in the format of the kernel's sums. */
+static void scale_inputs(const fastgrnn_params* params, const void* x, int16_t* input) {
+  const unsigned features = params->features;
+  const int zero_point = params->input_zero_point, multiplier = params->input_multiplier;
+  unsigned i;
+  if ((params->types & FASTGRNN_INT16_INPUT) != 0) {
+    const int16_t* const v = (const int16_t*)x;
+    for (i = 0; i < features; ++i) {
+      input[i] = (int16_t)round_shift(multiply16(v[i], (int16_t)multiplier), INPUT_SHIFT);
+    }
+  } else {
+    const int8_t* const v = (const int8_t*)x;
+    for (i = 0; i < features; ++i) input[i] = (int16_t)((v[i] - zero_point) * multiplier);
+  }
+}
+
+void fastgrnn_step(const fastgrnn_params* params, const void* x, int16_t* state, int16_t* scratch) {
   int16_t* const input = scratch + (0u - (uintptr_t)scratch / sizeof(int16_t)) % ALIGNMENT;
   int16_t* const projected = input + ALIGNED(params->features);
   int16_t* const recurrent_in = projected + ALIGNED(params->kernel_rank);
   int16_t* const kernel_in = params->kernel_rank != 0 ? projected : input;
   cursor kernel_rows = first_row(&params->kernel[1]);
   cursor recurrent_rows = first_row(&params->recurrent_kernel[1]);
-  const unsigned features = params->features;
-  const int zero_point = params->input_zero_point, multiplier = params->input_multiplier;
   unsigned i, n;
 
-  for (i = 0; i < features; ++i) input[i] = (int16_t)((x[i] - zero_point) * multiplier);
+  scale_inputs(params, x, input);
   if (params->kernel_rank != 0) {
     arrange(&params->kernel[0], input, input);
     project(&params->kernel[0], input, projected);
@@ -136,18 +152,25 @@ void fastgrnn_step(const fastgrnn_params* params, const int8_t* x, int16_t* stat
   }
 }
 
-void fastgrnn_output(const fastgrnn_params* params, const int16_t* state, int8_t* y) {
+void fastgrnn_output(const fastgrnn_params* params, const int16_t* state, void* y) {
+  const int is_int16 = (params->types & FASTGRNN_INT16_OUTPUT) != 0;
   unsigned i;
   for (i = 0; i < params->units; ++i) {
-    const int32_t v =
-        round_shift(state[i] * (int32_t)params->output_multiplier, params->output_shift);
-    y[i] = (int8_t)clip(v + params->output_zero_point, -128, 127);
+    const int32_t v = multiply16(state[i], (int16_t)params->output_multiplier);
+    if (is_int16) {
+      ((int16_t*)y)[i] = round_saturate(v, params->output_shift);
+    } else {
+      const int32_t q = round_shift(v, params->output_shift) + params->output_zero_point;
+      ((int8_t*)y)[i] = (int8_t)clip(q, -128, 127);
+    }
   }
 }
 
-void fastgrnn_run(const fastgrnn_params* params, const int8_t* x, size_t timesteps, int16_t* state,
-                  int16_t* scratch, int8_t* y) {
-  const size_t units = params->units, features = params->features;
+void fastgrnn_run(const fastgrnn_params* params, const void* x, size_t timesteps, int16_t* state,
+                  int16_t* scratch, void* y) {
+  const size_t units = params->units;
+  const size_t x_bytes = params->features * (params->types & FASTGRNN_INT16_INPUT ? 2u : 1u);
+  const size_t y_bytes = units * (params->types & FASTGRNN_INT16_OUTPUT ? 2u : 1u);
   const int sequences = (params->flags & FASTGRNN_RETURN_SEQUENCES) != 0;
   size_t i;
   if ((params->flags & FASTGRNN_STATEFUL) == 0) {
@@ -156,8 +179,8 @@ void fastgrnn_run(const fastgrnn_params* params, const int8_t* x, size_t timeste
   for (i = 0; i < timesteps; ++i) {
     const size_t from = (params->flags & FASTGRNN_GO_BACKWARDS) ? timesteps - 1 - i : i;
     const size_t to = (params->flags & FASTGRNN_REVERSE_OUTPUT) ? timesteps - 1 - i : i;
-    fastgrnn_step(params, x + from * features, state, scratch);
-    if (sequences) fastgrnn_output(params, state, y + to * units);
+    fastgrnn_step(params, (const uint8_t*)x + from * x_bytes, state, scratch);
+    if (sequences) fastgrnn_output(params, state, (uint8_t*)y + to * y_bytes);
   }
   if (!sequences) fastgrnn_output(params, state, y);
 }

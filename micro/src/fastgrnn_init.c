@@ -72,11 +72,17 @@ static fastgrnn_status init_kernel(fastgrnn_matrix m[2], block* weights, unsigne
                                    const FASTGRNN_FLASH uint8_t shift[2]) {
   fastgrnn_status status = FASTGRNN_OK;
   if (rank != 0) {
-    status = init_matrix(&m[0], weights, encodings & 3u, rank, inputs, shift[0]);
+    status = init_matrix(&m[0], weights, encodings & 15u, rank, inputs, shift[0]);
   }
   if (status != FASTGRNN_OK) return status;
-  return init_matrix(&m[1], weights, encodings >> 2 & 3u, units, rank != 0 ? rank : inputs,
+  return init_matrix(&m[1], weights, encodings >> 4 & 15u, units, rank != 0 ? rank : inputs,
                      shift[1]);
+}
+
+/* 2 bits a matrix -> 4 bits a matrix. */
+static unsigned spread(unsigned encodings) {
+  return (encodings & 3u) | (encodings & 12u) << 2 | (encodings & 48u) << 4 |
+         (encodings & 192u) << 6;
 }
 
 static int is_dim(unsigned value) { return value >= 1 && value <= FASTGRNN_MAX_DIM; }
@@ -84,7 +90,7 @@ static int is_dim(unsigned value) { return value >= 1 && value <= FASTGRNN_MAX_D
 /* Whether the shifts and encodings of a kernel are in range, and unused fields 0. */
 static int kernel_is_valid(unsigned inputs, unsigned rank, unsigned encodings,
                            const FASTGRNN_FLASH uint8_t shift[2]) {
-  const unsigned first = encodings & 3u, last = encodings >> 2 & 3u;
+  const unsigned first = encodings & 15u, last = encodings >> 4 & 15u;
   if (first > FASTGRNN_PAIRS || last > FASTGRNN_PAIRS) return 0;
   if (first == FASTGRNN_PAIRS && inputs > FASTGRNN_MAX_PAIRS) return 0;
   if (last == FASTGRNN_PAIRS && (rank != 0 ? rank : inputs) > FASTGRNN_MAX_PAIRS) return 0;
@@ -101,12 +107,17 @@ static int options_are_valid(const fastgrnn_params* p, const FASTGRNN_FLASH uint
                                   p->recurrent_activation == FASTGRNN_QUANT_TANH);
   uint32_t mix;
   if (p->cell > FASTGRNN_CELL_FASTGRNN || p->activation > FASTGRNN_QUANT_SIGMOID ||
-      p->recurrent_activation > FASTGRNN_QUANT_SIGMOID || p->flags > 15) {
+      p->recurrent_activation > FASTGRNN_QUANT_SIGMOID || p->flags > 15 ||
+      p->types > (FASTGRNN_INT16_INPUT | FASTGRNN_INT16_OUTPUT)) {
+    return 0;
+  }
+  if ((p->types & FASTGRNN_INT16_INPUT && p->input_zero_point != 0) ||
+      (p->types & FASTGRNN_INT16_OUTPUT && p->output_zero_point != 0)) {
     return 0;
   }
   if (!is_dim(p->units) || !is_dim(p->features) ||
       !kernel_is_valid(p->features, p->kernel_rank, encodings, shift) ||
-      !kernel_is_valid(p->units, p->recurrent_rank, encodings >> 4, shift + 2)) {
+      !kernel_is_valid(p->units, p->recurrent_rank, encodings >> 8, shift + 2)) {
     return 0;
   }
   if (p->input_multiplier < 1 || p->input_multiplier > 127 || p->fraction_bits > 12 ||
@@ -129,19 +140,25 @@ fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t opti
   const FASTGRNN_FLASH uint8_t* shift;
   block rest;
   fastgrnn_status status;
-  unsigned encodings;
+  unsigned encodings; /* 4 bits a matrix */
+  int is_int8;
   if (p == NULL || (options == NULL && options_size != 0) ||
       (weights == NULL && weights_size != 0)) {
     return FASTGRNN_ERROR_NULL;
   }
-  if (options_size >= 1 && options[0] != FASTGRNN_VERSION) return FASTGRNN_ERROR_VERSION;
-  if (options_size != FASTGRNN_OPTIONS_SIZE) return FASTGRNN_ERROR_OPTIONS_SIZE;
+  if (options_size == 0) return FASTGRNN_ERROR_OPTIONS_SIZE;
+  is_int8 = options[0] == FASTGRNN_VERSION_INT8;
+  if (!is_int8 && options[0] != FASTGRNN_VERSION) return FASTGRNN_ERROR_VERSION;
+  if (options_size != (is_int8 ? FASTGRNN_OPTIONS_SIZE_INT8 : FASTGRNN_OPTIONS_SIZE)) {
+    return FASTGRNN_ERROR_OPTIONS_SIZE;
+  }
   shift = options + 16;
   p->cell = options[1];
   p->activation = options[2];
   p->recurrent_activation = options[3];
   p->flags = options[4];
-  encodings = options[5];
+  p->types = is_int8 ? 0 : options[5];
+  encodings = is_int8 ? spread(options[5]) : read_u16(options + 36);
   p->units = read_u16(options + 6);
   p->features = read_u16(options + 8);
   p->kernel_rank = read_u16(options + 10);
@@ -164,7 +181,7 @@ fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t opti
   rest.left = weights_size;
   status = init_kernel(p->kernel, &rest, encodings, p->features, p->kernel_rank, p->units, shift);
   if (status != FASTGRNN_OK) return status;
-  status = init_kernel(p->recurrent_kernel, &rest, encodings >> 4, p->units, p->recurrent_rank,
+  status = init_kernel(p->recurrent_kernel, &rest, encodings >> 8, p->units, p->recurrent_rank,
                        p->units, shift + 2);
   if (status != FASTGRNN_OK) return status;
   p->bias = take(&rest, 2u * p->units * (p->cell == FASTGRNN_CELL_FASTGRNN ? 2u : 1u));

@@ -19,16 +19,16 @@ from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import pack
 from keras_fastgrnn.export.cell.calibrate import calibrate
 from keras_fastgrnn.export.cell.formats import HEADROOM
-from keras_fastgrnn.micro.affine import Affine, affine_int8
+from keras_fastgrnn.micro.affine import Affine, choose_affine
 
-# ---- affine_int8 ----
+# ---- choose_affine ----
 
 
 @pytest.mark.parametrize(
     ("low", "high"), [(-1, 1), (0, 5), (-3, 0), (2, 5), (-5, -2), (-1e-4, 1e6), (-1e-20, 1e-20)]
 )
 def test_affine_covers_the_range_and_zero(low, high):
-    affine = affine_int8(low, high)
+    affine = choose_affine(low, high)
     assert affine.scale == np.float32(affine.scale)
     assert -128 <= affine.zero_point <= 127
     # The zero point is rounded: an end may be cut by half a step, and by the float32 of the scale.
@@ -38,13 +38,13 @@ def test_affine_covers_the_range_and_zero(low, high):
 
 
 def test_affine_of_zeros():
-    assert affine_int8(0, 0) == Affine(1.0, 0)
+    assert choose_affine(0, 0) == Affine(1.0, 0)
 
 
 @pytest.mark.parametrize(("low", "high"), [(math.nan, 1), (0, math.inf), (-1e300, 1), (0, 1e42)])
 def test_affine_of_no_range(low, high):
     with pytest.raises(ValueError, match="Can not quantise the range .*: leave such samples out"):
-        affine_int8(low, high)
+        choose_affine(low, high)
 
 
 # ---- quantize ----
@@ -151,7 +151,7 @@ def test_the_update_of_a_large_state_uses_its_bits():
     shape = Shape()
     exact, x = float_cell(shape), sequences(shape)
     ranges = dataclasses.replace(calibrate(exact, x)[0], state=1000.0)
-    cell = quantize(exact, ranges, affine_int8(-4, 4), affine_int8(-1000, 1000))
+    cell = quantize(exact, ranges, choose_affine(-4, 4), choose_affine(-1000, 1000))
     assert cell.zeta * 32768 + cell.nu >= 16000 << 16
 
 
@@ -160,7 +160,7 @@ def test_a_relu_candidate_has_headroom():
     shape = Shape(activation="relu", density=0.0)
     exact = dataclasses.replace(float_cell(shape), bias=np.full((2, 16), 7.0))
     ranges, states = calibrate(exact, sequences(shape))
-    output = affine_int8(states.min(), states.max())
+    output = choose_affine(states.min(), states.max())
     cell = quantize(exact, ranges, Affine(0.1, 0), output)
     assert cell.fraction_bits == 11
 
@@ -183,7 +183,7 @@ def test_a_cell_of_zeros():
     shape = Shape(density=0.0)
     exact = dataclasses.replace(float_cell(shape), bias=np.zeros((2, 16)), zeta=0.0, nu=0.0)
     ranges, states = calibrate(exact, sequences(shape))
-    affine = affine_int8(states.min(), states.max())
+    affine = choose_affine(states.min(), states.max())
     cell = quantize(exact, ranges, Affine(0.1, 0), affine)
     pack(cell)
     y, _ = reference.run(cell, np.full((1, 9, 3), 127, np.int8))
@@ -213,8 +213,8 @@ def test_extreme_scales(activation, scale, input_scale):
 def quantize_message(cell, x, **affines):
     ranges, states = calibrate(cell, x)
     affines = {
-        "input": affine_int8(x.min(), x.max()),
-        "output": affine_int8(states.min(), states.max()),
+        "input": choose_affine(x.min(), x.max()),
+        "output": choose_affine(states.min(), states.max()),
     } | affines
     with pytest.raises(ValueError) as error:
         quantize(cell, ranges, **affines)

@@ -52,16 +52,18 @@ class Kernel:
         return STATUSES[struct.unpack("<I", self._read(4))[0]]
 
     def run(self, options, weights, x, state=None):
-        """int8 `x (n, timesteps, features)`, of a cell that is accepted -> `(y, state)`."""
+        """`x (n, timesteps, features)`, of a cell that is accepted -> `(y, state)`."""
         n, timesteps = x.shape[:2]
         head = struct.pack("<5I", len(options), len(weights), n, timesteps, state is not None)
         self._send(head + options + weights)
         (status,) = struct.unpack("<I", self._read(4))
         assert STATUSES[status] == "OK"
-        self._send(x.tobytes() + (b"" if state is None else state.tobytes()))
         cell, flags = unpack(options, weights)
+        assert x.dtype == cell.input_dtype
+        self._send(x.tobytes() + (b"" if state is None else state.tobytes()))
         shape = (n, timesteps, cell.units) if flags["return_sequences"] else (n, cell.units)
-        y = np.frombuffer(self._read(int(np.prod(shape))), np.int8).reshape(shape)
+        dtype = np.dtype(cell.output_dtype)
+        y = np.frombuffer(self._read(int(np.prod(shape)) * dtype.itemsize), dtype).reshape(shape)
         return y, np.frombuffer(self._read(2 * n * cell.units), np.int16).reshape(n, cell.units)
 
     def _send(self, data):

@@ -1,9 +1,9 @@
 /* Runs the C kernel for the tests, on buffers of the exact size, so that a sanitizer sees every
  * access past one. Reads records from standard input, answers each on standard output:
  *   record: five uint32 (options_size, weights_size, n, timesteps, state_given), then the options,
- *           the weights, int8 x[n][timesteps][features], int16 state[n][units] if given.
+ *           the weights, x[n][timesteps][features], int16 state[n][units] if given.
  *           features and units are read from the options. n = 0: only fastgrnn_init().
- *   answer: uint32 status; if it is 0, int8 y (n times what the flags say), int16 state[n][units].
+ *   answer: uint32 status; if it is 0, y (n times what the flags say), int16 state[n][units].
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,11 +37,13 @@ int main(void) {
       }
     }
     if (status == FASTGRNN_OK && head[2] > 0) {
-      const size_t x_size = (size_t)head[3] * p.features;
+      const size_t outputs = (p.flags & FASTGRNN_RETURN_SEQUENCES) ? head[3] : 1;
+      const size_t x_size =
+          head[3] * (p.types & FASTGRNN_INT16_INPUT ? sizeof(int16_t) : 1) * p.features;
       const size_t y_size =
-          (p.flags & FASTGRNN_RETURN_SEQUENCES) ? (size_t)head[3] * p.units : (size_t)p.units;
-      int8_t* x = read_exact(head[2] * x_size);
-      int8_t* y = malloc(head[2] * y_size);
+          outputs * (p.types & FASTGRNN_INT16_OUTPUT ? sizeof(int16_t) : 1) * p.units;
+      uint8_t* x = read_exact(head[2] * x_size);
+      uint8_t* y = malloc(head[2] * y_size);
       int16_t* state = head[4] ? read_exact(head[2] * sizeof(int16_t) * p.units)
                                : calloc(head[2] * (size_t)p.units, sizeof(int16_t));
       int16_t* scratch = malloc(fastgrnn_scratch_size(&p) * sizeof(int16_t));

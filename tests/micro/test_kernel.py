@@ -71,7 +71,7 @@ def test_quantized_cell(kernel, shape, flags, optimize):
 )
 def test_any_accepted_cell(kernel, cell, flags, optimize, timesteps, seed):
     rng = np.random.default_rng(seed)
-    x = extremes(rng, np.int8, (2, timesteps, cell.features))
+    x = extremes(rng, cell.input_dtype, (2, timesteps, cell.features))
     state = extremes(rng, np.int16, (2, cell.units))
     assert_equal_bytes(kernel, cell, flags, optimize, x, state)
 
@@ -80,7 +80,8 @@ def test_any_accepted_cell(kernel, cell, flags, optimize, timesteps, seed):
 @given(cell=integer_cells(options.MAX_DIM, options.MAX_DIM), seed=st.integers(0, 999))
 def test_largest_cell(kernel, cell, seed):
     rng = np.random.default_rng(seed)
-    x = rng.choice(np.array([-128, 127], np.int8), (2, 2, cell.features))
+    ends = np.iinfo(cell.input_dtype)
+    x = rng.choice(np.array([ends.min, ends.max], ends.dtype), (2, 2, cell.features))
     state = np.full((2, cell.units), -32768, np.int16)
     assert_equal_bytes(kernel, cell, {"stateful": True}, "size", x, state)
 
@@ -106,7 +107,7 @@ def blocks(**shape):
 def with_field(block, name, value):
     """The options block with one field changed."""
     offset = 0
-    for other, code, *_ in options.FIELDS:
+    for other, code, *_ in options.FIELDS[block[0]]:
         if other == name:
             changed = bytearray(block)
             struct.pack_into("<" + code, changed, offset, value)
@@ -121,17 +122,23 @@ def test_the_cells_that_bad_input_is_made_of_are_accepted(kernel):
 
 
 OUT_OF_RANGE = [
-    (name, value)
-    for name, code, low, high in options.FIELDS
+    (version, name, value)
+    for version, fields in options.FIELDS.items()
+    for name, code, low, high in fields
     for value in (low - 1, high + 1)
     # The version has its own status, and a zero point is any int8.
     if name != "version" and code != "b" and 0 <= value < 256 ** struct.calcsize("<" + code)
 ]
+DTYPE_OF_VERSION = {2: "int8", 3: "int16"}
 
 
-@pytest.mark.parametrize(("name", "value"), OUT_OF_RANGE)
-def test_field_out_of_range(kernel, name, value):
-    block, weights = blocks(recurrent_activation=None if name == "beta" else "sigmoid")
+@pytest.mark.parametrize(("version", "name", "value"), OUT_OF_RANGE)
+def test_field_out_of_range(kernel, version, name, value):
+    block, weights = blocks(
+        recurrent_activation=None if name == "beta" else "sigmoid",
+        input_dtype=DTYPE_OF_VERSION[version],
+    )
+    assert block[0] == version
     assert kernel.init(with_field(block, name, value), weights) == "ERROR_OPTIONS"
 
 
@@ -153,6 +160,12 @@ def test_field_out_of_range(kernel, name, value):
         ({}, "encodings", 0x03),
         ({}, "encodings", 0x30),
         ({"units": 256, "recurrent_rank": 0}, "encodings", 0x80),  # pairs of more than 255 columns
+        ({"input_dtype": "int16"}, "input_zero_point", 1),
+        ({"output_dtype": "int16"}, "output_zero_point", -1),
+        ({"input_dtype": "int16", "kernel_rank": 0}, "encodings", 1),
+        ({"output_dtype": "int16", "recurrent_rank": 0}, "encodings", 0x100),
+        ({"input_dtype": "int16"}, "encodings", 0x0003),
+        ({"input_dtype": "int16"}, "encodings", 0x8000),
     ],
 )
 def test_fields_that_exclude_each_other(kernel, shape, name, value):
@@ -160,13 +173,15 @@ def test_fields_that_exclude_each_other(kernel, shape, name, value):
     assert kernel.init(with_field(block, name, value), weights) == "ERROR_OPTIONS"
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize("density", [1.0, 0.3])
-def test_damaged_blocks(kernel, density):
-    block, weights = blocks(density=density)
+def test_damaged_blocks(kernel, density, dtype):
+    block, weights = blocks(density=density, input_dtype=dtype)
     assert kernel.init(with_field(block, "version", 1), weights) == "ERROR_VERSION"
+    assert kernel.init(with_field(block, "version", 5 - block[0]), weights) == "ERROR_OPTIONS_SIZE"
     # A later version is named even if its block has another size.
     assert kernel.init(with_field(block, "version", 1) + b"\0", weights) == "ERROR_VERSION"
-    for size in (0, 1, options.SIZE - 1):
+    for size in (0, 1, len(block) - 1):
         assert kernel.init(block[:size], weights) == "ERROR_OPTIONS_SIZE"
     assert kernel.init(block + b"\0", weights) == "ERROR_OPTIONS_SIZE"
     assert kernel.init(block, weights + b"\0") == "ERROR_WEIGHTS_SIZE"
@@ -211,7 +226,9 @@ def test_mutated_blocks(kernel):
             density=density,
             activation=activation,
             recurrent_activation=gate,
+            input_dtype=dtype,
         )
+        for dtype in ("int8", "int16")
         for kernel_rank in (0, 3)
         for density in (0.1, 0.5, 1.0)
         for activation, gate in (("tanh", "sigmoid"), ("relu", "relu"), ("tanh", None))
@@ -233,7 +250,7 @@ def test_mutated_blocks(kernel):
             continue
         assert status == "OK"
         accepted += 1
-        x = extremes(rng, np.int8, (1, 3, cell.features))
+        x = extremes(rng, cell.input_dtype, (1, 3, cell.features))
         state = extremes(rng, np.int16, (1, cell.units))
         assert_equal_bytes(kernel, cell, flags, "size", x, state)
     assert MUTATIONS // 4 < accepted < MUTATIONS * 3 // 4

@@ -12,7 +12,7 @@ import tensorflow as tf
 from operator_cases import GENERATORS, Maker, Operator
 
 from keras_fastgrnn.micro import Interpreter
-from keras_fastgrnn.micro.affine import affine_int8
+from keras_fastgrnn.micro.affine import choose_affine
 from keras_fastgrnn.micro.operator_rules import DATA, FASTGRNN, RULES, SHARED
 from keras_fastgrnn.micro.verify import UnsupportedOperator, verify
 
@@ -62,7 +62,7 @@ def put_outputs(operator, kind, fixed, real):
         scale, zero_point = map(np.atleast_1d, fixed)
     else:
         values = np.clip(np.concatenate([y.ravel() for y in real]).astype(np.float64), -1e9, 1e9)
-        affine = affine_int8(min(values.min(), 0.0), max(values.max(), 1e-3))
+        affine = choose_affine(min(values.min(), 0.0), max(values.max(), 1e-3))
         scale, zero_point = map(np.atleast_1d, affine)
     for y in operator.outputs:
         if y.scale is not None:

@@ -23,7 +23,7 @@ from examples.common import hapt
 from keras_fastgrnn.export.cell import blocks as options
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.calibrate import calibrate
-from keras_fastgrnn.micro.affine import affine_int8
+from keras_fastgrnn.micro.affine import choose_affine
 from tests.boards import TARGETS, Case, build, check, run
 
 FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")
@@ -129,9 +129,9 @@ def block_cases(target):
 def whole_sequences(target, x=None):
     """Float `x (n, 128, 3)` through the cell that is small enough for every chip."""
     x = sequences(SMALL) if x is None else x
-    input = affine_int8(x.min(), x.max())
+    input = choose_affine(x.min(), x.max())
     ranges, states = calibrate(float_cell(SMALL), x)
-    output = affine_int8(states.min(), states.max())
+    output = choose_affine(states.min(), states.max())
     cell = quantize(float_cell(SMALL), ranges, input, output)
     x = input.quantize(x)
     # Step by step with its state kept, against the whole window at once.
