@@ -119,9 +119,10 @@ class Case(NamedTuple):
 
     Attributes:
         options, weights: bytes, the two blocks.
-        x: int8 `(calls, timesteps, features)`: a sequence for each call of `fastgrnn_run()`.
+        x: int8 or int16 `(calls, timesteps, features)`: a sequence for each call of
+            `fastgrnn_run()`.
         state: int16 `(units,)`, before the first call.
-        y: int8 `(calls, ...)`, the output of each call.
+        y: int8 or int16 `(calls, ...)`, the output of each call.
         next_state: int16 `(units,)`, after the last.
         status: what `fastgrnn_init()` returns; if it is not 0, only the blocks are used.
     """
@@ -135,7 +136,7 @@ class Case(NamedTuple):
     status: int = 0
 
     def data(self):
-        arrays = (self.state.astype("<i2"), self.x, self.y, self.next_state.astype("<i2"))
+        arrays = (self.state, self.x, self.y, self.next_state)
         return self.options + self.weights + b"".join(array.tobytes() for array in arrays)
 
 
@@ -248,14 +249,13 @@ def _header(cases):
     for i, case in enumerate(cases):
         # A block needs no alignment: it gets all that there are.
         data = bytes(i % 4) + case.data()
-        calls, timesteps, features = case.x.shape
-        sizes = (len(case.options), len(case.weights), len(case.state), features, calls, timesteps)
+        sizes = (len(case.options), len(case.weights), len(case.state), *case.x.shape[:2])
         arrays.append(
             f"static const FASTGRNN_FLASH uint8_t data_{i}[] __attribute__((aligned(4))) = {{"
             + ",".join(map(str, data))
             + "};\n"
         )
-        numbers = (*sizes, case.y[:1].size, case.status)
+        numbers = (*sizes, case.x[:1].nbytes, case.y[:1].nbytes, case.status)
         rows.append(f"    {{data_{i} + {i % 4}, {', '.join(map(str, numbers))}}},\n")
     return (
         "".join(arrays)

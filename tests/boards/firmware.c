@@ -9,9 +9,9 @@
 /* A cell, and what fastgrnn_run() has to make of a number of sequences, a call each. */
 typedef struct {
   /* The options, the weights and, if status is 0, int16 state[units] before the first call,
-   * int8 x[calls][timesteps][features], int8 y[calls][y_size], int16 state[units] at the end. */
+   * x[calls] of x_size bytes, y[calls] of y_size bytes, int16 state[units] at the end. */
   const FASTGRNN_FLASH uint8_t* data;
-  uint16_t options_size, weights_size, units, features, calls, timesteps, y_size;
+  uint16_t options_size, weights_size, units, calls, timesteps, x_size, y_size;
   uint8_t status; /* of fastgrnn_init() */
 } test_case;
 
@@ -33,7 +33,7 @@ typedef struct {
   const FASTGRNN_FLASH test_case* expected;
   const FASTGRNN_FLASH uint8_t *next_x, *next_y;
   fastgrnn_params* params;
-  int8_t *x, *y;
+  void *x, *y; /* int8_t or int16_t */
   int16_t *state, *scratch;
   size_t scratch_size;
   uint16_t calls_left;
@@ -136,25 +136,24 @@ static void start_case(running_case* r, const FASTGRNN_FLASH test_case* c) {
   if (got == FASTGRNN_OK && c->status == FASTGRNN_OK) {
     r->calls_left = c->calls;
     r->scratch_size = fastgrnn_scratch_size(r->params) * sizeof(int16_t);
-    r->x = take((size_t)c->timesteps * c->features);
+    r->x = take(c->x_size);
     r->y = take(c->y_size);
     r->state = take(sizeof(int16_t) * c->units);
     r->scratch = take(r->scratch_size);
     copy(r->state, state, sizeof(int16_t) * c->units);
     r->next_x = state + sizeof(int16_t) * c->units;
-    r->next_y = r->next_x + (size_t)c->calls * c->timesteps * c->features;
+    r->next_y = r->next_x + (size_t)c->calls * c->x_size;
   }
   if (got != c->status) complain(r, "the status", 0, (int)got, c->status);
 }
 
 static void call(running_case* r, uint32_t overhead) {
   const FASTGRNN_FLASH test_case* const c = r->expected;
-  const size_t x_size = (size_t)c->timesteps * c->features;
   uint8_t* const stack = board_stack_pointer();
   volatile uint8_t* p;
   uint32_t count;
   int last;
-  copy(r->x, r->next_x, x_size);
+  copy(r->x, r->next_x, c->x_size);
   fill(r->y, MEANINGLESS, c->y_size);
   fill(r->scratch, MEANINGLESS, r->scratch_size);
   for (p = board_free_memory; p < stack; ++p) *p = UNTOUCHED;
@@ -168,9 +167,9 @@ static void call(running_case* r, uint32_t overhead) {
   r->count += count - overhead;
   last = --r->calls_left == 0;
   if (count == UINT32_MAX) complain(r, "the counter, which ran over,", 0, 0, 0);
-  check_equal(r, "x", r->x, r->next_x, x_size);
+  check_equal(r, "x", r->x, r->next_x, c->x_size);
   check_equal(r, "y", r->y, r->next_y, c->y_size);
-  r->next_x += x_size;
+  r->next_x += c->x_size;
   r->next_y += c->y_size;
   if (last) {
     check_equal(r, "the last state", r->state, r->next_y, sizeof(int16_t) * c->units);

@@ -51,7 +51,7 @@ def target(request):
 
 
 def case(cell, x, state=None, optimize="size", **flags):
-    """A cell, int8 `x (calls, timesteps, features)`, and what the integer model makes of them."""
+    """A cell, `x (calls, timesteps, features)`, and what the integer model makes of them."""
     state = start = np.zeros(cell.units, np.int16) if state is None else state
     order = {name: value for name, value in flags.items() if name != "stateful"}
     y = []
@@ -73,6 +73,7 @@ def quantized_cases(target):
     pairs = itertools.product(reference.ACTIVATIONS, (None, *reference.ACTIVATIONS))
     ranks = itertools.cycle([(2, 8), (0, 0), (0, 5), (3, 0)])
     densities = itertools.cycle([0.5, 1.0, 0.1, 0.9, 0.0])
+    dtypes = [*itertools.product(("int8", "int16"), repeat=2)]
     for i, (activation, gate) in enumerate(pairs):
         kernel_rank, recurrent_rank = next(ranks)
         shape = Shape(
@@ -84,6 +85,8 @@ def quantized_cases(target):
             activation=activation,
             recurrent_activation=gate,
             timesteps=5,
+            input_dtype=dtypes[i // 4 % 4][0],
+            output_dtype=dtypes[i // 4 % 4][1],
             seed=i,
         )
         cell, _, input, _ = integer_cell(shape)
@@ -103,7 +106,7 @@ def extreme_cases(target):
     draw()
     for i, cell in enumerate(cells):
         rng = np.random.default_rng(i)
-        x = extremes(rng, np.int8, (2, 3, cell.features))
+        x = extremes(rng, cell.input_dtype, (2, 3, cell.features))
         state = extremes(rng, np.int16, cell.units)
         yield case(cell, x, state, ("size", "speed")[i % 2], **ALL_FLAGS[15 - i % 16])
 
@@ -119,6 +122,8 @@ def block_cases(target):
             recurrent_rank=0 if i // 2 % 2 else 12 - i // 2 % 12,
             density=(1.0, 0.2, 0.5)[i % 7 % 3],
             timesteps=3,
+            input_dtype=("int8", "int16")[i // 3 % 2],
+            output_dtype=("int16", "int8")[i // 2 % 2],
             seed=i,
         )
         cell, _, input, _ = integer_cell(shape)
