@@ -24,7 +24,7 @@ class Interpreter:
     """Runs a .tflite model in TFLite Micro, with the bytes of a microcontroller.
 
     FASTGRNN operators run this package's C kernel, all others TFLite Micro's reference kernels.
-    The first interpreter on a machine compiles the kernel, which takes about a second.
+    The first interpreter of a process compiles the kernel, which takes less than a second.
 
     Args:
         model_bytes: bytes, the content of the .tflite file.
@@ -32,7 +32,7 @@ class Interpreter:
     Raises:
         ValueError: if the bytes are damaged, or TFLite Micro refuses the model.
         ImportError: if tflite_micro is not installed, or has another version.
-        RuntimeError: if the C kernel can not be compiled, or other users may write its cache.
+        RuntimeError: if the C kernel can not be compiled.
 
     Attributes:
         inputs, outputs: lists with a `Tensor` for each input and output of the model.
