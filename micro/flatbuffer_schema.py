@@ -1,11 +1,15 @@
 """The part of TFLite's schema that verify() needs, and a reader that trusts no byte of a file.
 
+TensorFlow's generated reader follows every offset, and so serves only for files that passed here.
+
 A table is a list of its fields, in the order of TFLite's schema.fbs: `name:type` or
 `name:type=default`. `[type]` is a vector; `any` is a field that is read elsewhere or not at all.
 """
 
 import struct
 from types import SimpleNamespace
+
+from tensorflow.lite.python import schema_py_generated as schema
 
 _SCALARS = {
     "byte": "b", "ubyte": "B", "bool": "?", "ushort": "H", "int": "i", "uint": "I", "long": "q",
@@ -68,45 +72,13 @@ _SCHEMA = {
     "UnpackOptions": "num:int axis:int",
 }
 
-# The number of each table in the union of all options.
-OPTIONS = {
-    "AddOptions": 11, "BatchMatMulOptions": 101, "CastOptions": 37, "ConcatenationOptions": 10,
-    "Conv2DOptions": 1, "CumsumOptions": 102, "DepthwiseConv2DOptions": 2, "DivOptions": 29,
-    "FullyConnectedOptions": 8, "GatherOptions": 23, "LeakyReluOptions": 75, "MirrorPadOptions": 77,
-    "MulOptions": 21, "PackOptions": 59, "Pool2DOptions": 5, "ReducerOptions": 27,
-    "ResizeBilinearOptions": 15, "ResizeNearestNeighborOptions": 74, "SoftmaxOptions": 9,
-    "SplitOptions": 35, "SplitVOptions": 79, "StridedSliceOptions": 32,
-    "SubOptions": 28, "TransposeConvOptions": 49, "UnpackOptions": 64,
-}  # fmt: skip
-
-# The tensor types of operators with a rule: name, bytes of a value.
-TENSOR_TYPES = {
-    0: ("float32", 4), 2: ("int32", 4), 6: ("bool", 1), 7: ("int16", 2), 9: ("int8", 1),
-}  # fmt: skip
-
-_OPERATORS = """
-    ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE
-    EMBEDDING_LOOKUP FLOOR FULLY_CONNECTED HASHTABLE_LOOKUP L2_NORMALIZATION L2_POOL_2D
-    LOCAL_RESPONSE_NORMALIZATION LOGISTIC LSH_PROJECTION LSTM MAX_POOL_2D MUL RELU RELU_N1_TO_1
-    RELU6 RESHAPE RESIZE_BILINEAR RNN SOFTMAX SPACE_TO_DEPTH SVDF TANH CONCAT_EMBEDDINGS SKIP_GRAM
-    CALL CUSTOM EMBEDDING_LOOKUP_SPARSE PAD UNIDIRECTIONAL_SEQUENCE_RNN GATHER BATCH_TO_SPACE_ND
-    SPACE_TO_BATCH_ND TRANSPOSE MEAN SUB DIV SQUEEZE UNIDIRECTIONAL_SEQUENCE_LSTM STRIDED_SLICE
-    BIDIRECTIONAL_SEQUENCE_RNN EXP TOPK_V2 SPLIT LOG_SOFTMAX DELEGATE BIDIRECTIONAL_SEQUENCE_LSTM
-    CAST PRELU MAXIMUM ARG_MAX MINIMUM LESS NEG PADV2 GREATER GREATER_EQUAL LESS_EQUAL SELECT SLICE
-    SIN TRANSPOSE_CONV SPARSE_TO_DENSE TILE EXPAND_DIMS EQUAL NOT_EQUAL LOG SUM SQRT RSQRT SHAPE
-    POW ARG_MIN FAKE_QUANT REDUCE_PROD REDUCE_MAX PACK LOGICAL_OR ONE_HOT LOGICAL_AND LOGICAL_NOT
-    UNPACK REDUCE_MIN FLOOR_DIV REDUCE_ANY SQUARE ZEROS_LIKE FILL FLOOR_MOD RANGE
-    RESIZE_NEAREST_NEIGHBOR LEAKY_RELU SQUARED_DIFFERENCE MIRROR_PAD ABS SPLIT_V UNIQUE CEIL
-    REVERSE_V2 ADD_N GATHER_ND COS WHERE RANK ELU REVERSE_SEQUENCE MATRIX_DIAG QUANTIZE
-    MATRIX_SET_DIAG ROUND HARD_SWISH IF WHILE NON_MAX_SUPPRESSION_V4 NON_MAX_SUPPRESSION_V5
-    SCATTER_ND SELECT_V2 DENSIFY SEGMENT_SUM BATCH_MATMUL PLACEHOLDER_FOR_GREATER_OP_CODES CUMSUM
-    CALL_ONCE BROADCAST_TO RFFT2D CONV_3D IMAG REAL COMPLEX_ABS HASHTABLE HASHTABLE_FIND
-    HASHTABLE_IMPORT HASHTABLE_SIZE REDUCE_ALL CONV_3D_TRANSPOSE VAR_HANDLE READ_VARIABLE
-    ASSIGN_VARIABLE BROADCAST_ARGS RANDOM_STANDARD_NORMAL BUCKETIZE RANDOM_UNIFORM MULTINOMIAL GELU
-    DYNAMIC_UPDATE_SLICE RELU_0_TO_1 UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_MAX
-    UNSORTED_SEGMENT_SUM ATAN2 UNSORTED_SEGMENT_MIN SIGN BITCAST BITWISE_XOR RIGHT_SHIFT
-"""
-OPERATORS = _OPERATORS.split()  # in the order of their numbers
+# The names of builtin operators by their numbers.
+OPERATORS = {n: name for name, n in vars(schema.BuiltinOperator).items() if name.isupper()}
+# The tensor types of operators with a rule, by their numbers: NumPy's names.
+TYPES = {
+    getattr(schema.TensorType, name.upper()): name
+    for name in ("float32", "int32", "bool", "int16", "int8")
+}
 
 
 def _parse(fields):
