@@ -10,7 +10,7 @@ from keras_fastgrnn.export.calibration_set import calibration_set
 from keras_fastgrnn.export.operators import quantize_layer, run_float
 from keras_fastgrnn.export.report.measure import compare_outputs, few_samples, large_errors
 from keras_fastgrnn.export.report.resolution import unresolved, warn
-from keras_fastgrnn.export.rest import convert_rest
+from keras_fastgrnn.export.rest import Rest, convert_rest
 from keras_fastgrnn.export.streaming import find_saturation
 from keras_fastgrnn.export.tflite.assemble import assemble
 from keras_fastgrnn.micro.verify import verify
@@ -22,8 +22,8 @@ class Conversion:
 
     Attributes:
         model: bytes, the .tflite file.
-        loop_free: bytes, the same without its recurrent operators and with int8 inputs and outputs:
-            see `Rest`.
+        rest: `Rest`, the same without its recurrent operators and with int8 inputs and outputs.
+        names: `(inputs, outputs)`, lists of names.
         operators: list of `Operator`, in the order in which they run.
         inputs, outputs: lists of arrays, the calibration set and the outputs of the Keras model.
         rounded_inputs: list of arrays, the calibration set where the file rounds it to int8.
@@ -33,7 +33,8 @@ class Conversion:
     """
 
     model: bytes
-    loop_free: bytes
+    rest: Rest
+    names: tuple
     operators: list
     inputs: list
     outputs: list
@@ -128,6 +129,7 @@ def conversion(
     ]
     _warn_of_saturation(operators)
     limits = find_saturation(model, calibration.samples, operators)
+    names = [x.name for x in model.inputs], [y._keras_history[0].name for y in model.outputs]
     data = assemble(
         rest,
         operators,
@@ -136,7 +138,7 @@ def conversion(
             for front, x in zip(calibration.fronts, calibration.inputs, strict=True)
         ],
         float_outputs=output_type == "float32",
-        names=([x.name for x in model.inputs], [y._keras_history[0].name for y in model.outputs]),
+        names=names,
         steps_to_saturation=min(filter(None, limits), default=None),
     )
     try:
@@ -145,7 +147,8 @@ def conversion(
         raise explain(error, model, calibration.samples, operators) from error
     return Conversion(
         model=data,
-        loop_free=rest.tflite,
+        rest=rest,
+        names=names,
         operators=operators,
         inputs=calibration.samples,
         outputs=run.outputs,

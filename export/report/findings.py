@@ -16,7 +16,7 @@ from keras_fastgrnn.export.report.measure import (
     integer_run,
     large_errors,
 )
-from keras_fastgrnn.export.report.resolution import end_names, unresolved
+from keras_fastgrnn.export.report.resolution import unresolved
 from keras_fastgrnn.export.tflite import flatbuffer
 
 
@@ -122,11 +122,12 @@ class Range(NamedTuple):
 def end_ranges(findings):
     """Returns the `Range` of each int8 input and output of the model."""
     conversion = findings.conversion
-    names = end_names(conversion, "inputs")
-    loop_free = schema.ModelT.InitFromPackedBuf(conversion.loop_free, 0).subgraphs[0]
-    for i, values in enumerate(conversion.rounded_inputs):
-        affine = flatbuffer.affine(loop_free.tensors[loop_free.inputs[i]])
-        yield _int8_range(f"input {i} ({names[i]})", values, affine)
+    inputs = zip(
+        conversion.names[0], conversion.rounded_inputs, conversion.rest.inputs, strict=True
+    )
+    for i, (name, values, affine) in enumerate(inputs):
+        if affine is not None:
+            yield _int8_range(f"input {i} ({name})", values, affine)
     for at in findings.outputs:
         yield _int8_range(at.name, at.expected, at.affine)
 

@@ -71,7 +71,7 @@ def _ranges_and_values(findings):
         "bits, often for one outlier. Red: saturated values.</p>\n"
     )
     yield "<h3>Inputs and outputs</h3>\n" + _ranges(end_ranges(findings))
-    for place in filter(None, input_places(findings.conversion)):
+    for place in input_places(findings.conversion):
         heading, features = worst_features(place)
         yield f"<p>{html.escape(heading)}. {ENOUGH_STEPS:g} steps are few.</p>\n"
         yield table(
