@@ -26,28 +26,22 @@ class Matrix(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class IntegerCell:
-    """An integer cell. Every attribute is an integer of the options block or the weights block.
+class Scalars:
+    """The arithmetic of an integer cell between its matrices.
 
     Attributes:
-        kernel, recurrent_kernel: tuples of one `Matrix`, or of two at low rank.
-        bias: int16 `(2, units)`, gate and candidate; `(1, units)` in a FastRNN.
         activation, recurrent_activation: names of nonlinearities; the second is `None` in a
             FastRNN.
-        input_zero_point, input_multiplier: an input is `(x - zero_point) * multiplier`.
+        input_multiplier: an input is `(x - zero_point) * multiplier`.
         fraction_bits: fraction bits of the pre-activation.
         gate_shift: the gate's 1.0 is `32768 >> gate_shift`.
         bias_shift: a bias is `bias << bias_shift` in the pre-activation's format.
         mix_shift, zeta, nu, beta: the state's update.
-        output_multiplier, output_shift, output_zero_point: int16 state to int8 output.
+        output_multiplier, output_shift: int16 state to int8 output.
     """
 
-    kernel: tuple
-    recurrent_kernel: tuple
-    bias: np.ndarray
     activation: str
     recurrent_activation: str | None
-    input_zero_point: int
     input_multiplier: int
     fraction_bits: int
     gate_shift: int
@@ -58,6 +52,23 @@ class IntegerCell:
     beta: int
     output_multiplier: int
     output_shift: int
+
+
+@dataclasses.dataclass(frozen=True)
+class IntegerCell(Scalars):
+    """An integer cell. Every attribute is an integer of the options block or the weights block.
+
+    Attributes:
+        kernel, recurrent_kernel: tuples of one `Matrix`, or of two at low rank.
+        bias: int16 `(2, units)`, gate and candidate; `(1, units)` in a FastRNN.
+        input_zero_point, output_zero_point: of the int8 that the cell reads and writes.
+        Others: as in `Scalars`.
+    """
+
+    kernel: tuple
+    recurrent_kernel: tuple
+    bias: np.ndarray
+    input_zero_point: int
     output_zero_point: int
 
     @property
