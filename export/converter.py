@@ -15,6 +15,13 @@ from keras_fastgrnn.export.streaming import find_saturation
 from keras_fastgrnn.export.tflite.assemble import assemble
 from keras_fastgrnn.micro.verify import verify
 
+# The values that options of `convert()` take.
+CHOICES = {
+    **dict.fromkeys(("input_type", "output_type"), ("float32", "int8")),
+    "reset": ("sample", "never"),
+    "optimize": ("size", "speed"),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
@@ -117,7 +124,9 @@ def conversion(
     optimize="size",
 ):
     """Runs the steps of `convert()` and returns all their results as a `Conversion`."""
-    _check_options(streaming, reset, input_type, output_type, optimize)
+    _check_options(
+        streaming, input_type=input_type, output_type=output_type, reset=reset, optimize=optimize
+    )
     calibration = calibration_set(
         model, representative_dataset, streaming=streaming, reset=reset, input_type=input_type
     )
@@ -158,17 +167,12 @@ def conversion(
     )
 
 
-def _check_options(streaming, reset, input_type, output_type, optimize):
-    for name, value, known in (
-        ("input_type", input_type, ("float32", "int8")),
-        ("output_type", output_type, ("float32", "int8")),
-        ("reset", reset, ("sample", "never")),
-        ("optimize", optimize, ("size", "speed")),
-    ):
-        if value not in known:
-            choice = " or ".join(map(repr, known))
+def _check_options(streaming, **options):
+    for name, value in options.items():
+        if value not in CHOICES[name]:
+            choice = " or ".join(map(repr, CHOICES[name]))
             raise ValueError(f"{name}={value!r} is not supported: use {choice}.")
-    if reset == "never" and not streaming:
+    if options["reset"] == "never" and not streaming:
         raise ValueError("reset='never' is for streaming=True: other models begin at each sample.")
 
 
