@@ -125,7 +125,7 @@ def _with_ends(inputs, layers):
         y = layer.y
         ends = np.resize(y, (2, *y.shape[1:]))
         if layer.formats is not None:
-            low, high = layer.formats.output.dequantize(np.array([-128, 127], np.int8))
+            low, high = layer.formats.output.limits
             alternate = (np.arange(ends[0].size) % 2).reshape(ends[0].shape)
             ends = np.where(np.stack([alternate, 1 - alternate]), high, low).astype(np.float32)
         more.append(np.concatenate([y, ends]))

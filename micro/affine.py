@@ -7,19 +7,26 @@ import numpy as np
 
 
 class Affine(NamedTuple):
-    """A format of integers: `real = scale * (integer - zero_point)`."""
+    """A format of integers of a NumPy dtype: `real = scale * (integer - zero_point)`."""
 
     scale: float
     zero_point: int
+    dtype: str = "int8"
 
-    def quantize(self, x, dtype=np.int8):
+    @property
+    def limits(self):
+        """The least and the most real value: float64 `(2,)`."""
+        ends = np.iinfo(self.dtype)
+        return self.dequantize(np.array([ends.min, ends.max]))
+
+    def quantize(self, x):
         """Real array -> integers, as TFLite's QUANTIZE computes them: the float32 quotient rounded
         to nearest, halves away from zero, and saturated."""
         x = np.asarray(x, np.float32) / np.float32(self.scale)
         x = x.astype(np.float64)  # where + 0.5 is exact
         x = np.trunc(x + np.copysign(0.5, x)) + self.zero_point
-        limits = np.iinfo(dtype)
-        return np.clip(x, limits.min, limits.max).astype(dtype)
+        ends = np.iinfo(self.dtype)
+        return np.clip(x, ends.min, ends.max).astype(self.dtype)
 
     def dequantize(self, y):
         """Integers -> float64."""

@@ -169,6 +169,11 @@ class Tensor(NamedTuple):
     scale: np.float32 | None
     zero_point: int
 
+    @property
+    def affine(self):
+        """`Affine` of a quantised tensor."""
+        return Affine(self.scale, self.zero_point, self.dtype)
+
 
 def _tensor(tensor, details):
     quantization = details["quantization_parameters"]
@@ -190,7 +195,7 @@ def _quantize(tensor, x, label):
     if np.isnan(x).any():
         raise ValueError(f"Input {label} has NaN values.")
     if tensor.scale is not None:
-        return Affine(tensor.scale, tensor.zero_point).quantize(x, tensor.dtype)
+        return tensor.affine.quantize(x)
     values = x.astype(tensor.dtype)
     if tensor.dtype.kind == "i" and not np.array_equal(values, x):
         raise ValueError(f"Input {label} takes {tensor.dtype} values; got {x[values != x][0]}.")
@@ -200,7 +205,7 @@ def _quantize(tensor, x, label):
 def _dequantize(tensor, y):
     if tensor.scale is None:
         return y.astype(np.float32)
-    return Affine(tensor.scale, tensor.zero_point).dequantize(y).astype(np.float32)
+    return tensor.affine.dequantize(y).astype(np.float32)
 
 
 def _one_or_tuple(arrays):

@@ -127,16 +127,16 @@ def end_ranges(findings):
     )
     for i, (name, values, affine) in enumerate(inputs):
         if affine is not None:
-            yield _int8_range(f"input {i} ({name})", values, affine)
+            yield _end_range(f"input {i} ({name})", values, affine)
     for at in findings.outputs:
-        yield _int8_range(at.name, at.expected, at.affine)
+        yield _end_range(at.name, at.expected, at.affine)
 
 
 def layer_ranges(layer):
     """Returns the `Range` of each tensor of a recurrent layer with a format from calibration."""
     operator = layer.operator
     formats, seen = operator.formats, operator.ranges
-    yield _int8_range("reads", operator.x, operator.input)
+    yield _end_range("reads", operator.x, operator.input)
     unit = formats.state_scale
     magnitudes = []
     for name, matrices, of_input in (
@@ -155,14 +155,14 @@ def layer_ranges(layer):
         yield Range(name, "int16", -largest, largest, -limit, limit, None)
     states, limit = layer.states, 32767 * unit
     yield Range("state", "int16", *(v * unit for v in states[:2]), -limit, limit, states.saturated)
-    yield _int8_range("writes", operator.y, operator.output)
+    yield _end_range("writes", operator.y, operator.output)
 
 
-def _int8_range(name, values, affine):
-    least, most = affine.dequantize(np.array([-128, 127]))
+def _end_range(name, values, affine):
+    least, most = affine.limits
     half = affine.scale / 2  # a value that rounds to a limit does not saturate
     saturated = np.mean((values < least - half) | (values > most + half))
-    return Range(name, "int8", values.min(), values.max(), least, most, saturated)
+    return Range(name, affine.dtype, values.min(), values.max(), least, most, saturated)
 
 
 def worst(findings, most, apart):

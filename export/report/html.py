@@ -188,7 +188,7 @@ def _values(caption, at):
     def draw(figure):
         ax = figure.subplots()
         ax.hist(at.expected.ravel(), bins=60, histtype="stepfilled", color=BLUE, log=True)
-        for limit in at.affine.dequantize(np.array([-128, 127])):
+        for limit in at.affine.limits:
             ax.axvline(limit, color=ORANGE, linestyle=":")
         ax.set(xlabel="value (dotted: int8 limits)", ylabel="count", ylim=(0.8, None))
         ax.yaxis.set_major_formatter("{x:g}")

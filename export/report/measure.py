@@ -119,7 +119,11 @@ def integer_run(conversion):
 
     def run(sample):
         for i, detail in enumerate(inputs):
-            value = known[i][sample] if i < len(known) else np.zeros(detail["shape"][1:], np.int8)
+            value = (
+                known[i][sample]
+                if i < len(known)
+                else np.zeros(detail["shape"][1:], detail["dtype"])
+            )
             interpreter.set_tensor(detail["index"], value[None])
         interpreter.invoke()
         return [interpreter.get_tensor(detail["index"])[0] for detail in outputs]

@@ -36,16 +36,16 @@ def type_name(tensor):
 
 
 def affine(tensor):
-    """Returns the int8 format of a tensor, or `None`."""
+    """Returns the `Affine` of a tensor, `None` if it is not quantised."""
     q = tensor.quantization
     if q is None or q.scale is None:
         return None
-    return Affine(float(q.scale[0]), int(q.zeroPoint[0]))
+    return Affine(float(q.scale[0]), int(q.zeroPoint[0]), type_name(tensor))
 
 
 def set_affine(tensor, value):
-    """Makes a tensor int8 with the given `Affine`."""
-    tensor.type = _INT8
+    """Gives a tensor the type, scale and zero point of an `Affine`."""
+    tensor.type = getattr(schema.TensorType, value.dtype.upper())
     tensor.quantization = schema.QuantizationParametersT()
     tensor.quantization.scale = np.array([value.scale], np.float32)
     tensor.quantization.zeroPoint = np.array([value.zero_point], np.int64)
