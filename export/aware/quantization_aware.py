@@ -138,9 +138,9 @@ def _start_from(operator, cell):
         ("kernel", integer.kernel, operator.formats.kernel),
         ("recurrent_kernel", integer.recurrent_kernel, operator.formats.recurrent_kernel),
     ):
-        suffixes = ("",) if len(matrices) == 1 else ("_a", "_b")
-        for suffix, matrix, (scale, _) in zip(suffixes, matrices, formats, strict=True):
-            weight, q = getattr(cell, name + suffix), matrix.values.T
+        weights = cell.matrices(name).values()
+        for weight, matrix, (scale, _) in zip(weights, matrices, formats, strict=True):
+            q = matrix.values.T
             w = np.asarray(keras.ops.convert_to_numpy(weight))
             weight.assign(
                 np.where(w == 0, 0, np.clip(w, (q - _WITHIN) * scale, (q + _WITHIN) * scale))
