@@ -1,11 +1,13 @@
 """The part of TFLite's schema that verify() needs, and a reader that trusts no byte of a file.
 
-TensorFlow's generated reader follows every offset, and so serves only for files that passed here.
+TensorFlow's generated reader follows any offset, also out of the file. It serves for the tables of
+options, which have none.
 
 A table is a list of its fields, in the order of TFLite's schema.fbs: `name:type` or
 `name:type=default`. `[type]` is a vector; `any` is a field that is read elsewhere or not at all.
 """
 
+import re
 import struct
 from types import SimpleNamespace
 
@@ -37,39 +39,7 @@ _SCHEMA = {
     "SignatureDef": """inputs:[TensorMap] outputs:[TensorMap] signature_key:string
         deprecated_tag:any subgraph_index:uint""",
     "TensorMap": "name:string tensor_index:uint",
-    "AddOptions": "fused_activation_function:byte pot_scale_int16:bool",
-    "BatchMatMulOptions": "adj_x:bool adj_y:bool asymmetric_quantize_inputs:bool",
-    "CastOptions": "in_data_type:byte out_data_type:byte",
-    "ConcatenationOptions": "axis:int fused_activation_function:byte",
-    "Conv2DOptions": """padding:byte stride_w:int stride_h:int fused_activation_function:byte
-        dilation_w_factor:int=1 dilation_h_factor:int=1 quantized_bias_type:byte""",
-    "CumsumOptions": "exclusive:bool reverse:bool",
-    "DepthwiseConv2DOptions": """padding:byte stride_w:int stride_h:int depth_multiplier:int
-        fused_activation_function:byte dilation_w_factor:int=1 dilation_h_factor:int=1""",
-    "DivOptions": "fused_activation_function:byte",
-    "FullyConnectedOptions": """fused_activation_function:byte weights_format:byte
-        keep_num_dims:bool asymmetric_quantize_inputs:bool quantized_bias_type:byte""",
-    "GatherOptions": "axis:int batch_dims:int",
-    "LeakyReluOptions": "alpha:float",
-    "MirrorPadOptions": "mode:byte",
-    "MulOptions": "fused_activation_function:byte",
     "NoOptions": "",
-    "PackOptions": "values_count:int axis:int",
-    "Pool2DOptions": """padding:byte stride_w:int stride_h:int filter_width:int filter_height:int
-        fused_activation_function:byte""",
-    "ReducerOptions": "keep_dims:bool",
-    "ResizeBilinearOptions": """new_height:int new_width:int align_corners:bool
-        half_pixel_centers:bool""",
-    "ResizeNearestNeighborOptions": "align_corners:bool half_pixel_centers:bool",
-    "SoftmaxOptions": "beta:float",
-    "SplitOptions": "num_splits:int",
-    "SplitVOptions": "num_splits:int",
-    "StridedSliceOptions": """begin_mask:int end_mask:int ellipsis_mask:int new_axis_mask:int
-        shrink_axis_mask:int offset:bool""",
-    "SubOptions": "fused_activation_function:byte pot_scale_int16:bool",
-    "TransposeConvOptions": """padding:byte stride_w:int stride_h:int
-        fused_activation_function:byte quantized_bias_type:byte""",
-    "UnpackOptions": "num:int axis:int",
 }
 
 # The names of builtin operators by their numbers.
@@ -133,16 +103,33 @@ class Reader:
 
     def table(self, name, position, where):
         fields = _TABLES[name]
-        vtable = position - self._scalar("int", position, where)
-        count, odd = divmod(self._scalar("ushort", vtable, where) - 4, 2)
-        if odd or not 0 <= count <= len(fields):
-            fail(where, f"has {count} fields, not 0 to {len(fields)}")
-        slots = self._vector("ushort", count, vtable + 4, where) + (0,) * (len(fields) - count)
+        slots = self._slots(position, where)
+        if len(slots) > len(fields):
+            fail(where, f"has {len(slots)} fields, not 0 to {len(fields)}")
+        slots += (0,) * (len(fields) - len(slots))
         table = SimpleNamespace(where=where)
         for (field, kind, default), slot in zip(fields, slots, strict=True):
             value = self._value(kind, position + slot, f"{where}.{field}") if slot else default
             setattr(table, field, value)
         return table
+
+    def options(self, name, position, where):
+        """Reads a table of an operator's options into a namespace."""
+        self._slots(position, where)
+        try:
+            table = getattr(schema, f"{name}T").InitFromBuf(self._data, position)
+        except struct.error:
+            fail(where, f"at byte {position} leads out of the file")
+        names = {field: re.sub("([A-Z])", r"_\1", field).lower() for field in vars(table)}
+        return SimpleNamespace(**{name: getattr(table, field) for field, name in names.items()})
+
+    def _slots(self, position, where):
+        """Returns where the fields of a table lie, from its position; 0 for one left out."""
+        vtable = position - self._scalar("int", position, where)
+        count, odd = divmod(self._scalar("ushort", vtable, where) - 4, 2)
+        if odd or count < 0:
+            fail(where, f"has {count} fields")
+        return self._vector("ushort", count, vtable + 4, where)
 
     def _value(self, kind, position, where):
         if kind in _SCALARS:

@@ -230,10 +230,11 @@ def _resolve(operator, tensors, reader):
         require(not getattr(operator, field), where, f"has {field}, which is not supported")
     operator.inputs = [None if i == -1 else tensors[i] for i in operator.inputs]
     operator.outputs = [tensors[i] for i in operator.outputs]
-    if (rule.options and rule.needs_options) or operator.options is not None:
-        table = rule.options or "NoOptions"
-        found = operator.options_type
-        expected = getattr(schema.BuiltinOptions, table, found)  # NoOptions are of any type
+    if rule.options is None:
+        if operator.options is not None:  # a kernel might read its fields
+            operator.options = reader.table("NoOptions", operator.options, f"{where}.options")
+    elif rule.needs_options or operator.options is not None:
+        found, expected = operator.options_type, getattr(schema.BuiltinOptions, rule.options)
         valid = found == expected and operator.options is not None
-        require(valid, where, f"has options of type {found}, not {expected} ({table})")
-        operator.options = reader.table(table, operator.options, f"{where}.options")
+        require(valid, where, f"has options of type {found}, not {expected} ({rule.options})")
+        operator.options = reader.options(rule.options, operator.options, f"{where}.options")
