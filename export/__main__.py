@@ -8,7 +8,7 @@ import sys
 
 from absl import app, flags, logging
 
-from keras_fastgrnn.export.converter import conversion
+from keras_fastgrnn.export.converter import CHOICES, conversion
 from keras_fastgrnn.export.files import (
     by_input,
     read_model,
@@ -32,18 +32,15 @@ _OUTPUT = flags.DEFINE_string("output", None, "The .tflite file to write.")
 _STREAMING = flags.DEFINE_bool(
     "streaming", False, "Whether the model takes one time step an invocation and keeps its state."
 )
-_RESET = flags.DEFINE_enum(
-    "reset",
-    "sample",
-    ["sample", "never"],
-    "Where a stream begins: at each sample, or all samples are one, in their order.",
-)
-_TYPES = ["float32", "int8"]
-_INPUT_TYPE = flags.DEFINE_enum("input_type", "float32", _TYPES, "Type of the model's inputs.")
-_OUTPUT_TYPE = flags.DEFINE_enum("output_type", "float32", _TYPES, "Type of its outputs.")
-_OPTIMIZE = flags.DEFINE_enum(
-    "optimize", "size", ["size", "speed"], "Whether matrices are stored for size or for speed."
-)
+_CHOSEN = {
+    name: flags.DEFINE_enum(name, CHOICES[name][0], CHOICES[name], help)
+    for name, help in {
+        "reset": "Where a stream begins: at each sample, or all samples are one, in their order.",
+        "input_type": "Type of the model's inputs.",
+        "output_type": "Type of its outputs.",
+        "optimize": "Whether matrices are stored for size or for speed.",
+    }.items()
+}
 _REPORT = flags.DEFINE_string(
     "report", None, "The .html file to write a report with charts to. Needs matplotlib."
 )
@@ -68,10 +65,7 @@ def main(argv):
                 model,
                 representative_dataset=samples,
                 streaming=_STREAMING.value,
-                reset=_RESET.value,
-                input_type=_INPUT_TYPE.value,
-                output_type=_OUTPUT_TYPE.value,
-                optimize=_OPTIMIZE.value,
+                **{name: flag.value for name, flag in _CHOSEN.items()},
             )
             write_file(output, result.model)
             findings = examine(result)

@@ -10,10 +10,17 @@ from keras_fastgrnn.export.calibration_set import calibration_set
 from keras_fastgrnn.export.operators import quantize_layer, run_float
 from keras_fastgrnn.export.report.measure import compare_outputs, few_samples, large_errors
 from keras_fastgrnn.export.report.resolution import unresolved, warn
-from keras_fastgrnn.export.rest import convert_rest
+from keras_fastgrnn.export.rest import Rest, convert_rest
 from keras_fastgrnn.export.streaming import find_saturation
 from keras_fastgrnn.export.tflite.assemble import assemble
 from keras_fastgrnn.micro.verify import verify
+
+# The values that options of `convert()` take.
+CHOICES = {
+    **dict.fromkeys(("input_type", "output_type"), ("float32", "int8")),
+    "reset": ("sample", "never"),
+    "optimize": ("size", "speed"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +29,8 @@ class Conversion:
 
     Attributes:
         model: bytes, the .tflite file.
-        loop_free: bytes, the same without its recurrent operators and with int8 inputs and outputs:
-            see `Rest`.
+        rest: `Rest`, the same without its recurrent operators and with int8 inputs and outputs.
+        names: `(inputs, outputs)`, lists of names.
         operators: list of `Operator`, in the order in which they run.
         inputs, outputs: lists of arrays, the calibration set and the outputs of the Keras model.
         rounded_inputs: list of arrays, the calibration set where the file rounds it to int8.
@@ -33,7 +40,8 @@ class Conversion:
     """
 
     model: bytes
-    loop_free: bytes
+    rest: Rest
+    names: tuple
     operators: list
     inputs: list
     outputs: list
@@ -116,7 +124,9 @@ def conversion(
     optimize="size",
 ):
     """Runs the steps of `convert()` and returns all their results as a `Conversion`."""
-    _check_options(streaming, reset, input_type, output_type, optimize)
+    _check_options(
+        streaming, input_type=input_type, output_type=output_type, reset=reset, optimize=optimize
+    )
     calibration = calibration_set(
         model, representative_dataset, streaming=streaming, reset=reset, input_type=input_type
     )
@@ -128,6 +138,7 @@ def conversion(
     ]
     _warn_of_saturation(operators)
     limits = find_saturation(model, calibration.samples, operators)
+    names = [x.name for x in model.inputs], [y._keras_history[0].name for y in model.outputs]
     data = assemble(
         rest,
         operators,
@@ -136,7 +147,7 @@ def conversion(
             for front, x in zip(calibration.fronts, calibration.inputs, strict=True)
         ],
         float_outputs=output_type == "float32",
-        names=([x.name for x in model.inputs], [y._keras_history[0].name for y in model.outputs]),
+        names=names,
         steps_to_saturation=min(filter(None, limits), default=None),
     )
     try:
@@ -145,7 +156,8 @@ def conversion(
         raise explain(error, model, calibration.samples, operators) from error
     return Conversion(
         model=data,
-        loop_free=rest.tflite,
+        rest=rest,
+        names=names,
         operators=operators,
         inputs=calibration.samples,
         outputs=run.outputs,
@@ -155,17 +167,12 @@ def conversion(
     )
 
 
-def _check_options(streaming, reset, input_type, output_type, optimize):
-    for name, value, known in (
-        ("input_type", input_type, ("float32", "int8")),
-        ("output_type", output_type, ("float32", "int8")),
-        ("reset", reset, ("sample", "never")),
-        ("optimize", optimize, ("size", "speed")),
-    ):
-        if value not in known:
-            choice = " or ".join(map(repr, known))
+def _check_options(streaming, **options):
+    for name, value in options.items():
+        if value not in CHOICES[name]:
+            choice = " or ".join(map(repr, CHOICES[name]))
             raise ValueError(f"{name}={value!r} is not supported: use {choice}.")
-    if reset == "never" and not streaming:
+    if options["reset"] == "never" and not streaming:
         raise ValueError("reset='never' is for streaming=True: other models begin at each sample.")
 
 

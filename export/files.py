@@ -51,28 +51,21 @@ def read_model(path, output):
 
 
 def by_input(paths, files, names):
-    """Returns the samples in a form that `convert()` takes.
+    """Returns a dict of arrays by the names of the model's inputs, for `convert()` to check.
 
     Args:
         paths, files: lists of file names, and of the results of `read_samples()` for them.
         names: list of strings, the names of the model's inputs.
     """
-    listed = ", ".join(map(repr, names))
-    if isinstance(files[0], dict) and len(files) == 1:
-        if set(files[0]) != set(names):
-            found = ", ".join(map(repr, files[0]))
-            arguments = ", ".join(f"{name}=..." for name in names)
-            raise ValueError(
-                f"--samples={paths[0]} holds arrays {found}, and the model has inputs {listed}: "
-                f"np.savez({paths[0]!r}, {arguments})."
-            )
-        files = [files[0][name] for name in names]
+    if len(files) == 1 and isinstance(files[0], dict):
+        return files[0]
     if any(isinstance(file, dict) for file in files) or len(files) != len(names):
         raise ValueError(
-            f"--samples={', '.join(paths)}: the model has inputs {listed}. Give an .npy file for "
-            "each, in this order, or one .npz file with an array for each by its name."
+            f"--samples={', '.join(paths)}: the model has inputs {', '.join(map(repr, names))}. "
+            "Give an .npy file for each, in this order, or one .npz file with an array for each by "
+            "its name."
         )
-    return files[0] if len(files) == 1 else [files]
+    return dict(zip(names, files, strict=True))
 
 
 def write_file(path, data):

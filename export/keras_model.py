@@ -127,7 +127,7 @@ def _runner(operation, recurrent, visit, call):
 
     def run(*args, **kwargs):
         # training=True is the default of layers that change images only in training.
-        if kwargs.get("training") and not _is_default(operation, training=True):
+        if kwargs.get("training") and not _trains_by_default(operation):
             raise ValueError(
                 f"Layer '{name}' is called with training=True, which can not be exported. "
                 "Call it without, or with training=None."
@@ -167,12 +167,9 @@ def _runner(operation, recurrent, visit, call):
     return run
 
 
-def _is_default(operation, **arguments):
-    parameters = inspect.signature(operation.call).parameters
-    return all(
-        name in parameters and parameters[name].default is value
-        for name, value in arguments.items()
-    )
+def _trains_by_default(operation):
+    training = inspect.signature(operation.call).parameters.get("training")
+    return training is not None and training.default is True
 
 
 def _sequences(layer, args, kwargs):

@@ -215,7 +215,7 @@ def run_integers(recurrent, formats, cell, x, lengths):
     lows, highs, saturated = [], [], []
 
     def advance(x, state):
-        x = x if x.dtype == np.int8 else formats.input.quantize(x)
+        x = x if x.dtype == formats.input.dtype else formats.input.quantize(x)
         h = reference.states(cell, x, state)
         lows.append(int(h.min()))
         highs.append(int(h.max()))
@@ -227,7 +227,7 @@ def run_integers(recurrent, formats, cell, x, lengths):
             advance,
             x,
             units=cell.units,
-            dtype=np.int8,
+            dtype=formats.output.dtype,
             return_sequences=_keeps_sequences(recurrent, lengths),
         )
 

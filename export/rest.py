@@ -1,6 +1,7 @@
 """The model around its recurrent layers, in int8."""
 
 import dataclasses
+import functools
 
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
@@ -28,12 +29,20 @@ class Rest:
 
     Attributes:
         tflite: bytes.
-        reads, writes: lists of the `Affine` of these tensors.
+        inputs, outputs: lists of the `Affine` of the model's; `None` for other integers than int8.
+        reads, writes: lists of the `Affine` of the recurrent operators' tensors.
     """
 
     tflite: bytes
+    inputs: list
+    outputs: list
     reads: list
     writes: list
+
+    @functools.cached_property
+    def model(self):
+        """`ModelT` of the TFLite schema, the file."""
+        return schema.ModelT.InitFromPackedBuf(self.tflite, 0)
 
 
 def convert_rest(model, calibration, run):
@@ -89,10 +98,18 @@ def convert_rest(model, calibration, run):
         if layer.formats is not None:
             _keep_format(tflite, layer, "reads", x, layer.formats.input)
             _keep_format(tflite, layer, "writes", y, layer.formats.output)
-    reads, writes = (
-        [flatbuffer.affine(graph.tensors[index]) for index in ends] for ends in (reads, writes)
+    written, read = (
+        [flatbuffer.affine(graph.tensors[index]) for index in ends]
+        for ends in (graph.inputs, graph.outputs)
     )
-    return Rest(flatbuffer.serialize(tflite), reads, writes)
+    n_outputs = len(run.outputs)
+    return Rest(
+        tflite=flatbuffer.serialize(tflite),
+        inputs=written[:n_inputs],
+        outputs=read[:n_outputs],
+        reads=read[n_outputs:],
+        writes=written[n_inputs:],
+    )
 
 
 def _with_ends(inputs, layers):
@@ -108,7 +125,7 @@ def _with_ends(inputs, layers):
         y = layer.y
         ends = np.resize(y, (2, *y.shape[1:]))
         if layer.formats is not None:
-            low, high = layer.formats.output.dequantize(np.array([-128, 127], np.int8))
+            low, high = layer.formats.output.limits
             alternate = (np.arange(ends[0].size) % 2).reshape(ends[0].shape)
             ends = np.where(np.stack([alternate, 1 - alternate]), high, low).astype(np.float32)
         more.append(np.concatenate([y, ends]))

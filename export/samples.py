@@ -13,7 +13,7 @@ import tensorflow as tf
 # The limits of an iterator, which may be endless: far more than a conversion can use.
 _MOST_BATCHES, _MOST_BYTES = 100_000, 1 << 30
 
-_BY_INPUT, _BATCHES, _PAIR = "an array for each input", "batches", "samples with labels"
+_BY_INPUT, _PAIR = "an array for each input", "samples with labels"
 
 
 class Input(NamedTuple):
@@ -83,37 +83,28 @@ def _batches(inputs, dataset):
     if callable(dataset):
         dataset = dataset()
     if _is_array(dataset) or isinstance(dataset, Mapping):
-        return [_batch(inputs, dataset)]
+        return _read(inputs, dataset, _BATCH)
     if not isinstance(dataset, Iterable):
         raise ValueError(
             f"representative_dataset is {dataset!r}: give an array of samples, a dict of arrays by "
             f"the names of the inputs ({_names(inputs)}), or batches of these."
         )
-    if not _is_sequence(dataset):
-        return [_batch(inputs, batch) for batch in _finite(dataset)]
-    ways = _ways(
-        inputs,
-        dataset,
-        {
-            _BATCHES: lambda inputs, batches: [_batch(inputs, batch) for batch in batches],
-            _BY_INPUT: lambda *samples: [_by_input(*samples)],
-            _PAIR: lambda *samples: [_without_labels(*samples)],
-        },
-    )
-    if len(inputs) == 1 and _BATCHES in ways:
-        ways.pop(_BY_INPUT, None)  # in a list of windows, each one is a batch too
-    return _only(inputs, ways)
+    if _is_sequence(dataset):
+        return _read(inputs, dataset, {"batches": _read_each} | _BATCH)
+    return _read_each(inputs, _finite(dataset))
 
 
-def _batch(inputs, batch):
-    ways = {_BY_INPUT: _by_input, _PAIR: _without_labels}
-    return _only(inputs, _ways(inputs, batch, ways))
+def _read_each(inputs, batches):
+    return [read for batch in batches for read in _read(inputs, batch, _BATCH)]
 
 
-def _ways(inputs, samples, readers):
-    """Reads the samples in every form that they fit. Returns a dict from form to result."""
+def _read(inputs, samples, forms):
+    """Reads the samples in the one form that they fit.
+
+    `forms`: a dict from a form to its function `(inputs, samples) -> list of batches`.
+    """
     found, errors = {}, []
-    for form, read in readers.items():
+    for form, read in forms.items():
         try:
             found[form] = read(inputs, samples)
         except _Ambiguous:
@@ -126,18 +117,16 @@ def _ways(inputs, samples, readers):
         raise next((e for e in errors if not isinstance(e, _OtherForm)), errors[0])
     if isinstance(samples, list) and len(found) > 1:
         found.pop(_PAIR, None)  # fit() takes a pair as a tuple; lists are rare
-    return found
-
-
-def _only(inputs, ways):
-    if len(ways) > 1:
+    if len(inputs) == 1 and "batches" in found:
+        found.pop(_BY_INPUT, None)  # in a list of windows, each one is a batch too
+    if len(found) > 1:
         raise _Ambiguous(
-            f"The representative dataset can be read as {' or as '.join(ways)}. Give the samples "
+            f"The representative dataset can be read as {' or as '.join(found)}. Give the samples "
             "alone, without labels: a dict of arrays by the names of the inputs, which are "
             f"{_names(inputs)}, or a list of such dicts."
         )
-    ((_, samples),) = ways.items()
-    return samples
+    (batches,) = found.values()
+    return batches
 
 
 def _by_input(inputs, samples):
@@ -189,6 +178,13 @@ def _without_labels(inputs, samples):
                 f"have the shapes {[np.shape(leaf) for leaf in leaves]}. Leave out labels."
             )
     return arrays
+
+
+# The forms of a batch.
+_BATCH = {
+    _BY_INPUT: lambda *samples: [_by_input(*samples)],
+    _PAIR: lambda *samples: [_without_labels(*samples)],
+}
 
 
 def _array(spec, samples):

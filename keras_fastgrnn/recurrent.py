@@ -129,10 +129,10 @@ class RecurrentCell(SimpleRNNCell):
             )
             setattr(self, name, weight)
 
-    def matrices(self):
-        """Dict from name to weight: the matrices, or their factors."""
+    def matrices(self, *names):
+        """Dict from name to weight: the matrices, or their factors; those of `names`, or all."""
         names = [
-            f"{m}{factor}" for m in ("kernel", "recurrent_kernel") for factor in ("", "_a", "_b")
+            f"{m}{f}" for m in names or ("kernel", "recurrent_kernel") for f in ("", "_a", "_b")
         ]
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
@@ -142,15 +142,11 @@ class RecurrentCell(SimpleRNNCell):
 
     def kernel_factors(self):
         """Tensors to multiply the inputs by, one after the other."""
-        return self._factors("kernel", self.kernel_rank)
+        return list(map(tf.convert_to_tensor, self.matrices("kernel").values()))
 
     def recurrent_kernel_factors(self):
         """Tensors to multiply the state by, one after the other."""
-        return self._factors("recurrent_kernel", self.recurrent_rank)
-
-    def _factors(self, name, rank):
-        names = [name] if rank is None else [f"{name}_a", f"{name}_b"]
-        return [tf.convert_to_tensor(getattr(self, name)) for name in names]
+        return list(map(tf.convert_to_tensor, self.matrices("recurrent_kernel").values()))
 
     def bias_or_zeros(self):
         if self.bias is None:

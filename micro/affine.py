@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Affine(NamedTuple):
-    """A format of integers: `real = scale * (integer - zero_point)`.
+    """A format of integers of a NumPy dtype: `real = scale * (integer - zero_point)`.
 
     `dtype` is `"int8"`, or `"int16"` with a zero point of 0.
     """
@@ -18,14 +18,9 @@ class Affine(NamedTuple):
 
     @property
     def limits(self):
-        """The least and the largest integer."""
-        limits = np.iinfo(self.dtype)
-        return limits.min, limits.max
-
-    @property
-    def ends(self):
-        """The least and the largest real value."""
-        return tuple(self.scale * (limit - self.zero_point) for limit in self.limits)
+        """The least and the most real value: float64 `(2,)`."""
+        ends = np.iinfo(self.dtype)
+        return self.dequantize(np.array([ends.min, ends.max]))
 
     def quantize(self, x):
         """Real array -> integers, as TFLite's QUANTIZE computes them: the float32 quotient rounded
@@ -33,7 +28,8 @@ class Affine(NamedTuple):
         x = np.asarray(x, np.float32) / np.float32(self.scale)
         x = x.astype(np.float64)  # where + 0.5 is exact
         x = np.trunc(x + np.copysign(0.5, x)) + self.zero_point
-        return np.clip(x, *self.limits).astype(self.dtype)
+        ends = np.iinfo(self.dtype)
+        return np.clip(x, ends.min, ends.max).astype(self.dtype)
 
     def dequantize(self, y):
         """Integers -> float64."""

@@ -1,11 +1,17 @@
 """The part of TFLite's schema that verify() needs, and a reader that trusts no byte of a file.
 
+TensorFlow's generated reader follows any offset, also out of the file. It serves for the tables of
+options, which have none.
+
 A table is a list of its fields, in the order of TFLite's schema.fbs: `name:type` or
 `name:type=default`. `[type]` is a vector; `any` is a field that is read elsewhere or not at all.
 """
 
+import re
 import struct
 from types import SimpleNamespace
+
+from tensorflow.lite.python import schema_py_generated as schema
 
 _SCALARS = {
     "byte": "b", "ubyte": "B", "bool": "?", "ushort": "H", "int": "i", "uint": "I", "long": "q",
@@ -33,80 +39,16 @@ _SCHEMA = {
     "SignatureDef": """inputs:[TensorMap] outputs:[TensorMap] signature_key:string
         deprecated_tag:any subgraph_index:uint""",
     "TensorMap": "name:string tensor_index:uint",
-    "AddOptions": "fused_activation_function:byte pot_scale_int16:bool",
-    "BatchMatMulOptions": "adj_x:bool adj_y:bool asymmetric_quantize_inputs:bool",
-    "CastOptions": "in_data_type:byte out_data_type:byte",
-    "ConcatenationOptions": "axis:int fused_activation_function:byte",
-    "Conv2DOptions": """padding:byte stride_w:int stride_h:int fused_activation_function:byte
-        dilation_w_factor:int=1 dilation_h_factor:int=1 quantized_bias_type:byte""",
-    "CumsumOptions": "exclusive:bool reverse:bool",
-    "DepthwiseConv2DOptions": """padding:byte stride_w:int stride_h:int depth_multiplier:int
-        fused_activation_function:byte dilation_w_factor:int=1 dilation_h_factor:int=1""",
-    "DivOptions": "fused_activation_function:byte",
-    "FullyConnectedOptions": """fused_activation_function:byte weights_format:byte
-        keep_num_dims:bool asymmetric_quantize_inputs:bool quantized_bias_type:byte""",
-    "GatherOptions": "axis:int batch_dims:int",
-    "LeakyReluOptions": "alpha:float",
-    "MirrorPadOptions": "mode:byte",
-    "MulOptions": "fused_activation_function:byte",
     "NoOptions": "",
-    "PackOptions": "values_count:int axis:int",
-    "Pool2DOptions": """padding:byte stride_w:int stride_h:int filter_width:int filter_height:int
-        fused_activation_function:byte""",
-    "ReducerOptions": "keep_dims:bool",
-    "ResizeBilinearOptions": """new_height:int new_width:int align_corners:bool
-        half_pixel_centers:bool""",
-    "ResizeNearestNeighborOptions": "align_corners:bool half_pixel_centers:bool",
-    "SoftmaxOptions": "beta:float",
-    "SplitOptions": "num_splits:int",
-    "SplitVOptions": "num_splits:int",
-    "StridedSliceOptions": """begin_mask:int end_mask:int ellipsis_mask:int new_axis_mask:int
-        shrink_axis_mask:int offset:bool""",
-    "SubOptions": "fused_activation_function:byte pot_scale_int16:bool",
-    "TransposeConvOptions": """padding:byte stride_w:int stride_h:int
-        fused_activation_function:byte quantized_bias_type:byte""",
-    "UnpackOptions": "num:int axis:int",
 }
 
-# The number of each table in the union of all options.
-OPTIONS = {
-    "AddOptions": 11, "BatchMatMulOptions": 101, "CastOptions": 37, "ConcatenationOptions": 10,
-    "Conv2DOptions": 1, "CumsumOptions": 102, "DepthwiseConv2DOptions": 2, "DivOptions": 29,
-    "FullyConnectedOptions": 8, "GatherOptions": 23, "LeakyReluOptions": 75, "MirrorPadOptions": 77,
-    "MulOptions": 21, "PackOptions": 59, "Pool2DOptions": 5, "ReducerOptions": 27,
-    "ResizeBilinearOptions": 15, "ResizeNearestNeighborOptions": 74, "SoftmaxOptions": 9,
-    "SplitOptions": 35, "SplitVOptions": 79, "StridedSliceOptions": 32,
-    "SubOptions": 28, "TransposeConvOptions": 49, "UnpackOptions": 64,
-}  # fmt: skip
-
-# The tensor types of operators with a rule: name, bytes of a value.
-TENSOR_TYPES = {
-    0: ("float32", 4), 2: ("int32", 4), 6: ("bool", 1), 7: ("int16", 2), 9: ("int8", 1),
-}  # fmt: skip
-
-_OPERATORS = """
-    ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE
-    EMBEDDING_LOOKUP FLOOR FULLY_CONNECTED HASHTABLE_LOOKUP L2_NORMALIZATION L2_POOL_2D
-    LOCAL_RESPONSE_NORMALIZATION LOGISTIC LSH_PROJECTION LSTM MAX_POOL_2D MUL RELU RELU_N1_TO_1
-    RELU6 RESHAPE RESIZE_BILINEAR RNN SOFTMAX SPACE_TO_DEPTH SVDF TANH CONCAT_EMBEDDINGS SKIP_GRAM
-    CALL CUSTOM EMBEDDING_LOOKUP_SPARSE PAD UNIDIRECTIONAL_SEQUENCE_RNN GATHER BATCH_TO_SPACE_ND
-    SPACE_TO_BATCH_ND TRANSPOSE MEAN SUB DIV SQUEEZE UNIDIRECTIONAL_SEQUENCE_LSTM STRIDED_SLICE
-    BIDIRECTIONAL_SEQUENCE_RNN EXP TOPK_V2 SPLIT LOG_SOFTMAX DELEGATE BIDIRECTIONAL_SEQUENCE_LSTM
-    CAST PRELU MAXIMUM ARG_MAX MINIMUM LESS NEG PADV2 GREATER GREATER_EQUAL LESS_EQUAL SELECT SLICE
-    SIN TRANSPOSE_CONV SPARSE_TO_DENSE TILE EXPAND_DIMS EQUAL NOT_EQUAL LOG SUM SQRT RSQRT SHAPE
-    POW ARG_MIN FAKE_QUANT REDUCE_PROD REDUCE_MAX PACK LOGICAL_OR ONE_HOT LOGICAL_AND LOGICAL_NOT
-    UNPACK REDUCE_MIN FLOOR_DIV REDUCE_ANY SQUARE ZEROS_LIKE FILL FLOOR_MOD RANGE
-    RESIZE_NEAREST_NEIGHBOR LEAKY_RELU SQUARED_DIFFERENCE MIRROR_PAD ABS SPLIT_V UNIQUE CEIL
-    REVERSE_V2 ADD_N GATHER_ND COS WHERE RANK ELU REVERSE_SEQUENCE MATRIX_DIAG QUANTIZE
-    MATRIX_SET_DIAG ROUND HARD_SWISH IF WHILE NON_MAX_SUPPRESSION_V4 NON_MAX_SUPPRESSION_V5
-    SCATTER_ND SELECT_V2 DENSIFY SEGMENT_SUM BATCH_MATMUL PLACEHOLDER_FOR_GREATER_OP_CODES CUMSUM
-    CALL_ONCE BROADCAST_TO RFFT2D CONV_3D IMAG REAL COMPLEX_ABS HASHTABLE HASHTABLE_FIND
-    HASHTABLE_IMPORT HASHTABLE_SIZE REDUCE_ALL CONV_3D_TRANSPOSE VAR_HANDLE READ_VARIABLE
-    ASSIGN_VARIABLE BROADCAST_ARGS RANDOM_STANDARD_NORMAL BUCKETIZE RANDOM_UNIFORM MULTINOMIAL GELU
-    DYNAMIC_UPDATE_SLICE RELU_0_TO_1 UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_MAX
-    UNSORTED_SEGMENT_SUM ATAN2 UNSORTED_SEGMENT_MIN SIGN BITCAST BITWISE_XOR RIGHT_SHIFT
-"""
-OPERATORS = _OPERATORS.split()  # in the order of their numbers
+# The names of builtin operators by their numbers.
+OPERATORS = {n: name for name, n in vars(schema.BuiltinOperator).items() if name.isupper()}
+# The tensor types of operators with a rule, by their numbers: NumPy's names.
+TYPES = {
+    getattr(schema.TensorType, name.upper()): name
+    for name in ("float32", "int32", "bool", "int16", "int8")
+}
 
 
 def _parse(fields):
@@ -161,16 +103,33 @@ class Reader:
 
     def table(self, name, position, where):
         fields = _TABLES[name]
-        vtable = position - self._scalar("int", position, where)
-        count, odd = divmod(self._scalar("ushort", vtable, where) - 4, 2)
-        if odd or not 0 <= count <= len(fields):
-            fail(where, f"has {count} fields, not 0 to {len(fields)}")
-        slots = self._vector("ushort", count, vtable + 4, where) + (0,) * (len(fields) - count)
+        slots = self._slots(position, where)
+        if len(slots) > len(fields):
+            fail(where, f"has {len(slots)} fields, not 0 to {len(fields)}")
+        slots += (0,) * (len(fields) - len(slots))
         table = SimpleNamespace(where=where)
         for (field, kind, default), slot in zip(fields, slots, strict=True):
             value = self._value(kind, position + slot, f"{where}.{field}") if slot else default
             setattr(table, field, value)
         return table
+
+    def options(self, name, position, where):
+        """Reads a table of an operator's options into a namespace."""
+        self._slots(position, where)
+        try:
+            table = getattr(schema, f"{name}T").InitFromBuf(self._data, position)
+        except struct.error:
+            fail(where, f"at byte {position} leads out of the file")
+        names = {field: re.sub("([A-Z])", r"_\1", field).lower() for field in vars(table)}
+        return SimpleNamespace(**{name: getattr(table, field) for field, name in names.items()})
+
+    def _slots(self, position, where):
+        """Returns where the fields of a table lie, from its position; 0 for one left out."""
+        vtable = position - self._scalar("int", position, where)
+        count, odd = divmod(self._scalar("ushort", vtable, where) - 4, 2)
+        if odd or count < 0:
+            fail(where, f"has {count} fields")
+        return self._vector("ushort", count, vtable + 4, where)
 
     def _value(self, kind, position, where):
         if kind in _SCALARS:

@@ -24,7 +24,7 @@ class Interpreter:
     """Runs a .tflite model in TFLite Micro, with the bytes of a microcontroller.
 
     FASTGRNN operators run this package's C kernel, all others TFLite Micro's reference kernels.
-    The first interpreter on a machine compiles the kernel, which takes about a second.
+    The first interpreter of a process compiles the kernel, which takes less than a second.
 
     Args:
         model_bytes: bytes, the content of the .tflite file.
@@ -32,7 +32,7 @@ class Interpreter:
     Raises:
         ValueError: if the bytes are damaged, or TFLite Micro refuses the model.
         ImportError: if tflite_micro is not installed, or has another version.
-        RuntimeError: if the C kernel can not be compiled, or other users may write its cache.
+        RuntimeError: if the C kernel can not be compiled.
 
     Attributes:
         inputs, outputs: lists with a `Tensor` for each input and output of the model.
@@ -169,6 +169,11 @@ class Tensor(NamedTuple):
     scale: np.float32 | None
     zero_point: int
 
+    @property
+    def affine(self):
+        """`Affine` of a quantised tensor."""
+        return Affine(self.scale, self.zero_point, self.dtype)
+
 
 def _tensor(tensor, details):
     quantization = details["quantization_parameters"]
@@ -190,7 +195,7 @@ def _quantize(tensor, x, label):
     if np.isnan(x).any():
         raise ValueError(f"Input {label} has NaN values.")
     if tensor.scale is not None:
-        return Affine(tensor.scale, tensor.zero_point).quantize(x, tensor.dtype)
+        return tensor.affine.quantize(x)
     values = x.astype(tensor.dtype)
     if tensor.dtype.kind == "i" and not np.array_equal(values, x):
         raise ValueError(f"Input {label} takes {tensor.dtype} values; got {x[values != x][0]}.")
@@ -200,7 +205,7 @@ def _quantize(tensor, x, label):
 def _dequantize(tensor, y):
     if tensor.scale is None:
         return y.astype(np.float32)
-    return Affine(tensor.scale, tensor.zero_point).dequantize(y).astype(np.float32)
+    return tensor.affine.dequantize(y).astype(np.float32)
 
 
 def _one_or_tuple(arrays):

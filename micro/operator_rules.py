@@ -142,100 +142,82 @@ def _check_scales(scales, x):
         need(x.scale and not any(x.zero_point), f"scales and zero points 0 of {x.where}")
 
 
+def _all(names, *rule):
+    return dict.fromkeys(names.split(), Rule(*rule))
+
+
 RULES = {
     FASTGRNN: Rule([INT8, BLOCK], [INT8], shapes.fastgrnn),
-    "ABS": Rule([DATA], [DATA], shapes.same),
-    "ADD": Rule([DATA, DATA], [DATA], shapes.addition, "AddOptions"),
-    "AVERAGE_POOL_2D": Rule([SHARED], [SHARED], shapes.pool_2d, "Pool2DOptions"),
-    "BATCH_MATMUL": Rule([DATA, DATA], [DATA], shapes.batch_matmul, "BatchMatMulOptions"),
-    "BROADCAST_TO": Rule([SHARED, INTEGERS], [SHARED], shapes.broadcast_to),
+    "QUANTIZE": Rule([DATA], [INT8], shapes.same),
+    "DEQUANTIZE": Rule([INT8], [FLOAT], shapes.same),
     "CAST": Rule([PLAIN], [PLAIN], shapes.same, "CastOptions", needs_options=False),
-    "CEIL": Rule([FLOAT], [FLOAT], shapes.same),
-    "CONCATENATION": Rule(
-        [repeated(SHARED)], [SHARED], shapes.concatenation, "ConcatenationOptions"
-    ),
-    "CONV_2D": Rule([DATA, WEIGHTS, BIAS], [DATA], shapes.conv_2d, "Conv2DOptions"),
-    "COS": Rule([FLOAT], [FLOAT], shapes.same),
+    # Functions of one tensor.
+    **_all("ABS ELU RELU RSQRT", [DATA], [DATA], shapes.same),
+    **_all("CEIL COS EXP FLOOR LOG NEG ROUND SIN SQRT SQUARE", [FLOAT], [FLOAT], shapes.same),
+    "RELU6": Rule([SHARED], [SHARED], shapes.same),
+    "LEAKY_RELU": Rule([DATA], [DATA], shapes.leaky_relu, "LeakyReluOptions"),
+    "HARD_SWISH": Rule([DATA], [DATA], shapes.hard_swish),
+    "LOGISTIC": Rule([DATA], [DATA], shapes.fixed(1 / 256, -128)),
+    "TANH": Rule([DATA], [DATA], shapes.fixed(1 / 128, 0)),
+    "SOFTMAX": Rule([DATA], [DATA], shapes.softmax, "SoftmaxOptions"),
+    "LOG_SOFTMAX": Rule([DATA], [DATA], shapes.fixed(16 / 256, 127)),
+    "LOGICAL_NOT": Rule([BOOL], [BOOL], shapes.same),
+    # Functions of two tensors or three.
+    "ADD": Rule([DATA, DATA], [DATA], shapes.addition, "AddOptions"),
+    "SUB": Rule([DATA, DATA], [DATA], shapes.addition, "SubOptions"),
+    "MUL": Rule([DATA, DATA], [DATA], shapes.broadcast, "MulOptions"),
+    "DIV": Rule([FLOAT, FLOAT], [FLOAT], shapes.broadcast, "DivOptions"),  # int8 1 / 2^n is wrong
+    **_all("FLOOR_DIV FLOOR_MOD", [FLOAT, FLOAT], [FLOAT], shapes.broadcast),
+    **_all("PRELU SQUARED_DIFFERENCE", [DATA, DATA], [DATA], shapes.broadcast),
+    **_all("MAXIMUM MINIMUM", [SHARED, SHARED], [SHARED], shapes.broadcast),
+    **_all("EQUAL NOT_EQUAL GREATER LESS", [DATA, DATA], [BOOL], shapes.broadcast),
+    **_all("GREATER_EQUAL LESS_EQUAL", [DATA, DATA], [BOOL], shapes.broadcast),
+    **_all("LOGICAL_AND LOGICAL_OR", [BOOL, BOOL], [BOOL], shapes.broadcast),
+    "SELECT_V2": Rule([BOOL, SHARED, SHARED], [SHARED], shapes.broadcast),
+    # Sums and windows.
+    **_all("MEAN SUM", [DATA, INTEGERS], [DATA], shapes.reduce, "ReducerOptions"),
+    **_all("REDUCE_MAX REDUCE_MIN", [SHARED, INTEGERS], [SHARED], shapes.reduce, "ReducerOptions"),
     # The int8 kernel sums the zero points too, and may abort.
     "CUMSUM": Rule([FLOAT, INTEGERS], [FLOAT], shapes.cumsum, "CumsumOptions"),
-    "DEPTHWISE_CONV_2D": Rule(
-        [DATA, WEIGHTS, BIAS], [DATA], shapes.depthwise_conv_2d, "DepthwiseConv2DOptions"
-    ),
-    "DEQUANTIZE": Rule([INT8], [FLOAT], shapes.same),
-    "DIV": Rule([FLOAT, FLOAT], [FLOAT], shapes.broadcast, "DivOptions"),  # int8 1 / 2^n is wrong
-    "ELU": Rule([DATA], [DATA], shapes.same),
-    "EQUAL": Rule([DATA, DATA], [BOOL], shapes.broadcast),
-    "EXP": Rule([FLOAT], [FLOAT], shapes.same),
-    "FLOOR": Rule([FLOAT], [FLOAT], shapes.same),
-    "FLOOR_DIV": Rule([FLOAT, FLOAT], [FLOAT], shapes.broadcast),
-    "FLOOR_MOD": Rule([FLOAT, FLOAT], [FLOAT], shapes.broadcast),
+    **_all("AVERAGE_POOL_2D MAX_POOL_2D", [SHARED], [SHARED], shapes.pool_2d, "Pool2DOptions"),
+    "BATCH_MATMUL": Rule([DATA, DATA], [DATA], shapes.batch_matmul, "BatchMatMulOptions"),
     "FULLY_CONNECTED": Rule(
         [DATA, WEIGHTS, optional(BIAS)], [DATA], shapes.fully_connected, "FullyConnectedOptions"
     ),
-    "GATHER": Rule([SHARED, INTEGERS], [SHARED], shapes.gather, "GatherOptions"),
-    "GREATER": Rule([DATA, DATA], [BOOL], shapes.broadcast),
-    "GREATER_EQUAL": Rule([DATA, DATA], [BOOL], shapes.broadcast),
-    "HARD_SWISH": Rule([DATA], [DATA], shapes.hard_swish),
-    "LEAKY_RELU": Rule([DATA], [DATA], shapes.leaky_relu, "LeakyReluOptions"),
-    "LESS": Rule([DATA, DATA], [BOOL], shapes.broadcast),
-    "LESS_EQUAL": Rule([DATA, DATA], [BOOL], shapes.broadcast),
-    "LOG": Rule([FLOAT], [FLOAT], shapes.same),
-    "LOGICAL_AND": Rule([BOOL, BOOL], [BOOL], shapes.broadcast),
-    "LOGICAL_NOT": Rule([BOOL], [BOOL], shapes.same),
-    "LOGICAL_OR": Rule([BOOL, BOOL], [BOOL], shapes.broadcast),
-    "LOGISTIC": Rule([DATA], [DATA], shapes.fixed(1 / 256, -128)),
-    "LOG_SOFTMAX": Rule([DATA], [DATA], shapes.fixed(16 / 256, 127)),
-    "MAXIMUM": Rule([SHARED, SHARED], [SHARED], shapes.broadcast),
-    "MAX_POOL_2D": Rule([SHARED], [SHARED], shapes.pool_2d, "Pool2DOptions"),
-    "MEAN": Rule([DATA, INTEGERS], [DATA], shapes.reduce, "ReducerOptions"),
-    "MINIMUM": Rule([SHARED, SHARED], [SHARED], shapes.broadcast),
-    "MIRROR_PAD": Rule([SHARED, INTEGERS], [SHARED], shapes.mirror_pad, "MirrorPadOptions"),
-    "MUL": Rule([DATA, DATA], [DATA], shapes.broadcast, "MulOptions"),
-    "NEG": Rule([FLOAT], [FLOAT], shapes.same),
-    "NOT_EQUAL": Rule([DATA, DATA], [BOOL], shapes.broadcast),
-    "PACK": Rule([repeated(SHARED)], [SHARED], shapes.pack, "PackOptions"),
-    "PAD": Rule([SHARED, INTEGERS], [SHARED], shapes.pad),
-    "PADV2": Rule([SHARED, INTEGERS, SHARED], [SHARED], shapes.pad),
-    "PRELU": Rule([DATA, DATA], [DATA], shapes.broadcast),
-    "QUANTIZE": Rule([DATA], [INT8], shapes.same),
-    "REDUCE_MAX": Rule([SHARED, INTEGERS], [SHARED], shapes.reduce, "ReducerOptions"),
-    "REDUCE_MIN": Rule([SHARED, INTEGERS], [SHARED], shapes.reduce, "ReducerOptions"),
-    "RELU": Rule([DATA], [DATA], shapes.same),
-    "RELU6": Rule([SHARED], [SHARED], shapes.same),
-    "RESHAPE": Rule([SHARED, optional(INTEGERS)], [SHARED], shapes.reshape),
-    "RESIZE_BILINEAR": Rule([SHARED, INTEGERS], [SHARED], shapes.resize, "ResizeBilinearOptions"),
-    "RESIZE_NEAREST_NEIGHBOR": Rule(
-        [SHARED, INTEGERS], [SHARED], shapes.resize, "ResizeNearestNeighborOptions"
+    "CONV_2D": Rule([DATA, WEIGHTS, BIAS], [DATA], shapes.conv_2d, "Conv2DOptions"),
+    "DEPTHWISE_CONV_2D": Rule(
+        [DATA, WEIGHTS, BIAS], [DATA], shapes.depthwise_conv_2d, "DepthwiseConv2DOptions"
     ),
-    "REVERSE_V2": Rule([SHARED, INTEGERS], [SHARED], shapes.reverse),
-    "ROUND": Rule([FLOAT], [FLOAT], shapes.same),
-    "RSQRT": Rule([DATA], [DATA], shapes.same),
-    "SELECT_V2": Rule([BOOL, SHARED, SHARED], [SHARED], shapes.broadcast),
-    "SIN": Rule([FLOAT], [FLOAT], shapes.same),
-    "SLICE": Rule([SHARED, INTEGERS, INTEGERS], [SHARED], shapes.slicing),
-    "SOFTMAX": Rule([DATA], [DATA], shapes.softmax, "SoftmaxOptions"),
-    "SPLIT": Rule([INTEGERS, SHARED], [repeated(SHARED)], shapes.split, "SplitOptions"),
-    "SPLIT_V": Rule(
-        [SHARED, INTEGERS, INTEGERS], [repeated(SHARED)], shapes.split_v, "SplitVOptions"
-    ),
-    "SQRT": Rule([FLOAT], [FLOAT], shapes.same),
-    "SQUARE": Rule([FLOAT], [FLOAT], shapes.same),
-    "SQUARED_DIFFERENCE": Rule([DATA, DATA], [DATA], shapes.broadcast),
-    "STRIDED_SLICE": Rule(
-        [SHARED, INTEGERS, INTEGERS, INTEGERS],
-        [SHARED],
-        shapes.strided_slice,
-        "StridedSliceOptions",
-    ),
-    "SUB": Rule([DATA, DATA], [DATA], shapes.addition, "SubOptions"),
-    "SUM": Rule([DATA, INTEGERS], [DATA], shapes.reduce, "ReducerOptions"),
-    "TANH": Rule([DATA], [DATA], shapes.fixed(1 / 128, 0)),
-    "TRANSPOSE": Rule([SHARED, INTEGERS], [SHARED], shapes.transpose),
     "TRANSPOSE_CONV": Rule(
         [INTEGERS, WEIGHTS, DATA, optional(BIAS)],
         [DATA],
         shapes.transpose_conv,
         "TransposeConvOptions",
     ),
+    # The same values in other places.
+    "RESHAPE": Rule([SHARED, optional(INTEGERS)], [SHARED], shapes.reshape),
+    "TRANSPOSE": Rule([SHARED, INTEGERS], [SHARED], shapes.transpose),
+    "REVERSE_V2": Rule([SHARED, INTEGERS], [SHARED], shapes.reverse),
+    "BROADCAST_TO": Rule([SHARED, INTEGERS], [SHARED], shapes.broadcast_to),
+    "PAD": Rule([SHARED, INTEGERS], [SHARED], shapes.pad),
+    "PADV2": Rule([SHARED, INTEGERS, SHARED], [SHARED], shapes.pad),
+    "MIRROR_PAD": Rule([SHARED, INTEGERS], [SHARED], shapes.mirror_pad, "MirrorPadOptions"),
+    "RESIZE_BILINEAR": Rule([SHARED, INTEGERS], [SHARED], shapes.resize, "ResizeBilinearOptions"),
+    "RESIZE_NEAREST_NEIGHBOR": Rule(
+        [SHARED, INTEGERS], [SHARED], shapes.resize, "ResizeNearestNeighborOptions"
+    ),
+    "CONCATENATION": Rule(
+        [repeated(SHARED)], [SHARED], shapes.concatenation, "ConcatenationOptions"
+    ),
+    "PACK": Rule([repeated(SHARED)], [SHARED], shapes.pack, "PackOptions"),
     "UNPACK": Rule([SHARED], [repeated(SHARED)], shapes.unpack, "UnpackOptions"),
+    "SPLIT": Rule([INTEGERS, SHARED], [repeated(SHARED)], shapes.split, "SplitOptions"),
+    "SPLIT_V": Rule(
+        [SHARED, INTEGERS, INTEGERS], [repeated(SHARED)], shapes.split_v, "SplitVOptions"
+    ),
+    "SLICE": Rule([SHARED, INTEGERS, INTEGERS], [SHARED], shapes.slicing),
+    "STRIDED_SLICE": Rule(
+        [SHARED, *[INTEGERS] * 3], [SHARED], shapes.strided_slice, "StridedSliceOptions"
+    ),
+    "GATHER": Rule([SHARED, INTEGERS], [SHARED], shapes.gather, "GatherOptions"),
 }

@@ -8,14 +8,10 @@ computes the outputs' shapes of each operator from its inputs (operator_rules.py
 import math
 import zlib
 
-from keras_fastgrnn.micro.flatbuffer_schema import (
-    OPERATORS,
-    OPTIONS,
-    TENSOR_TYPES,
-    Reader,
-    failure,
-    require,
-)
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+from keras_fastgrnn.micro.flatbuffer_schema import OPERATORS, TYPES, Reader, failure, require
 from keras_fastgrnn.micro.operator_rules import FASTGRNN, RULES, check_operator, describe
 from keras_fastgrnn.micro.operator_shapes import Unmet
 
@@ -140,7 +136,7 @@ def _find_rule(operator, codes, tensors):
     code = max(old, new)
     valid = old == min(code, 127) and new in (0, code)
     require(valid, entry.where, f"has builtin code {new}, but {old} for older readers")
-    operator.name = OPERATORS[code] if code < len(OPERATORS) else f"builtin operator {code}"
+    operator.name = OPERATORS.get(code, f"builtin operator {code}")
     if operator.name == "CUSTOM":
         operator.name += f":{_text(entry.custom_code)}"
     operator.inputs, operator.outputs = operator.inputs or (), operator.outputs or ()
@@ -158,13 +154,13 @@ def _check_tensor(tensor, buffers):
     where = tensor.where = f"{tensor.where} ('{_text(tensor.name)}')"
     for name in ("is_variable", "sparsity", "variant_tensors", "external_buffer"):
         require(not getattr(tensor, name), where, f"has {name}, which is not supported")
-    require(tensor.type in TENSOR_TYPES, where, f"has type {tensor.type}, none of {TENSOR_TYPES}")
-    tensor.type, item_bytes = TENSOR_TYPES[tensor.type]
+    require(tensor.type in TYPES, where, f"has type {tensor.type}, none of {TYPES}")
+    tensor.type = TYPES[tensor.type]
     shape = tensor.shape = tensor.shape or ()
     valid = len(shape) <= 5 and all(size >= 1 for size in shape)
     require(valid, where, f"has shape {shape}, not up to 5 sizes of at least 1")
     tensor.size = math.prod(shape)
-    tensor.bytes = tensor.size * item_bytes
+    tensor.bytes = tensor.size * np.dtype(tensor.type).itemsize
 
     _require_index(f"{where}.buffer", tensor.buffer, buffers)
     data = tensor.data = buffers[tensor.buffer].data or b""
@@ -234,9 +230,11 @@ def _resolve(operator, tensors, reader):
         require(not getattr(operator, field), where, f"has {field}, which is not supported")
     operator.inputs = [None if i == -1 else tensors[i] for i in operator.inputs]
     operator.outputs = [tensors[i] for i in operator.outputs]
-    if (rule.options and rule.needs_options) or operator.options is not None:
-        table = rule.options or "NoOptions"
-        found, expected = operator.options_type, OPTIONS.get(table, operator.options_type)
+    if rule.options is None:
+        if operator.options is not None:  # a kernel might read its fields
+            operator.options = reader.table("NoOptions", operator.options, f"{where}.options")
+    elif rule.needs_options or operator.options is not None:
+        found, expected = operator.options_type, getattr(schema.BuiltinOptions, rule.options)
         valid = found == expected and operator.options is not None
-        require(valid, where, f"has options of type {found}, not {expected} ({table})")
-        operator.options = reader.table(table, operator.options, f"{where}.options")
+        require(valid, where, f"has options of type {found}, not {expected} ({rule.options})")
+        operator.options = reader.options(rule.options, operator.options, f"{where}.options")

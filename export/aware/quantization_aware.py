@@ -1,7 +1,6 @@
 """Training of the integer model that the exporter will write."""
 
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.compat import LEGACY, keras
 from keras_fastgrnn.export.aware.quantized_layers import (
@@ -85,7 +84,7 @@ def quantization_aware(
         operators[id(cell)] = operator
     if not operators:
         raise ValueError(f"Model '{model.name}' has no FastRNN or FastGRNN layer.")
-    heads = _heads(model, found.loop_free)
+    heads = _heads(model, found.rest)
     layers = []
 
     def quantized_cell(cell):
@@ -139,9 +138,9 @@ def _start_from(operator, cell):
         ("kernel", integer.kernel, operator.formats.kernel),
         ("recurrent_kernel", integer.recurrent_kernel, operator.formats.recurrent_kernel),
     ):
-        suffixes = ("",) if len(matrices) == 1 else ("_a", "_b")
-        for suffix, matrix, (scale, _) in zip(suffixes, matrices, formats, strict=True):
-            weight, q = getattr(cell, name + suffix), matrix.values.T
+        weights = cell.matrices(name).values()
+        for weight, matrix, (scale, _) in zip(weights, matrices, formats, strict=True):
+            q = matrix.values.T
             w = np.asarray(keras.ops.convert_to_numpy(weight))
             weight.assign(
                 np.where(w == 0, 0, np.clip(w, (q - _WITHIN) * scale, (q + _WITHIN) * scale))
@@ -152,11 +151,10 @@ def _is_bidirectional(layer):
     return isinstance(layer, keras.layers.Bidirectional) and is_recurrent(layer.forward_layer)
 
 
-def _heads(model, loop_free):
+def _heads(model, rest):
     """Returns a dict from each Dense layer between a recurrent layer and an output of the model to
     the `Affine` of its sums."""
-    graph = schema.ModelT.InitFromPackedBuf(loop_free, 0).subgraphs[0]
-    model, heads = functional(model), {}
+    model, (graph,), heads = functional(model), rest.model.subgraphs, {}
     for y, index in zip(model.outputs, graph.outputs, strict=False):
         layer = y._keras_history.operation
         if not isinstance(layer, keras.layers.Dense) or len(layer._inbound_nodes) != 1:

@@ -99,11 +99,17 @@ def _project(matrices, v):
     return v
 
 
-def to_int8(x, affine):
-    """`Affine.quantize()`."""
+def _saturate(v, affine):
+    """Cuts integers, less the zero point, off at the ends of their format."""
+    ends = np.iinfo(affine.dtype)
+    return _clip(v, ends.min - affine.zero_point, ends.max - affine.zero_point)
+
+
+def quantize(x, affine):
+    """`Affine.quantize()`, less the zero point."""
     # TensorFlow may multiply by the inverse of the scale: in float64 that has the same float32.
     x = tf.cast(tf.cast(tf.cast(x, tf.float64) / affine.scale, tf.float32), tf.float64)
-    return _clip(_round_half_away(x) + affine.zero_point, -128, 127)
+    return _saturate(_round_half_away(x), affine)
 
 
 class _QuantizedCell:
@@ -137,8 +143,7 @@ class _QuantizedCell:
     def project_inputs(self, inputs, kernel):
         """Real inputs `(..., features, n)` -> their share of the pre-activation."""
         formats = self.formats
-        x = to_int8(inputs, formats.input) - formats.input.zero_point
-        return _project(kernel, x * formats.input_multiplier)
+        return _project(kernel, quantize(inputs, formats.input) * formats.input_multiplier)
 
     def step(self, inputs, state, recurrent_kernel, bias):
         """Projected inputs and the state, both float64 `(units, n)` -> the next state."""
@@ -159,8 +164,7 @@ class _QuantizedCell:
         y = _round_shift(
             tf.cast(state, tf.float64) * formats.output_multiplier, formats.output_shift
         )
-        y = _clip(y + affine.zero_point, -128, 127) - affine.zero_point
-        return tf.cast(y * affine.scale, self.compute_dtype)
+        return tf.cast(_saturate(y, affine) * affine.scale, self.compute_dtype)
 
     def call(self, inputs, states, training=False):
         state = states[0] if tf.nest.is_nested(states) else states
@@ -281,9 +285,9 @@ class QuantizedDense(keras.layers.Dense):
         if fused:
             y = self.activation(y)
         if products is None:
-            y = _round_half_up(y / self.output_format.scale) + self.output_format.zero_point
-            y = _clip(y, -128, 127) - self.output_format.zero_point
-            y = tf.cast(y * self.output_format.scale, self.compute_dtype)
+            affine = self.output_format
+            y = _saturate(_round_half_up(y / affine.scale), affine)
+            y = tf.cast(y * affine.scale, self.compute_dtype)
         else:
             products.append((self, y))
         return y if fused else self.activation(y)

@@ -304,7 +304,7 @@ def _read_dense(reader, cells):
             f"its Dense layer reads {weights.shape[1]} values at once, and a step has {units}"
         )
     has_bias = len(operator.inputs) == 3 and operator.inputs[2] != -1
-    dense = _dense(
+    return _dense(
         weights,
         reader.constant(operator.inputs[2], np.int32).ravel() if has_bias else np.int32(0),
         reader.tensors[operator.inputs[1]].quantization.scale,
@@ -312,13 +312,10 @@ def _read_dense(reader, cells):
         x,
         reader.affine,
     )
-    if dense is None:
-        raise refusal("the sums of its Dense layer may overflow 32 bits")
-    return dense
 
 
 def _dense(weights, bias, scales, activation, input, output):
-    """Returns a `Dense`; `None` if a sum may overflow."""
+    """Returns a `Dense`, and refuses one whose sums may overflow."""
     w = weights.astype(np.int64)
     bias = bias - input.zero_point * w.sum(axis=1)
     factors = np.broadcast_to(input.scale * scales.astype(np.float64) / output.scale, len(w))
@@ -329,7 +326,8 @@ def _dense(weights, bias, scales, activation, input, output):
     most = bias + np.maximum(-128 * w, 127 * w).sum(axis=1)
     largest = np.maximum(-least, most).tolist()
     if max(v << max(s, 0) for v, s in zip(largest, shift, strict=True)) + 128 >= 2**31:
-        return None  # 128 is for the zero point
+        # 128 is for the zero point.
+        raise refusal("the sums of its Dense layer may overflow 32 bits")
 
     low, high = -128, 127
     if activation != schema.ActivationFunctionType.NONE:

@@ -32,6 +32,7 @@ def constant_values(chain, quantizer):
 def _cell(name, cell):
     """Returns the `Array`s of a cell, and its `fastgrnn_params` as C."""
     fields, arrays = read_options(cell.options), []
+    encoded = encodings(fields)
 
     def array(part, dtype, values):
         """The name of an array, which is left out if it is empty."""
@@ -45,7 +46,7 @@ def _cell(name, cell):
         if matrix is None:
             matrices.append("{.rows = 0}")
             continue
-        encoding, (rows, cols) = encodings(fields)[slot], matrix.values.shape
+        encoding, (rows, cols) = encoded[slot], matrix.values.shape
         index, values = encoding.arrays(matrix.values)
         matrices.append(
             f"{{.index = {array(f'{slot}_index', 'uint8', index)},\n"

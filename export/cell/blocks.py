@@ -63,21 +63,12 @@ _ENCODING_BITS = {2: 2, 3: 4}
 _FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")  # from bit 0 up
 # The four places for a matrix; the first of a kernel is empty at full rank.
 _SLOTS = ("kernel_a", "kernel", "recurrent_kernel_a", "recurrent_kernel")
-# The fields that are attributes of an IntegerCell by the same name.
-_SCALARS = (
-    "input_zero_point",
-    "input_multiplier",
-    "fraction_bits",
-    "gate_shift",
-    "bias_shift",
-    "mix_shift",
-    "zeta",
-    "beta",
-    "nu",
-    "output_multiplier",
-    "output_shift",
-    "output_zero_point",
-)
+# The fields that are integers of an IntegerCell by the same name.
+_SCALARS = [
+    name
+    for name, *_ in FIELDS[2]
+    if name in IntegerCell.__dataclass_fields__ and not name.endswith("activation")
+]
 
 
 def pack(
@@ -144,9 +135,14 @@ def unpack(options, weights):
     """
     fields = read_options(options)
     reader, units, gated = _Reader(weights), fields["units"], fields["cell"] == 1
+    encoded = encodings(fields)
+    matrices = {
+        slot: Matrix(encoded[slot].unpack(reader.take, *shape), fields[f"{slot}_shift"])
+        for slot, shape in _shapes(fields).items()
+    }
     cell = IntegerCell(
-        kernel=_read_kernel(reader, fields, 0, fields["features"], fields["kernel_rank"]),
-        recurrent_kernel=_read_kernel(reader, fields, 2, units, fields["recurrent_rank"]),
+        kernel=tuple(matrices[slot] for slot in _SLOTS[:2] if slot in matrices),
+        recurrent_kernel=tuple(matrices[slot] for slot in _SLOTS[2:] if slot in matrices),
         bias=reader.take((1 + gated) * units, "<i2").reshape(-1, units),
         activation=ACTIVATIONS[fields["activation"]],
         recurrent_activation=ACTIVATIONS[fields["recurrent_activation"]] if gated else None,
@@ -227,15 +223,17 @@ class _Reader:
             )
 
 
-def _read_kernel(reader, fields, first, inputs, rank):
-    """The one or two matrices of a kernel, whose first slot has a number."""
-    units = fields["units"]
-    shapes = [(rank, inputs), (units, rank)] if rank else [(units, inputs)]
-    matrices = []
-    for slot, shape in zip(_SLOTS[first : first + 2][-len(shapes) :], shapes, strict=True):
-        values = encodings(fields)[slot].unpack(reader.take, *shape)
-        matrices.append(Matrix(values, fields[f"{slot}_shift"]))
-    return tuple(matrices)
+def _shapes(fields):
+    """The `(rows, cols)` of each matrix by its slot, from the fields of the options block."""
+    shapes = {}
+    for slot, inputs, rank in zip(
+        _SLOTS[1::2], ("features", "units"), ("kernel_rank", "recurrent_rank"), strict=True
+    ):
+        inputs, rank = fields[inputs], fields[rank]
+        if rank:
+            shapes[f"{slot}_a"] = rank, inputs
+        shapes[slot] = fields["units"], rank or inputs
+    return shapes
 
 
 def _check(fields, advice):
@@ -261,25 +259,20 @@ def _check(fields, advice):
     else:
         require("beta", 0, 0)
     require("gate_shift", 0, 15 - fields["fraction_bits"] if gate == "relu" else 0)
-    for first, rank, inputs in ((0, "kernel_rank", "features"), (2, "recurrent_rank", "units")):
-        codes = _codes(fields)[first : first + 2]
-        # Without a rank the first slot is empty, and all that says so is 0.
-        cols = [fields[inputs] if fields[rank] else 0, fields[rank] or fields[inputs]]
-        if fields[rank] == 0:
-            require(f"{_SLOTS[first]}_shift", 0, 0)
-        if (codes[0] and not cols[0]) or not all(map(_fits, codes, cols)):
+    shapes = _shapes(fields)
+    for slot, code in zip(_SLOTS, _codes(fields), strict=True):
+        _, cols = shapes.get(slot, (0, 0))
+        if not cols:  # the slot is empty, and all that says so is 0
+            require(f"{slot}_shift", 0, 0)
+        if (code and not cols) or code >= len(ENCODINGS) or cols > ENCODINGS[code].max_cols:
             raise ValueError(
-                f"encodings is {fields['encodings']:#x}, which is not for {rank}={fields[rank]}"
-                f" and {inputs}={fields[inputs]}. {advice}"
+                f"encodings is {fields['encodings']:#x}, whose {code} is not for {slot} of "
+                f"{cols} columns. {advice}"
             )
     # zeta (1 - z) + nu, rounded to its upper half, is at most 32767.
     one_minus_z = 65536 if gate in ("tanh", "quant_tanh") else 32768 >> fields["gate_shift"]
     require("zeta", 0, MAX_MIX // one_minus_z)
     require("nu", 0, MAX_MIX - fields["zeta"] * one_minus_z)
-
-
-def _fits(code, cols):
-    return code < len(ENCODINGS) and cols <= ENCODINGS[code].max_cols
 
 
 def _choose_encoding(values, optimize):

@@ -87,18 +87,14 @@ def read_float_cell(cell, name):
             )
         return value
 
-    def matrices(attribute, rank):
-        factors = ("",) if rank is None else ("_a", "_b")
-        return tuple(array(getattr(cell, attribute + factor)) for factor in factors)
-
     def scalar(weight):
         return float(1 / (1 + np.exp(-array(weight))))
 
     gated = isinstance(cell, FastGRNNCell)
     shape = (2 if gated else 1, cell.units)
     return FloatCell(
-        kernel=matrices("kernel", cell.kernel_rank),
-        recurrent_kernel=matrices("recurrent_kernel", cell.recurrent_rank),
+        kernel=tuple(map(array, cell.matrices("kernel").values())),
+        recurrent_kernel=tuple(map(array, cell.matrices("recurrent_kernel").values())),
         bias=np.zeros(shape) if cell.bias is None else array(cell.bias).reshape(shape),
         activation=_activation_name(cell.activation, "activation", name),
         recurrent_activation=(

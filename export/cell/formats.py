@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_fastgrnn.export.cell.reference import INPUT_SHIFT, IntegerCell, Matrix
+from keras_fastgrnn.export.cell.reference import INPUT_SHIFT, IntegerCell, Matrix, Scalars
 from keras_fastgrnn.export.cell.rounding import round_matrix
 from keras_fastgrnn.micro.affine import Affine
 
@@ -41,31 +41,19 @@ class MatrixFormat(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Formats:
+class Formats(Scalars):
     """An integer cell without its weights and biases.
 
     Attributes:
         input, output: `Affine` of the tensors that the cell reads and writes.
         kernel, recurrent_kernel: tuples of one `MatrixFormat`, or of two at low rank.
-        Others: as in `IntegerCell`.
+        Others: as in `Scalars`.
     """
 
     input: Affine
     output: Affine
     kernel: tuple
     recurrent_kernel: tuple
-    activation: str
-    recurrent_activation: str | None
-    input_multiplier: int
-    fraction_bits: int
-    gate_shift: int
-    bias_shift: int
-    mix_shift: int
-    zeta: int
-    nu: int
-    beta: int
-    output_multiplier: int
-    output_shift: int
 
     @property
     def state_scale(self):
@@ -96,17 +84,15 @@ def round_to(formats, cell):
         )
 
     bias = np.round(cell.bias * 2.0 ** (formats.fraction_bits - formats.bias_shift))
-    fields = {field.name: getattr(formats, field.name) for field in dataclasses.fields(formats)}
-    input, output = fields.pop("input"), fields.pop("output")
-    fields["kernel"] = matrices(cell.kernel, formats.kernel)
-    fields["recurrent_kernel"] = matrices(cell.recurrent_kernel, formats.recurrent_kernel)
     return IntegerCell(
-        **fields,
+        **{field.name: getattr(formats, field.name) for field in dataclasses.fields(Scalars)},
+        kernel=matrices(cell.kernel, formats.kernel),
+        recurrent_kernel=matrices(cell.recurrent_kernel, formats.recurrent_kernel),
         bias=np.clip(bias, -32768, 32767).astype(np.int16),
-        input_dtype=input.dtype,
-        output_dtype=output.dtype,
-        input_zero_point=input.zero_point,
-        output_zero_point=output.zero_point,
+        input_dtype=formats.input.dtype,
+        output_dtype=formats.output.dtype,
+        input_zero_point=formats.input.zero_point,
+        output_zero_point=formats.output.zero_point,
     )
 
 
@@ -280,7 +266,7 @@ def _input_matrices(cell, ranges, input, fraction_bits):
         total=_floor_log2(127 / exact),
         # The multiplier is not known yet; 127 gives the finest possible unit.
         unit=input_scale * scales[0] / 127,
-        bound=max(map(abs, input.ends)),
+        bound=float(np.abs(input.limits).max()),
         projected=ranges.kernel,
     )
     exact *= 2.0 ** sum(shifts)

@@ -29,32 +29,23 @@ class Matrix(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class IntegerCell:
-    """An integer cell. Every attribute is an integer of the options block or the weights block.
+class Scalars:
+    """The arithmetic of an integer cell between its matrices.
 
     Attributes:
-        kernel, recurrent_kernel: tuples of one `Matrix`, or of two at low rank.
-        bias: int16 `(2, units)`, gate and candidate; `(1, units)` in a FastRNN.
         activation, recurrent_activation: names of nonlinearities; the second is `None` in a
             FastRNN.
-        input_dtype, output_dtype: `"int8"` or `"int16"`.
-        input_zero_point, input_multiplier: an input is `(x - zero_point) * multiplier`, of int16
-            without its `INPUT_SHIFT` lowest bits.
+        input_multiplier: an input is `(x - zero_point) * multiplier`, of int16 without its
+            `INPUT_SHIFT` lowest bits.
         fraction_bits: fraction bits of the pre-activation.
         gate_shift: the gate's 1.0 is `32768 >> gate_shift`.
         bias_shift: a bias is `bias << bias_shift` in the pre-activation's format.
         mix_shift, zeta, nu, beta: the state's update.
-        output_multiplier, output_shift, output_zero_point: int16 state to output.
+        output_multiplier, output_shift: int16 state to output.
     """
 
-    kernel: tuple
-    recurrent_kernel: tuple
-    bias: np.ndarray
     activation: str
     recurrent_activation: str | None
-    input_dtype: str
-    output_dtype: str
-    input_zero_point: int
     input_multiplier: int
     fraction_bits: int
     gate_shift: int
@@ -65,6 +56,26 @@ class IntegerCell:
     beta: int
     output_multiplier: int
     output_shift: int
+
+
+@dataclasses.dataclass(frozen=True)
+class IntegerCell(Scalars):
+    """An integer cell. Every attribute is an integer of the options block or the weights block.
+
+    Attributes:
+        kernel, recurrent_kernel: tuples of one `Matrix`, or of two at low rank.
+        bias: int16 `(2, units)`, gate and candidate; `(1, units)` in a FastRNN.
+        input_dtype, output_dtype: `"int8"` or `"int16"`, what the cell reads and writes.
+        input_zero_point, output_zero_point: of these; 0 in int16.
+        Others: as in `Scalars`.
+    """
+
+    kernel: tuple
+    recurrent_kernel: tuple
+    bias: np.ndarray
+    input_dtype: str
+    output_dtype: str
+    input_zero_point: int
     output_zero_point: int
 
     @property

@@ -16,7 +16,7 @@ from keras_fastgrnn.export.report.measure import (
     integer_run,
     large_errors,
 )
-from keras_fastgrnn.export.report.resolution import end_names, unresolved
+from keras_fastgrnn.export.report.resolution import unresolved
 from keras_fastgrnn.export.tflite import flatbuffer
 
 
@@ -122,20 +122,21 @@ class Range(NamedTuple):
 def end_ranges(findings):
     """Returns the `Range` of each int8 input and output of the model."""
     conversion = findings.conversion
-    names = end_names(conversion, "inputs")
-    loop_free = schema.ModelT.InitFromPackedBuf(conversion.loop_free, 0).subgraphs[0]
-    for i, values in enumerate(conversion.rounded_inputs):
-        affine = flatbuffer.affine(loop_free.tensors[loop_free.inputs[i]])
-        yield _int8_range(f"input {i} ({names[i]})", values, affine)
+    inputs = zip(
+        conversion.names[0], conversion.rounded_inputs, conversion.rest.inputs, strict=True
+    )
+    for i, (name, values, affine) in enumerate(inputs):
+        if affine is not None:
+            yield _end_range(f"input {i} ({name})", values, affine)
     for at in findings.outputs:
-        yield _int8_range(at.name, at.expected, at.affine)
+        yield _end_range(at.name, at.expected, at.affine)
 
 
 def layer_ranges(layer):
     """Returns the `Range` of each tensor of a recurrent layer with a format from calibration."""
     operator = layer.operator
     formats, seen = operator.formats, operator.ranges
-    yield _int8_range("reads", operator.x, operator.input)
+    yield _end_range("reads", operator.x, operator.input)
     unit = formats.state_scale
     magnitudes = []
     for name, matrices, of_input in (
@@ -154,14 +155,14 @@ def layer_ranges(layer):
         yield Range(name, "int16", -largest, largest, -limit, limit, None)
     states, limit = layer.states, 32767 * unit
     yield Range("state", "int16", *(v * unit for v in states[:2]), -limit, limit, states.saturated)
-    yield _int8_range("writes", operator.y, operator.output)
+    yield _end_range("writes", operator.y, operator.output)
 
 
-def _int8_range(name, values, affine):
-    least, most = affine.dequantize(np.array([-128, 127]))
+def _end_range(name, values, affine):
+    least, most = affine.limits
     half = affine.scale / 2  # a value that rounds to a limit does not saturate
     saturated = np.mean((values < least - half) | (values > most + half))
-    return Range(name, "int8", values.min(), values.max(), least, most, saturated)
+    return Range(name, affine.dtype, values.min(), values.max(), least, most, saturated)
 
 
 def worst(findings, most, apart):

@@ -71,7 +71,7 @@ def _ranges_and_values(findings):
         "bits, often for one outlier. Red: saturated values.</p>\n"
     )
     yield "<h3>Inputs and outputs</h3>\n" + _ranges(end_ranges(findings))
-    for place in filter(None, input_places(findings.conversion)):
+    for place in input_places(findings.conversion):
         heading, features = worst_features(place)
         yield f"<p>{html.escape(heading)}. {ENOUGH_STEPS:g} steps are few.</p>\n"
         yield table(
@@ -188,7 +188,7 @@ def _values(caption, at):
     def draw(figure):
         ax = figure.subplots()
         ax.hist(at.expected.ravel(), bins=60, histtype="stepfilled", color=BLUE, log=True)
-        for limit in at.affine.dequantize(np.array([-128, 127])):
+        for limit in at.affine.limits:
             ax.axvline(limit, color=ORANGE, linestyle=":")
         ax.set(xlabel="value (dotted: int8 limits)", ylabel="count", ylim=(0.8, None))
         ax.yaxis.set_major_formatter("{x:g}")

@@ -7,12 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export.progress import progress
-from keras_fastgrnn.export.report.resolution import end_names
 from keras_fastgrnn.export.streaming import first_steps
-from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.affine import Affine
 
@@ -65,20 +62,19 @@ def compare_outputs(conversion, integer_outputs=None):
     Returns:
         `(list of Compared, where)`: one for each output, and the name of the interpreter.
     """
-    graph = schema.ModelT.InitFromPackedBuf(conversion.loop_free, 0).subgraphs[0]
     # An output of integers has no scale.
-    affines = [flatbuffer.affine(graph.tensors[i]) or Affine(1.0, 0) for i in graph.outputs]
+    affines = [affine or Affine(1.0, 0) for affine in conversion.rest.outputs]
     try:
         values, where = _tflm_run(conversion), "TensorFlow Lite Micro"
     except (ImportError, OSError, RuntimeError) as error:
         integer_outputs = integer_outputs or integer_run(conversion)[1]
-        values = [affine.dequantize(y) for y, affine in integer_outputs]
+        values = [affine.dequantize(y) for affine, y in zip(affines, integer_outputs, strict=True)]
         reason = str(error).splitlines()[0]
         where = f"TensorFlow Lite (TensorFlow Lite Micro can not be run: {reason})"
     return [
         compare(f"output {i}", affine, expected, y)
         for i, (affine, expected, y) in enumerate(
-            zip(affines, conversion.outputs, values, strict=False)
+            zip(affines, conversion.outputs, values, strict=True)
         )
     ], where
 
@@ -106,24 +102,28 @@ def integer_run(conversion):
     yields the input of one more recurrent operator.
 
     Returns:
-        `(cells, outputs)`: `(StateRange, int8 y)` for each recurrent operator, and
-        `(array, Affine)` for each output of the model.
+        `(cells, outputs)`: `(StateRange, int8 y)` for each recurrent operator, and the integers of
+        each output of the model.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # "LiteRT will replace this interpreter"
-        interpreter = tf.lite.Interpreter(model_content=conversion.loop_free)
+        interpreter = tf.lite.Interpreter(model_content=conversion.rest.tflite)
     interpreter.allocate_tensors()
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     n_outputs = len(conversion.outputs)
     known = [
-        Affine(*detail["quantization"]).quantize(x) if detail["dtype"] == np.int8 else x
-        for x, detail in zip(conversion.rounded_inputs, inputs, strict=False)
+        x if affine is None else affine.quantize(x)
+        for x, affine in zip(conversion.rounded_inputs, conversion.rest.inputs, strict=True)
     ]
     n, states = len(known[0]), []
 
     def run(sample):
         for i, detail in enumerate(inputs):
-            value = known[i][sample] if i < len(known) else np.zeros(detail["shape"][1:], np.int8)
+            value = (
+                known[i][sample]
+                if i < len(known)
+                else np.zeros(detail["shape"][1:], detail["dtype"])
+            )
             interpreter.set_tensor(detail["index"], value[None])
         interpreter.invoke()
         return [interpreter.get_tensor(detail["index"])[0] for detail in outputs]
@@ -136,11 +136,9 @@ def integer_run(conversion):
         y, seen = operator.run_integers(x)
         states.append(seen)
         known.append(y)
-    results = [y[:n_outputs] for y in run_all()]
-    return list(zip(states, known[len(conversion.inputs) :], strict=True)), [
-        (np.stack(column), Affine(*detail["quantization"]))
-        for column, detail in zip(zip(*results, strict=True), outputs, strict=False)
-    ]
+    results = zip(*(y[:n_outputs] for y in run_all()), strict=True)
+    cells = zip(states, known[len(conversion.inputs) :], strict=True)
+    return list(cells), list(map(np.stack, results))
 
 
 def few_samples(conversion):
@@ -175,7 +173,7 @@ def _first(steps, lengths):
 
 def _multiplications(conversion):
     """Returns the approximate number in an invocation: each weight, as often as it is used."""
-    model = schema.ModelT.InitFromPackedBuf(conversion.loop_free, 0)
+    model = conversion.rest.model
     (graph,), total = model.subgraphs, 0
     for operator in graph.operators:
         shape = graph.tensors[operator.outputs[0]].shape
@@ -195,8 +193,7 @@ def large_errors(conversion, compared):
         conversion: `Conversion`. All of its samples count for the standard deviation.
         compared: list of `Compared`, one for each output.
     """
-    names = end_names(conversion, "outputs")
-    for name, at, expected in zip(names, compared, conversion.outputs, strict=True):
+    for name, at, expected in zip(conversion.names[1], compared, conversion.outputs, strict=True):
         deviation = _deviation(expected)
         if at.rms > _LARGE_ERROR * deviation > 0:
             yield (

@@ -5,7 +5,6 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export.tflite import flatbuffer
 
@@ -20,7 +19,7 @@ _OUTLIERS, _MOST_OUTLIERS = 0.01, 0.1
 # Relative to the largest magnitude: a smaller spread is float32's rounding of a constant feature.
 _CONSTANT = 2.0**-20
 # A class that is never likely is no fault here: all outputs share the scale of probabilities.
-_PROBABILITIES = {schema.BuiltinOperator.SOFTMAX, schema.BuiltinOperator.LOGISTIC}
+_PROBABILITIES = ("SOFTMAX", "LOGISTIC")
 _NAMED, _SHOWN = 5, 12  # features in one message, and of an input in a report
 _MOST_ROWS = 1 << 20  # for quantiles, which sort the values
 
@@ -79,45 +78,39 @@ class Place:
         return features(self.values, self.scale)
 
 
-def end_names(conversion, ends):
-    """Returns the names of a model's `"inputs"` or `"outputs"`."""
-    return [tensor.name.decode() for tensor in _tensors(_graph(conversion.model), ends)]
-
-
 def input_places(conversion):
-    """Returns the `Place` of each input that is rounded to int8; `None` for an integer input."""
-    loop_free = _graph(conversion.loop_free)
+    """Returns the `Place` of each input that is rounded to int8."""
     remedy = (
         "Normalise each feature before the model, not in it, and clip outliers from the samples "
         "(docs/quantize.md)."
     )
-    names = end_names(conversion, "inputs")
-    ends = zip(names, conversion.rounded_inputs, _tensors(loop_free, "inputs"), strict=False)
-    return [_place(f"Input '{name}'", x, tensor, remedy) for name, x, tensor in ends]
+    ends = zip(conversion.names[0], conversion.rounded_inputs, conversion.rest.inputs, strict=True)
+    return [Place(f"Input '{name}'", x, at.scale, remedy) for name, x, at in ends if at is not None]
 
 
 def places(conversion):
     """Yields each `Place` at which a model is judged: its inputs, the inputs of its recurrent
     layers, and its outputs."""
-    graph = _graph(conversion.loop_free)
-    yield from filter(None, input_places(conversion))
+    model, (_, names) = conversion.rest.model, conversion.names
+    (graph,), n = model.subgraphs, len(names)
+    yield from input_places(conversion)
 
-    n, seen = len(conversion.outputs), set(graph.inputs)
+    seen = set(graph.inputs)
     for operator, index in zip(conversion.operators, graph.outputs[n:], strict=True):
         if index not in seen:
             name = f"The input of layer '{operator.recurrent.name}'"
             remedy = "Put a BatchNormalization before it, and clip outliers from the samples."
-            yield _place(name, operator.x, graph.tensors[index], remedy)
+            yield Place(name, operator.x, operator.input.scale, remedy)
         seen.add(index)
 
-    writers = {operator.outputs[0]: operator for operator in graph.operators}
-    codes = [code.builtinCode for code in _model(conversion.loop_free).operatorCodes]
-    names = end_names(conversion, "outputs")
-    for name, index, y in zip(names, graph.outputs, conversion.outputs, strict=False):
-        probabilities = index in writers and codes[writers[index].opcodeIndex] in _PROBABILITIES
-        if index not in seen and not probabilities and y.dtype == np.float32:
+    for operator in graph.operators:
+        if flatbuffer.operator_name(model, operator) in _PROBABILITIES:
+            seen.update(operator.outputs)
+    ends = zip(names, graph.outputs[:n], conversion.outputs, conversion.rest.outputs, strict=True)
+    for name, index, y, affine in ends:
+        if index not in seen and y.dtype == np.float32:
             remedy = "Train it on targets of about the same range, or give it an output of its own."
-            yield _place(f"Output '{name}'", y, graph.tensors[index], remedy)
+            yield Place(f"Output '{name}'", y, affine.scale, remedy)
 
 
 def worst_features(place):
@@ -150,20 +143,3 @@ def warn(message):
     conversions differ."""
     name = "keras_fastgrnn.export"
     warnings.warn_explicit(message, UserWarning, filename=name, lineno=0, module=name)
-
-
-def _place(name, values, tensor, remedy):
-    affine = flatbuffer.affine(tensor)
-    return None if affine is None else Place(name, values, affine.scale, remedy)
-
-
-def _model(data):
-    return schema.ModelT.InitFromPackedBuf(data, 0)
-
-
-def _graph(data):
-    return _model(data).subgraphs[0]
-
-
-def _tensors(graph, ends):
-    return [graph.tensors[index] for index in getattr(graph, ends)]

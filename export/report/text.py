@@ -30,7 +30,7 @@ def text(findings):
 
 
 def _features(conversion):
-    for place in filter(None, input_places(conversion)):
+    for place in input_places(conversion):
         heading, features = worst_features(place)
         yield heading
         yield f"{'feature':>7} {'least':>11} {'most':>11} {'spread in int8 steps':>21}"

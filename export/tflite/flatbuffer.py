@@ -5,12 +5,11 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.micro.affine import Affine
+from keras_fastgrnn.micro.flatbuffer_schema import OPERATORS, TYPES
 
 CUSTOM_CODE = b"FASTGRNN"
 _STEPS_TO_SATURATION = b"FASTGRNN_STEPS_TO_SATURATION"
 _INT8, _FLOAT32 = schema.TensorType.INT8, schema.TensorType.FLOAT32
-_BUILTINS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
-_TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if name.isupper()}
 
 
 def strip(model):
@@ -27,26 +26,26 @@ def strip(model):
 def operator_name(model, operator):
     """The builtin's name, such as `"CONV_2D"`, or the custom operator's, such as `"FASTGRNN"`."""
     code = model.operatorCodes[operator.opcodeIndex]
-    name = _BUILTINS[code.builtinCode]
+    name = OPERATORS[code.builtinCode]
     return code.customCode.decode() if name == "CUSTOM" else name
 
 
 def type_name(tensor):
     """The NumPy name of a tensor's type."""
-    return _TYPES[tensor.type]
+    return TYPES[tensor.type]
 
 
 def affine(tensor):
-    """Returns the int8 format of a tensor, or `None`."""
+    """Returns the `Affine` of a tensor, `None` if it is not quantised."""
     q = tensor.quantization
     if q is None or q.scale is None:
         return None
-    return Affine(float(q.scale[0]), int(q.zeroPoint[0]))
+    return Affine(float(q.scale[0]), int(q.zeroPoint[0]), type_name(tensor))
 
 
 def set_affine(tensor, value):
-    """Makes a tensor int8 with the given `Affine`."""
-    tensor.type = _INT8
+    """Gives a tensor the type, scale and zero point of an `Affine`."""
+    tensor.type = getattr(schema.TensorType, value.dtype.upper())
     tensor.quantization = schema.QuantizationParametersT()
     tensor.quantization.scale = np.array([value.scale], np.float32)
     tensor.quantization.zeroPoint = np.array([value.zero_point], np.int64)

@@ -72,7 +72,7 @@ def widen(model, ranges):
         old, (low, high) = flatbuffer.affine(tensor), ranges.get(tensor.name, (0.0, 0.0))
         if tensor.type != _INT8 or old is None:
             continue
-        least, most = old.dequantize(np.array([-128, 127], np.int8))
+        least, most = old.limits
         if low < least - old.scale or high > most + old.scale:
             new = choose_affine(min(low, least), max(high, most))
             flatbuffer.set_affine(tensor, new)
@@ -137,7 +137,7 @@ def _saturates(graph, operator, low, high):
     x, y = (flatbuffer.affine(graph.tensors[i]) for i in (operator.inputs[0], operator.outputs[0]))
     if x == y or y is None:
         return False
-    least, most = y.dequantize(np.array([-128, 127], np.int8))
+    least, most = y.limits
     half = 0.501 * y.scale  # half a step, and float32's rounding of it
     return least >= low - half and most <= high + half
 

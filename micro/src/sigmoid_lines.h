@@ -1,4 +1,4 @@
-/* Written by: python -m keras_fastgrnn.export.cell.sigmoid_table lines. Do not edit. */
+/* Written by tests/export/sigmoid_headers.py lines. Do not edit. */
 #ifndef FASTGRNN_SIGMOID_LINES_H_
 #define FASTGRNN_SIGMOID_LINES_H_
 

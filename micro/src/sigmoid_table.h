@@ -1,4 +1,4 @@
-/* Written by: python -m keras_fastgrnn.export.cell.sigmoid_table table. Do not edit. */
+/* Written by tests/export/sigmoid_headers.py table. Do not edit. */
 #ifndef FASTGRNN_SIGMOID_TABLE_H_
 #define FASTGRNN_SIGMOID_TABLE_H_
 

@@ -23,7 +23,7 @@ from keras_fastgrnn.export.aware.quantized_layers import (
     QuantizedFastGRNNCell,
     QuantizedFastRNNCell,
     QuantizedRNN,
-    to_int8,
+    quantize,
 )
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.float_cell import read_float_cell
@@ -132,7 +132,9 @@ def test_an_input_is_rounded_as_the_file_rounds_it():
     affine = Affine(float(np.float32(1 / 75)), -23)
     x = np.arange(-2000, 2000).astype(np.float32) / 150
     for jit_compile in (False, True):
-        got = tf.function(lambda x: to_int8(x, affine), jit_compile=jit_compile)(x)
+        got = tf.function(
+            lambda x: quantize(x, affine) + affine.zero_point, jit_compile=jit_compile
+        )(x)
         np.testing.assert_array_equal(got, affine.quantize(x))
 
 

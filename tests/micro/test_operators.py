@@ -63,7 +63,7 @@ def put_outputs(operator, kind, fixed, real):
     else:
         values = np.clip(np.concatenate([y.ravel() for y in real]).astype(np.float64), -1e9, 1e9)
         affine = choose_affine(min(values.min(), 0.0), max(values.max(), 1e-3))
-        scale, zero_point = map(np.atleast_1d, affine)
+        scale, zero_point = map(np.atleast_1d, affine[:2])
     for y in operator.outputs:
         if y.scale is not None:
             y.scale, y.zero_point = scale.astype(np.float32), zero_point
