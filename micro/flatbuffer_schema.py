@@ -47,7 +47,7 @@ OPERATORS = {n: name for name, n in vars(schema.BuiltinOperator).items() if name
 # The tensor types of operators with a rule, by their numbers: NumPy's names.
 TYPES = {
     getattr(schema.TensorType, name.upper()): name
-    for name in ("float32", "int32", "bool", "int16", "int8")
+    for name in ("float32", "int32", "int64", "bool", "int16", "int8")
 }
 
 

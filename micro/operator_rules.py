@@ -18,11 +18,12 @@ class Slot(NamedTuple):
     """A tensor that an operator reads or writes.
 
     Attributes:
-        type: string, a type of TFLite; `"data"`: float32 or int8, the same in all such slots of an
-            operator; `"bias"`: int32 where data are int8, else float32; `None`: any.
-        scales: the quantisation of an int8 tensor: `"one"`, per-tensor; `"shared"`, per-tensor and
-            equal in all such slots of the operator; `"channels"`, per-tensor or per-channel with
-            zero points 0; `"none"`, not quantised; `None`, any.
+        type: string, a type of TFLite; `"data"`: float32, int8 or int16, the same in all such slots
+            of an operator; `"weights"` and `"bias"`: what belongs to these data; `"quantized"`:
+            int8 or int16; `None`: any.
+        scales: the quantisation of an int8 or int16 tensor: `"one"`, per-tensor; `"shared"`,
+            per-tensor and equal in all such slots of the operator; `"channels"`, per-tensor or
+            per-channel with zero points 0; `"none"`, not quantised; `None`, any.
         is_constant, is_optional, is_repeated: booleans. An optional tensor may be left out, a
             repeated slot takes one or more.
     """
@@ -35,9 +36,10 @@ class Slot(NamedTuple):
 
 
 DATA, SHARED = Slot("data", "one"), Slot("data", "shared")
-WEIGHTS, BIAS = Slot("data", "channels", is_constant=True), Slot("bias", is_constant=True)
+WEIGHTS, BIAS = Slot("weights", "channels", is_constant=True), Slot("bias", is_constant=True)
 INTEGERS, BLOCK = Slot("int32", is_constant=True), Slot("int8", is_constant=True)
-FLOAT, INT8, BOOL, PLAIN = Slot("float32"), Slot("int8", "one"), Slot("bool"), Slot(None, "none")
+FLOAT, BOOL, PLAIN = Slot("float32"), Slot("bool"), Slot(None, "none")
+QUANTIZED = Slot("quantized", "one")
 
 
 def optional(slot):
@@ -112,6 +114,14 @@ def _describe(tensor):
     return f"{tensor.type} {tensor.shape}" + (f" of {integers(tensor)}" if is_short else "")
 
 
+# The types of weights and biases by the type of the data.
+_WEIGHTS_OF = {
+    "float32": ("float32", "float32"),
+    "int8": ("int8", "int32"),
+    "int16": ("int8", "int64"),
+}
+
+
 def _check_tensors(op):
     reads, writes = op.rule.slots(op.inputs, op.outputs)
     slots = [*zip([*reads, *writes], [*op.inputs, *op.outputs], strict=True)]
@@ -122,11 +132,13 @@ def _check_tensors(op):
         (x.type for slot, x in slots if slot.scales in ("one", "shared") and slot.type == "data"),
         "float32",
     )
-    need(data in ("float32", "int8"), "float32 or int8")
-    types = {"data": data, "bias": "int32" if data == "int8" else data}
+    kinds = ("float32", "int8", *["int16"] * (op.name not in NOT_INT16))
+    need(data in kinds, " or ".join(kinds))
+    weights, bias = _WEIGHTS_OF[data]
+    types = {"data": [data], "weights": [weights], "bias": [bias], "quantized": ["int8", "int16"]}
     for slot, x in slots:
-        expected = types.get(slot.type, slot.type)
-        need(expected in (None, x.type), f"{expected} of {x.where}")
+        expected = types.get(slot.type, [slot.type] if slot.type else [x.type])
+        need(x.type in expected, f"{' or '.join(expected)} of {x.where}")
         need(x.data or not slot.is_constant, f"a constant of {x.where}")
         _check_scales(slot.scales, x)
     formats = {(x.scale, x.zero_point) for slot, x in slots if slot.scales == "shared" and x.scale}
@@ -136,8 +148,9 @@ def _check_tensors(op):
 def _check_scales(scales, x):
     if scales == "none":
         need(not x.scale, f"no scale of {x.where}")
-    elif x.type == "int8" and scales in ("one", "shared"):
+    elif x.type in ("int8", "int16") and scales in ("one", "shared"):
         need(len(x.scale) == 1, f"one scale of {x.where}, which has {len(x.scale)}")
+        need(x.type == "int8" or x.zero_point == (0,), f"zero point 0 of {x.where}")
     elif x.type == "int8" and scales == "channels":
         need(x.scale and not any(x.zero_point), f"scales and zero points 0 of {x.where}")
 
@@ -146,10 +159,17 @@ def _all(names, *rule):
     return dict.fromkeys(names.split(), Rule(*rule))
 
 
+# Operators of data that TFLite Micro does not run in int16, or runs wrong.
+NOT_INT16 = {
+    *("ELU", "EQUAL", "GATHER", "GREATER", "GREATER_EQUAL", "HARD_SWISH", "LESS", "LESS_EQUAL"),
+    *("LOG_SOFTMAX", "MIRROR_PAD", "NOT_EQUAL", "PRELU", "REDUCE_MAX", "REDUCE_MIN"),
+    *("RESIZE_BILINEAR", "RSQRT", "SQUARED_DIFFERENCE"),
+}
+
 RULES = {
-    FASTGRNN: Rule([INT8, BLOCK], [INT8], shapes.fastgrnn),
-    "QUANTIZE": Rule([DATA], [INT8], shapes.same),
-    "DEQUANTIZE": Rule([INT8], [FLOAT], shapes.same),
+    FASTGRNN: Rule([QUANTIZED, BLOCK], [QUANTIZED], shapes.fastgrnn),
+    "QUANTIZE": Rule([DATA], [QUANTIZED], shapes.same),
+    "DEQUANTIZE": Rule([QUANTIZED], [FLOAT], shapes.same),
     "CAST": Rule([PLAIN], [PLAIN], shapes.same, "CastOptions", needs_options=False),
     # Functions of one tensor.
     **_all("ABS ELU RELU RSQRT", [DATA], [DATA], shapes.same),

@@ -11,7 +11,9 @@ from types import SimpleNamespace
 
 MAX_CONCATENATED = 10  # kMaxInputNum of TFLite Micro's CONCATENATION
 
-_OPTIONS_SIZE, _VERSION, _RETURN_SEQUENCES = 36, 2, 1  # of FASTGRNN, docs/format.md
+# Of FASTGRNN, docs/format.md: the size of the options by version, and bits of its fields.
+_OPTIONS_SIZES = {2: 36, 3: 38}
+_RETURN_SEQUENCES, _INT16_INPUT, _INT16_OUTPUT = 1, 1, 2
 
 
 class Unmet(ValueError):
@@ -37,12 +39,15 @@ def same(op):
 
 
 def fixed(scale, zero_point):
-    """`same`, for an int8 kernel that always writes in this format."""
+    """`same`, for kernels that always write in this int8 format, and in Q0.15 in int16."""
 
     def rule(op):
         [y] = op.outputs
-        found, expected = (y.scale, y.zero_point), ((scale,), (zero_point,))
-        need(found in (expected, ((), ())), f"an output of scale {scale}, zero point {zero_point}")
+        expected = (1 / 32768, 0) if y.type == "int16" else (scale, zero_point)
+        need(
+            y.type == "float32" or (*y.scale, *y.zero_point) == expected,
+            "an output of scale {}, zero point {}".format(*expected),
+        )
         return same(op)
 
     return rule
@@ -91,7 +96,7 @@ def broadcast_to(op):
 
 
 def addition(op):
-    if op.outputs[0].type == "int8":
+    if op.outputs[0].type != "float32":
         # The kernels abort at a quotient of 2^19.
         quotient = max(x.scale[0] for x in op.inputs) / op.outputs[0].scale[0]
         need(quotient < 2.0**18, f"a scale below 2^18 times the output's, not {quotient} times")
@@ -339,9 +344,15 @@ def gather(op):
 
 def fastgrnn(op):
     x, options = op.inputs[0], op.custom_options or b""
-    need(len(options) == _OPTIONS_SIZE, f"{_OPTIONS_SIZE} bytes of options, not {len(options)}")
+    version = options[0] if options else 0
+    need(version in _OPTIONS_SIZES, f"options of version 2 or 3, not {version}")
+    size = _OPTIONS_SIZES[version]
+    need(len(options) == size, f"{size} bytes of options, not {len(options)}")
     # The kernel's fastgrnn_init() checks the other options and the weights.
-    version, flags, units, features = struct.unpack_from("<BxxxBxHH", options)
-    need(version == _VERSION, f"options of version {_VERSION}, not {version}")
+    flags, types, units, features = struct.unpack_from("<4xBBHH", options)
+    types = types if version > 2 else 0
+    for tensor, bit in ((x, _INT16_INPUT), (op.outputs[0], _INT16_OUTPUT)):
+        expected = "int16" if types & bit else "int8"
+        need(tensor.type == expected, f"{expected} of {tensor.where}")
     need(len(x.shape) == 3 and x.shape == (1, x.shape[1], features), f"(1, timesteps, {features})")
     return [(1, x.shape[1], units) if flags & _RETURN_SEQUENCES else (1, units)]

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 typedef enum { kTfLiteOk = 0, kTfLiteError = 1 } TfLiteStatus;
-typedef enum { kTfLiteInt8 = 9 } TfLiteType;
+typedef enum { kTfLiteInt16 = 7, kTfLiteInt8 = 9 } TfLiteType;
 
 typedef struct TfLiteContext TfLiteContext;
 

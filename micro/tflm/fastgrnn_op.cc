@@ -20,16 +20,17 @@ static TfLiteEvalTensor* get_tensor(const TfLiteContext* context, const TfLiteIn
   return indices->data[i] < 0 ? NULL : MicroContextGetEvalTensor(context, indices->data[i]);
 }
 
-/* Whether a tensor is int8 and of a shape; if not, says why. */
-static int is_int8(const char* name, const TfLiteEvalTensor* tensor, int rank, const int* shape) {
+/* Whether a tensor is of a type and a shape; if not, says why. */
+static int is_like(const char* name, const TfLiteEvalTensor* tensor, TfLiteType type, int rank,
+                   const int* shape) {
   int i;
   if (tensor == NULL) {
     MicroPrintf("FASTGRNN: %s is missing", name);
     return 0;
   }
-  if (tensor->type != kTfLiteInt8) {
-    MicroPrintf("FASTGRNN: %s has type %d, expected %d (int8)", name, (int)tensor->type,
-                (int)kTfLiteInt8);
+  if (tensor->type != type) {
+    MicroPrintf("FASTGRNN: %s has type %d, expected %d (%s)", name, (int)tensor->type, (int)type,
+                type == kTfLiteInt8 ? "int8" : "int16");
     return 0;
   }
   if (tensor->dims->size != rank) {
@@ -61,10 +62,15 @@ static void reset(TfLiteContext* context, void* user_data) {
   for (i = 0; i < op->params.units; ++i) op->state[i] = 0;
 }
 
+static TfLiteType type_of(const fastgrnn_op* op, unsigned is_int16) {
+  return (op->params.types & is_int16) != 0 ? kTfLiteInt16 : kTfLiteInt8;
+}
+
 static TfLiteStatus prepare(TfLiteContext* context, TfLiteNode* node) {
   const TfLiteEvalTensor *x, *weights, *y;
   fastgrnn_op* op;
   fastgrnn_status status;
+  TfLiteType type;
   int weights_shape[1], shape[3];
   size_t scratch;
   if (node->inputs->size != 2 || node->outputs->size != 1) {
@@ -77,7 +83,7 @@ static TfLiteStatus prepare(TfLiteContext* context, TfLiteNode* node) {
   y = get_tensor(context, node->outputs, 0);
 
   weights_shape[0] = any_size(weights, 0);
-  if (!is_int8("weights", weights, 1, weights_shape)) return kTfLiteError;
+  if (!is_like("weights", weights, kTfLiteInt8, 1, weights_shape)) return kTfLiteError;
   if (weights->data.data == NULL) {
     MicroPrintf("FASTGRNN: weights is not a constant");
     return kTfLiteError;
@@ -96,13 +102,14 @@ static TfLiteStatus prepare(TfLiteContext* context, TfLiteNode* node) {
   shape[0] = 1;
   shape[1] = any_size(x, 1);
   shape[2] = op->params.features;
-  if (!is_int8("x", x, 3, shape)) return kTfLiteError;
+  if (!is_like("x", x, type_of(op, FASTGRNN_INT16_INPUT), 3, shape)) return kTfLiteError;
   shape[2] = op->params.units;
+  type = type_of(op, FASTGRNN_INT16_OUTPUT);
   if ((op->params.flags & FASTGRNN_RETURN_SEQUENCES) != 0) {
-    if (!is_int8("y", y, 3, shape)) return kTfLiteError;
+    if (!is_like("y", y, type, 3, shape)) return kTfLiteError;
   } else {
     shape[1] = op->params.units;
-    if (!is_int8("y", y, 2, shape)) return kTfLiteError;
+    if (!is_like("y", y, type, 2, shape)) return kTfLiteError;
   }
 
   scratch = fastgrnn_scratch_size(&op->params);
@@ -125,7 +132,7 @@ static TfLiteStatus invoke(TfLiteContext* context, TfLiteNode* node) {
   int16_t* const scratch = (int16_t*)MicroContextGetScratchBuffer(context, op->scratch);
   int16_t* const state =
       op->state != NULL ? op->state : scratch + fastgrnn_scratch_size(&op->params);
-  fastgrnn_run(&op->params, x->data.int8, (size_t)x->dims->data[1], state, scratch, y->data.int8);
+  fastgrnn_run(&op->params, x->data.data, (size_t)x->dims->data[1], state, scratch, y->data.data);
   return kTfLiteOk;
 }
 

@@ -12,6 +12,7 @@ TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.int16): schema.TensorType.INT16,
     np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.int64): schema.TensorType.INT64,
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.bool_): schema.TensorType.BOOL,
 }
@@ -116,7 +117,7 @@ class Maker:
 
     Args:
         rng: NumPy generator.
-        dtype: `np.int8` or `np.float32`, of the data.
+        dtype: `np.int8`, `np.int16` or `np.float32`, of the data.
     """
 
     def __init__(self, rng, dtype):
@@ -124,7 +125,13 @@ class Maker:
         self.shared = self.affine()
 
     def affine(self):
-        return np.float32(10 ** self.rng.uniform(-2.5, 0)), self.rng.integers(-128, 128)
+        scale, zero_point = (
+            np.float32(10 ** self.rng.uniform(-2.5, 0)),
+            self.rng.integers(-128, 128),
+        )
+        if self.dtype == np.int16:
+            return scale / 256, 0
+        return scale, zero_point
 
     def shape(self, low=1, high=4, least=1):
         return tuple(self.rng.integers(least, 6, self.rng.integers(low, high + 1)).tolist())
@@ -148,9 +155,11 @@ class Maker:
             values = self.rng.normal(0, 4, shape).astype(np.float32)
             return Tensor(np.abs(values) + 0.01 if positive else values, constant)
         scale, zero_point = self.affine()
-        if positive:
+        if positive and self.dtype == np.int8:
             zero_point = self.integer(-128, 100)
-        values = self.rng.integers(zero_point + 1 if positive else -128, 128, shape).astype(np.int8)
+        ends = np.iinfo(self.dtype)
+        least = zero_point + 1 if positive else ends.min
+        values = self.rng.integers(least, ends.max + 1, shape).astype(self.dtype)
         return Tensor(values, constant, np.array([scale]), np.array([zero_point]))
 
     def weights(self, shape, axis, channels):
@@ -164,15 +173,17 @@ class Maker:
     def bias(self, x, weights, channels):
         if self.dtype == np.float32:
             return self.data((channels,), constant=True)
-        values = self.rng.integers(-3000, 3000, channels).astype(np.int32)
+        wide = self.dtype == np.int16
+        values = self.rng.integers(-3000, 3000, channels) * (256 if wide else 1)
+        values = values.astype(np.int64 if wide else np.int32)
         scale = (x.scale * weights.scale).astype(np.float32)
         return Tensor(values, True, scale, np.zeros(len(scale), int))
 
     def output(self, shape):
-        """int8 of scale 1, until there is a better one."""
+        """Of scale 1, until there is a better one."""
         if self.dtype == np.float32:
             return Tensor(np.zeros(shape, np.float32))
-        return Tensor(np.zeros(shape, np.int8), False, np.ones(1), np.zeros(1, int))
+        return Tensor(np.zeros(shape, self.dtype), False, np.ones(1), np.zeros(1, int))
 
 
 def integers(values):
@@ -212,7 +223,8 @@ def binary(table=None, fused=True, positive=False, output=None, constants=True):
 
 def quantize(m):
     x = m.data(m.shape())
-    return [x], [Maker(m.rng, np.int8).output(x.values.shape)], None
+    dtype = np.int16 if m.dtype == np.int16 else m.choose(np.int8, np.int8, np.int16)
+    return [x], [Maker(m.rng, dtype).output(x.values.shape)], None
 
 
 def dequantize(m):
