@@ -1,5 +1,7 @@
 """Explains a refused model: the Keras layer, the reason, and a replacement."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -26,7 +28,7 @@ _INSTEAD = {
 _ANY = "compute it before or behind the model, or with layers that docs/export.md lists"
 
 
-def explain(error, model, inputs, layers):
+def explain(error, model, inputs, layers, activations):
     """Finds the layer that makes a conversion fail, by converting each layer by itself.
 
     Args:
@@ -34,6 +36,7 @@ def explain(error, model, inputs, layers):
         model: the Keras model.
         inputs: list of float arrays, samples for each of its inputs.
         layers: list of `FloatLayer`, the recurrent layers on these samples.
+        activations: as in `convert()`.
 
     Returns:
         `ValueError`, whose message names the layer, if one also fails by itself.
@@ -44,7 +47,7 @@ def explain(error, model, inputs, layers):
             model,
             [tf.constant(x[:_SAMPLES]) for x in inputs],
             lambda *_: unread.pop(0),
-            call=_convert_and_call,
+            call=functools.partial(_convert_and_call, activations),
         )
     except LayerError as found:
         # The error of the whole model may name an operator that the layer's error does not.
@@ -54,7 +57,7 @@ def explain(error, model, inputs, layers):
     return ValueError(f"The model can not be exported: {_reason(error)}.")
 
 
-def _convert_and_call(layer, args, kwargs):
+def _convert_and_call(activations, layer, args, kwargs):
     tensors = [x for x in tf.nest.flatten((args, kwargs)) if _is_data(x)]
 
     def function(*tensors):
@@ -65,7 +68,7 @@ def _convert_and_call(layer, args, kwargs):
         return tf.nest.flatten(call_layer(layer, own_args, own_kwargs))
 
     try:
-        model = convert_loop_free(function, [np.asarray(x) for x in tensors])
+        model = convert_loop_free(function, [np.asarray(x) for x in tensors], activations)
         flatbuffer.strip(model)
         # Skips layers that only pass a tensor on, or whose float result nothing reads.
         if model.subgraphs[0].operators:

@@ -17,7 +17,8 @@ from keras_fastgrnn.micro.verify import verify
 
 # The values that options of `convert()` take.
 CHOICES = {
-    **dict.fromkeys(("input_type", "output_type"), ("float32", "int8")),
+    "activations": ("int8", "int16"),
+    **dict.fromkeys(("input_type", "output_type"), ("float32", "int8", "int16")),
     "reset": ("sample", "never"),
     "optimize": ("size", "speed"),
 }
@@ -29,11 +30,11 @@ class Conversion:
 
     Attributes:
         model: bytes, the .tflite file.
-        rest: `Rest`, the same without its recurrent operators and with int8 inputs and outputs.
+        rest: `Rest`, the same without its recurrent operators and with integer inputs and outputs.
         names: `(inputs, outputs)`, lists of names.
         operators: list of `Operator`, in the order in which they run.
         inputs, outputs: lists of arrays, the calibration set and the outputs of the Keras model.
-        rounded_inputs: list of arrays, the calibration set where the file rounds it to int8.
+        rounded_inputs: list of arrays, the calibration set where the file rounds it to integers.
         lengths: integers, the steps of each stream of a streaming model; else `None`.
         steps_to_saturation: list with one item for each operator: the steps without a reset after
             which its int16 state saturates on the calibration set, or `None` if it does not.
@@ -56,14 +57,15 @@ def convert(
     representative_dataset,
     streaming: bool = False,
     reset: str = "sample",
+    activations: str = "int8",
     input_type: str = "float32",
     output_type: str = "float32",
     optimize: str = "size",
 ) -> bytes:
-    """Converts a Keras model with FastRNN or FastGRNN layers to an int8 TFLite model.
+    """Converts a Keras model with FastRNN or FastGRNN layers to an integer TFLite model.
 
     Each recurrent layer becomes one custom operator, `FASTGRNN` (docs/format.md). TensorFlow's
-    converter makes int8 operators of all other layers. The model runs in TensorFlow Lite for
+    converter makes integer operators of all other layers. The model runs in TensorFlow Lite for
     Microcontrollers, with a batch of 1 and the time steps of the representative samples.
 
     Args:
@@ -82,7 +84,10 @@ def convert(
             sample; the chip has to be reset as well. `"never"`: all samples are one stream, in
             their order, as long as any stream on the chip. Layers with `stateful=True` always take
             all samples as one stream.
-        input_type, output_type: `"float32"` or `"int8"`.
+        activations: `"int8"`, or `"int16"` where int8 is too coarse: for features whose values lie
+            in a small part of an input's range, and for outputs that are numbers rather than
+            classes. Weights stay int8 (docs/quantize.md).
+        input_type, output_type: `"float32"`, or the type of the activations.
         optimize: `"size"`: each recurrent matrix takes its smallest encoding. `"speed"`: the
             encoding that runs fastest on a Cortex-M with DSP instructions (docs/format.md).
 
@@ -103,6 +108,7 @@ def convert(
         representative_dataset=representative_dataset,
         streaming=streaming,
         reset=reset,
+        activations=activations,
         input_type=input_type,
         output_type=output_type,
         optimize=optimize,
@@ -119,19 +125,25 @@ def conversion(
     representative_dataset,
     streaming=False,
     reset="sample",
+    activations="int8",
     input_type="float32",
     output_type="float32",
     optimize="size",
 ):
     """Runs the steps of `convert()` and returns all their results as a `Conversion`."""
     _check_options(
-        streaming, input_type=input_type, output_type=output_type, reset=reset, optimize=optimize
+        streaming,
+        activations=activations,
+        input_type=input_type,
+        output_type=output_type,
+        reset=reset,
+        optimize=optimize,
     )
     calibration = calibration_set(
         model, representative_dataset, streaming=streaming, reset=reset, input_type=input_type
     )
     run = run_float(model, calibration)
-    rest = convert_rest(model, calibration, run)
+    rest = convert_rest(model, calibration, run, activations)
     operators = [
         quantize_layer(layer, input=x, output=y, optimize=optimize)
         for layer, x, y in zip(run.layers, rest.reads, rest.writes, strict=True)
@@ -153,7 +165,7 @@ def conversion(
     try:
         verify(data)
     except ValueError as error:
-        raise explain(error, model, calibration.samples, operators) from error
+        raise explain(error, model, calibration.samples, operators, activations) from error
     return Conversion(
         model=data,
         rest=rest,
@@ -172,6 +184,13 @@ def _check_options(streaming, **options):
         if value not in CHOICES[name]:
             choice = " or ".join(map(repr, CHOICES[name]))
             raise ValueError(f"{name}={value!r} is not supported: use {choice}.")
+    activations = options["activations"]
+    for name in ("input_type", "output_type"):
+        if options[name] not in ("float32", activations):
+            raise ValueError(
+                f"{name}={options[name]!r} does not go with activations={activations!r}: use "
+                f"'float32' or {activations!r}, or activations={options[name]!r}."
+            )
     if options["reset"] == "never" and not streaming:
         raise ValueError("reset='never' is for streaming=True: other models begin at each sample.")
 

@@ -29,7 +29,7 @@ class Rest:
 
     Attributes:
         tflite: bytes.
-        inputs, outputs: lists of the `Affine` of the model's; `None` for other integers than int8.
+        inputs, outputs: lists of the `Affine` of the model's; `None` for integers without a scale.
         reads, writes: lists of the `Affine` of the recurrent operators' tensors.
     """
 
@@ -45,13 +45,14 @@ class Rest:
         return schema.ModelT.InitFromPackedBuf(self.tflite, 0)
 
 
-def convert_rest(model, calibration, run):
+def convert_rest(model, calibration, run, activations):
     """Converts a model without its recurrent layers.
 
     Args:
         model: as in `run_model()`.
         calibration: `CalibrationSet`.
         run: `FloatRun` of the model on it.
+        activations: as in `convert()`.
 
     Returns:
         `Rest`.
@@ -75,9 +76,11 @@ def convert_rest(model, calibration, run):
         return outputs + read + [product for _, product in products]
 
     try:
-        tflite = convert_loop_free(loop_free, _with_ends(calibration.inputs, run.layers))
+        tflite = convert_loop_free(
+            loop_free, _with_ends(calibration.inputs, run.layers), activations
+        )
     except ValueError as error:
-        raise explain(error, model, calibration.samples, run.layers) from error
+        raise explain(error, model, calibration.samples, run.layers, activations) from error
     flatbuffer.strip(tflite)
     graph = tflite.subgraphs[0]
     arguments = [*calibration.inputs, *(layer.y for layer in run.layers)]
@@ -92,7 +95,8 @@ def convert_rest(model, calibration, run):
         # The converter gives no scale to a tensor that only recurrent layers read and write.
         tensor = graph.tensors[index]
         if flatbuffer.affine(tensor) is None and values.dtype == np.float32:
-            flatbuffer.set_affine(tensor, choose_affine(values.min(), values.max()))
+            chosen = choose_affine(values.min(), values.max(), activations)
+            flatbuffer.set_affine(tensor, chosen)
     reads, writes = graph.outputs[len(run.outputs) :], graph.inputs[n_inputs:]
     for layer, x, y in zip(run.layers, reads, writes, strict=True):
         if layer.formats is not None:

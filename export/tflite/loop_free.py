@@ -7,14 +7,23 @@ import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from keras_fastgrnn.export.tflite.rewrite import rewrite, selects, widen
+from keras_fastgrnn.export.tflite.rewrite import integer_ends, rewrite, selects, widen
 
 # The converter can not calibrate these: a segmentation fault would end the process.
 _CONTROL_FLOW = {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"}
 
 
-# The converter's message on an unknown operator, among pages of MLIR.
-_UNKNOWN_OPERATOR = re.compile(r"error: '(tf\.\w+)' op is neither")
+# The converter's messages on an unknown operator, among pages of MLIR.
+_UNKNOWN_OPERATOR = re.compile(r"error: '(tf\.\w+)' op is neither|supported for op: '(\w+)'")
+
+# What it makes of operators that have no int16 version is float32.
+_OPERATORS = {
+    "int8": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8],
+    "int16": [
+        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+        tf.lite.OpsSet.TFLITE_BUILTINS,
+    ],
+}
 
 
 class LoopError(ValueError):
@@ -28,23 +37,26 @@ class ConverterError(ValueError):
         operators: list of strings, the operators of TensorFlow that the converter does not know.
     """
 
-    def __init__(self, error):
-        self.operators = sorted(set(_UNKNOWN_OPERATOR.findall(str(error))))
+    def __init__(self, error, activations):
+        found = map("".join, _UNKNOWN_OPERATOR.findall(str(error)))
+        self.operators = sorted(set(found))
         says = f"says: {next(iter(str(error).splitlines()), type(error).__name__)[:200]}"
-        unknown = f"has no int8 operator for {', '.join(self.operators)}"
+        unknown = f"has no {activations} operator for {', '.join(self.operators)}"
         super().__init__(f"TensorFlow's converter {unknown if self.operators else says}")
 
 
-def convert_loop_free(function, arrays):
+def convert_loop_free(function, arrays, activations):
     """Converts a function without loops.
 
     Args:
         function: function of tensors with batch 1 that returns a list of tensors.
         arrays: list of arrays of n samples, one for each argument: the calibration set.
+        activations: as in `convert()`.
 
     Returns:
-        `ModelT` of the TFLite schema, rewritten for TFLite Micro, with int8 instead of float32
-        inputs and outputs. An input that the function only passes on stays float32, with no scale.
+        `ModelT` of the TFLite schema, rewritten for TFLite Micro, with int8 or int16 instead of
+        float32 inputs and outputs. What only float32 operators, or none, read or write stays
+        float32, with no scale.
 
     Raises:
         LoopError: if the function contains a loop.
@@ -74,18 +86,21 @@ def convert_loop_free(function, arrays):
     converter.representative_dataset = lambda: (
         [a[i : i + 1] for a in arrays] for i in range(len(arrays[0]))
     )
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
+    converter.target_spec.supported_ops = _OPERATORS[activations]
+    if activations == "int8":  # in int16 it can not give an end of its own to a float32 operator
+        converter.inference_input_type = converter.inference_output_type = tf.int8
     with warnings.catch_warnings():
         # "Statistics for quantized inputs were expected": they come from the calibration.
         warnings.simplefilter("ignore", UserWarning)
         try:
             model = converter.convert()
         except Exception as error:
-            raise ConverterError(error) from error
+            raise ConverterError(error, activations) from error
     model = flatbuffer_utils.convert_bytearray_to_object(model)
     if selects(model):
         widen(model, _calibrated_ranges(converter))
+    if activations == "int16":
+        integer_ends(model)
     rewrite(model)
     return model
 

@@ -9,10 +9,11 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro.affine import choose_affine
-from keras_fastgrnn.micro.operator_rules import FLOAT, RULES, SHARED
+from keras_fastgrnn.micro.operator_rules import FLOAT, NOT_INT16, RULES, SHARED
 from keras_fastgrnn.micro.operator_shapes import MAX_CONCATENATED
 
-_INT8, _FLOAT32 = schema.TensorType.INT8, schema.TensorType.FLOAT32
+_INT16 = schema.TensorType.INT16
+_QUANTIZED = (schema.TensorType.INT8, _INT16)
 _CLIPS = {"RELU6": (0, 6), "RELU_N1_TO_1": (-1, 1)}
 _SELECTING = ("MAXIMUM", "MINIMUM", "SELECT", "SELECT_V2")
 _VERSIONS = {"BROADCAST_TO": 2}
@@ -35,8 +36,28 @@ def rewrite(model):
     for operator in list(graph.operators):
         name = flatbuffer.operator_name(model, operator)
         if name in RULES:
-            _convert_formats(model, operator, RULES[name])
+            _convert_formats(model, operator, name)
     _drop_unused_codes(model)
+
+
+def integer_ends(model):
+    """Takes the QUANTIZE behind each input of a model, and the DEQUANTIZE before each output."""
+    graph = model.subgraphs[0]
+    for operator in list(graph.operators):
+        name, (x, *_), (y, *_) = (
+            flatbuffer.operator_name(model, operator),
+            operator.inputs,
+            operator.outputs,
+        )
+        if name == "QUANTIZE" and x in graph.inputs:
+            graph.inputs = [y if index == x else index for index in graph.inputs]
+            graph.operators.remove(operator)
+            if any(x in other.inputs for other in graph.operators) or x in graph.outputs:
+                _add(model, "DEQUANTIZE", [y], [x])
+        elif name == "DEQUANTIZE" and y in graph.outputs:
+            graph.outputs = [x if index == y else index for index in graph.outputs]
+            if not any(y in other.inputs for other in graph.operators):
+                graph.operators.remove(operator)
 
 
 def selects(model):
@@ -70,11 +91,11 @@ def widen(model, ranges):
     for index in sorted(read):
         tensor = graph.tensors[index]
         old, (low, high) = flatbuffer.affine(tensor), ranges.get(tensor.name, (0.0, 0.0))
-        if tensor.type != _INT8 or old is None:
+        if tensor.type not in _QUANTIZED or old is None:
             continue
         least, most = old.limits
         if low < least - old.scale or high > most + old.scale:
-            new = choose_affine(min(low, least), max(high, most))
+            new = choose_affine(min(low, least), max(high, most), old.dtype)
             flatbuffer.set_affine(tensor, new)
             _rescale_biases(model, index, old.scale / new.scale)
 
@@ -90,23 +111,31 @@ def _rescale_biases(model, index, factor):
                 continue
             bias = graph.tensors[i]
             bias.quantization.scale = bias.quantization.scale / np.float32(factor)
-            values = np.frombuffer(bytes(model.buffers[bias.buffer].data), np.int32)
-            flatbuffer.set_constant(model, bias, np.rint(values * factor).astype(np.int32))
+            values = np.frombuffer(
+                bytes(model.buffers[bias.buffer].data), flatbuffer.type_name(bias)
+            )
+            flatbuffer.set_constant(model, bias, np.rint(values * factor).astype(values.dtype))
 
 
-def _convert_formats(model, operator, rule):
+def _convert_formats(model, operator, name):
     """Converts an operator to float32, or to one shared format, where its kernel needs that."""
     graph = model.subgraphs[0]
     inputs, outputs = list(operator.inputs), list(operator.outputs)
-    reads, writes = rule.slots(inputs, outputs)
+    reads, writes = RULES[name].slots(inputs, outputs)
+
+    def needs_float(slot, tensor):
+        if slot.type == "data" and tensor.type == _INT16:
+            return name in NOT_INT16
+        return slot == FLOAT and tensor.type in _QUANTIZED
+
     for i, slot in enumerate(reads):
         tensor = graph.tensors[inputs[i]]
-        if slot == FLOAT and tensor.type == _INT8:
+        if needs_float(slot, tensor):
             inputs[i] = _dequantize(model, inputs[i])
-        elif slot == SHARED and tensor.type == _INT8:
+        elif slot == SHARED and tensor.type in _QUANTIZED:
             inputs[i] = _quantize_as(model, inputs[i], graph.tensors[outputs[0]])
     for i, slot in enumerate(writes):
-        if slot == FLOAT and graph.tensors[outputs[i]].type == _INT8:
+        if needs_float(slot, graph.tensors[outputs[i]]):
             outputs[i] = flatbuffer.add_float_twin(model, outputs[i])
             _add(model, "QUANTIZE", [outputs[i]], [operator.outputs[i]])
     operator.inputs, operator.outputs = inputs, outputs
@@ -118,7 +147,8 @@ def _dequantize(model, index):
     if data is None:
         _add(model, "DEQUANTIZE", [index], [real])
     else:
-        values = flatbuffer.affine(tensor).dequantize(np.frombuffer(bytes(data), np.int8))
+        values = np.frombuffer(bytes(data), flatbuffer.type_name(tensor))
+        values = flatbuffer.affine(tensor).dequantize(values)
         flatbuffer.set_constant(model, model.subgraphs[0].tensors[real], values.astype(np.float32))
     return real
 
@@ -127,7 +157,7 @@ def _quantize_as(model, index, like):
     tensor = model.subgraphs[0].tensors[index]
     if flatbuffer.affine(tensor) == flatbuffer.affine(like):
         return index
-    other = _add_int8(model, tensor.shape, like)
+    other = _add_like(model, tensor.shape, like)
     _add(model, "QUANTIZE", [index], [other])
     return other
 
@@ -158,7 +188,7 @@ def _nest(model, operator):
             group = list(operator.inputs[i : i + MAX_CONCATENATED])
             shape = np.array(y.shape)
             shape[axis] = sum(graph.tensors[index].shape[axis] for index in group)
-            parts.append(_add_int8(model, shape, y))
+            parts.append(_add_like(model, shape, y))
             nested = _add(model, "CONCATENATION", group, parts[-1:])
             nested.builtinOptions = operator.builtinOptions
             nested.builtinOptionsType = operator.builtinOptionsType
@@ -170,7 +200,7 @@ def _broadcast(model, operator):
     graph = model.subgraphs[0]
     x, y = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     times = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
-    if x.type != _INT8 or times is None:
+    if x.type not in _QUANTIZED or times is None:
         return
     before, after = [], []
     for size, count in zip(x.shape, np.frombuffer(bytes(times), np.int32), strict=True):
@@ -179,10 +209,10 @@ def _broadcast(model, operator):
         after += [size * count] if whole else [count, size]
     index = operator.inputs[0]
     if len(before) > len(x.shape):
-        index = _reshape(model, index, _add_int8(model, before, x))
+        index = _reshape(model, index, _add_like(model, before, x))
     wide = operator.outputs[0]
     if len(after) > len(y.shape):
-        wide = _add_int8(model, after, y)
+        wide = _add_like(model, after, y)
         _reshape(model, wide, operator.outputs[0])
     _rename(model, operator, "BROADCAST_TO")
     operator.inputs, operator.outputs = [index, _add_integers(model, after)], [wide]
@@ -214,8 +244,8 @@ def _drop_unused_codes(model):
     model.operatorCodes = [model.operatorCodes[i] for i in used]
 
 
-def _add_int8(model, shape, like):
-    """Adds an int8 tensor with the format of another."""
+def _add_like(model, shape, like):
+    """Adds a tensor with the type and format of another."""
     tensor = schema.TensorT()
     tensor.shape, tensor.buffer = np.array(shape, np.int32), 0
     flatbuffer.set_affine(tensor, flatbuffer.affine(like))
