@@ -172,14 +172,15 @@ def _first(steps, lengths):
 
 
 def _multiplications(conversion):
-    """Returns the approximate number in an invocation: each weight, as often as it is used."""
+    """Returns the approximate number in an invocation: each byte of weights, as often as it is
+    used."""
     model = conversion.rest.model
     (graph,), total = model.subgraphs, 0
     for operator in graph.operators:
         shape = graph.tensors[operator.outputs[0]].shape
-        weights = [graph.tensors[i] for i in operator.inputs[1:2]]
-        sizes = [np.prod(w.shape) for w in weights if model.buffers[w.buffer].data is not None]
-        total += sum(np.prod(shape[:-1]) * size for size in sizes)
+        for weights in (graph.tensors[i] for i in operator.inputs[1:2]):
+            data = model.buffers[weights.buffer].data
+            total += 0 if data is None else np.prod(shape[:-1]) * len(data)
     for operator in conversion.operators:
         cell = operator.cell
         total += operator.x.shape[1] * cell.units * (cell.units + cell.features)
