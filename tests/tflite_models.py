@@ -3,6 +3,7 @@
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
+from keras_fastgrnn.export.cell.blocks import read_options
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.micro.verify import seal
@@ -24,17 +25,19 @@ def fastgrnn_model(*cells, timesteps, edit=lambda model: None):
     model.buffers, model.operatorCodes = [schema.BufferT()], []
     graph.tensors, graph.operators, graph.inputs = [], [], [0]
 
-    def add_int8(*shape):
+    def add(is_int16, *shape):
         tensor = schema.TensorT()
         tensor.shape, tensor.buffer = np.array(shape, np.int32), 0
-        flatbuffer.set_affine(tensor, Affine(1.0, 0))
+        flatbuffer.set_affine(tensor, Affine(1.0, 0, "int16" if is_int16 else "int8"))
         graph.tensors.append(tensor)
         return len(graph.tensors) - 1
 
-    y = add_int8(1, timesteps, int.from_bytes(cells[0][0][8:10], "little"))
+    fields = read_options(cells[0][0])
+    y = add(fields["types"] & 1, 1, timesteps, fields["features"])
     for options, weights in cells:
-        units, sequences = int.from_bytes(options[6:8], "little"), options[4] & 1
-        x, y = y, add_int8(1, timesteps, units) if sequences else add_int8(1, units)
+        fields = read_options(options)
+        steps = [timesteps] if fields["flags"] & 1 else []
+        x, y = y, add(fields["types"] & 2, 1, *steps, fields["units"])
         flatbuffer.add_recurrent(model, x, y, options, weights)
     graph.outputs = [y]
     edit(model)

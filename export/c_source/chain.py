@@ -8,7 +8,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import unpack
-from keras_fastgrnn.export.cell.reference import IntegerCell
+from keras_fastgrnn.export.cell.reference import IntegerCell, round_shift
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.micro.verify import verify
@@ -58,16 +58,18 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Dense:
-    """An int8 FULLY_CONNECTED operator, as TFLite Micro computes it.
+    """A FULLY_CONNECTED operator, as TFLite Micro computes it.
 
-    An output is `weights x + bias`, times `multiplier / 2**31 * 2**shift`, plus `zero_point`,
-    cut off at `low` and `high`.
+    An int8 output is `weights x + bias`, times `multiplier / 2**31 * 2**shift`, plus `zero_point`,
+    cut off at `low` and `high`. An int16 output is `weights x + bias`, times
+    `multiplier / 2**shift`, rounded half up, and cut off.
 
     Attributes:
         weights: int8 `(units, features)`.
         bias, multiplier, shift: lists of `units` integers. The bias has the zero point of `x` in
             it.
         zero_point, low, high: integers.
+        is_int16: boolean.
     """
 
     weights: np.ndarray
@@ -77,10 +79,14 @@ class Dense:
     zero_point: int
     low: int
     high: int
+    is_int16: bool
 
     def run(self, x):
-        """int8 `(n, features)` -> int8 `(n, units)`."""
+        """Integers `(n, features)` -> integers `(n, units)`."""
         sums = x.astype(np.int64) @ self.weights.T.astype(np.int64) + self.bias
+        if self.is_int16:
+            y = round_shift(sums * self.multiplier, np.array(self.shift))
+            return np.clip(y, self.low, self.high).astype(np.int16)
         y = rescale(sums, np.array(self.multiplier), np.array(self.shift)) + self.zero_point
         return np.clip(y, self.low, self.high).astype(np.int8)
 
@@ -99,10 +105,10 @@ class Chain:
     """A model.
 
     Attributes:
-        dtype: string, the type of the file's input: a sensor's integers, float32 or int8.
+        sensor: string, the type of the integers of a sensor, if the file reads them; else `None`.
         factor, offset: float64 `(features,)`: what is quantised is `x * factor + offset`. 1 and 0
             where the model does not begin with a normalisation.
-        input, output: `Affine` of its int8 values.
+        input, output: `Affine` of its integers.
         timesteps: the length of the sequences that the model was converted for.
         cells: list of `Cell`.
         dense: `Dense` or `None`.
@@ -111,7 +117,7 @@ class Chain:
         steps_to_saturation: integer, in the file's metadata; `None` if there is none.
     """
 
-    dtype: str
+    sensor: str | None
     factor: np.ndarray
     offset: np.ndarray
     input: Affine
@@ -131,8 +137,8 @@ class Chain:
         return len(self.dense.bias) if self.dense else self.cells[-1].integer_cell.units
 
     def run(self, x):
-        """int8 `(timesteps, features)` of one sequence -> int8 `(timesteps, outputs)`: the outputs
-        after each step."""
+        """Integers `(timesteps, features)` of one sequence -> integers `(timesteps, outputs)`: the
+        outputs after each step."""
         for cell in (cell.integer_cell for cell in self.cells):
             [x], _ = reference.run(cell, x[None], return_sequences=True)
         return self.dense.run(x) if self.dense else x
@@ -154,7 +160,8 @@ def read_chain(tflite):
     """
     verify(tflite)
     reader = _Reader(tflite)
-    dtype = flatbuffer.type_name(reader.tensor)
+    is_raw = reader.affine is None and flatbuffer.type_name(reader.tensor) != "float32"
+    sensor = flatbuffer.type_name(reader.tensor) if is_raw else None
     factor, offset = _read_normalization(reader)
     input, shape = reader.affine, reader.tensor.shape
     cells = _read_cells(reader)
@@ -164,7 +171,7 @@ def read_chain(tflite):
     reader.take("DEQUANTIZE")
     reader.end()
     return Chain(
-        dtype=dtype,
+        sensor=sensor,
         factor=factor,
         offset=offset,
         input=input,
@@ -248,7 +255,7 @@ def _read_normalization(reader):
     """`[factor, offset]` of each feature, before it is quantised."""
     features = int(reader.tensor.shape[-1])
     values = [np.ones(features), np.zeros(features)]
-    if reader.tensor.type != schema.TensorType.INT8:
+    if reader.affine is None:
         reader.take("CAST")
         for i, name in enumerate(("MUL", "ADD")):
             x = reader.tensor
@@ -304,9 +311,10 @@ def _read_dense(reader, cells):
             f"its Dense layer reads {weights.shape[1]} values at once, and a step has {units}"
         )
     has_bias = len(operator.inputs) == 3 and operator.inputs[2] != -1
+    dtype = np.int64 if x.dtype == "int16" else np.int32
     return _dense(
         weights,
-        reader.constant(operator.inputs[2], np.int32).ravel() if has_bias else np.int32(0),
+        reader.constant(operator.inputs[2], dtype).ravel() if has_bias else dtype(0),
         reader.tensors[operator.inputs[1]].quantization.scale,
         operator.builtinOptions.fusedActivationFunction,
         x,
@@ -322,26 +330,31 @@ def _dense(weights, bias, scales, activation, input, output):
     factors = [_quantize_multiplier(factor) for factor in factors.tolist()]
     multiplier, shift = (list(column) for column in zip(*factors, strict=True))
 
-    least = bias + np.minimum(-128 * w, 127 * w).sum(axis=1)
-    most = bias + np.maximum(-128 * w, 127 * w).sum(axis=1)
+    ends, limits = np.iinfo(input.dtype), np.iinfo(output.dtype)
+    least = bias + np.minimum(ends.min * w, ends.max * w).sum(axis=1)
+    most = bias + np.maximum(ends.min * w, ends.max * w).sum(axis=1)
     largest = np.maximum(-least, most).tolist()
     if max(v << max(s, 0) for v, s in zip(largest, shift, strict=True)) + 128 >= 2**31:
         # 128 is for the zero point.
         raise refusal("the sums of its Dense layer may overflow 32 bits")
 
-    low, high = -128, 127
+    low, high = limits.min, limits.max
     if activation != schema.ActivationFunctionType.NONE:
         least, most = _ENDS[activation]
         low = max(low, _quantize_end(least, output))
         high = min(high, _quantize_end(most, output))
-    return Dense(weights, bias.tolist(), multiplier, shift, output.zero_point, low, high)
+    is_int16 = output.dtype == "int16"
+    if is_int16:  # TFLite Micro's kernel rounds the multiplier to 15 bits
+        multiplier = [min((m + (1 << 15)) >> 16, 32767) for m in multiplier]
+        shift = [15 - s for s in shift]
+    return Dense(weights, bias.tolist(), multiplier, shift, output.zero_point, low, high, is_int16)
 
 
 def _quantize_end(value, output):
     """As TFLite Micro does it: rounded half away from 0, after a division in float32."""
     value = float(np.float32(value) / np.float32(output.scale))
     if math.isinf(value):
-        return 127
+        return np.iinfo(output.dtype).max
     return output.zero_point + int(math.copysign(math.floor(abs(value) + 0.5), value))
 
 

@@ -69,21 +69,24 @@ def _cell(name, cell):
 
 def _dense(dense):
     """Returns the `Array`s of a `Dense`, and the function that reads them."""
+    multiplier, shift = ("int16", "uint8") if dense.is_int16 else ("int32", "int8")
     arrays = [
         constant("dense_weights", "int8", dense.weights),
         constant("dense_bias", "int32", dense.bias),
-        constant("dense_multiplier", "int32", dense.multiplier),
-        constant("dense_shift", "int8", dense.shift),
+        constant("dense_multiplier", multiplier, dense.multiplier),
+        constant("dense_shift", shift, dense.shift),
     ]
     units, features = dense.weights.shape
     values = {"units": units, "features": features, "zero_point": dense.zero_point}
     values |= {"low": dense.low, "high": dense.high}
-    return arrays, fill(part("dense.c"), values) + "\n"
+    return arrays, fill(part("dense16.c" if dense.is_int16 else "dense.c"), values) + "\n"
 
 
 def _quantizer_tables(quantizer):
     dtypes = {"multiplier": "int16", "offset": "int32", "shift": "uint8"}
-    if quantizer.dtype == "int32":
+    if quantizer.output == "int16":
+        dtypes |= {"multiplier": "int32", "offset": "int64"}
+    elif quantizer.dtype == "int32":
         dtypes |= {"low": "int32", "narrow": "uint8"}
     return [
         constant(f"quantize_{name}", dtype, getattr(quantizer, name))

@@ -1,4 +1,4 @@
-"""What a step in C reads: the int8 of the model, or the integers of a sensor."""
+"""What a step in C reads: the integers of the model, or those of a sensor."""
 
 import warnings
 
@@ -8,24 +8,27 @@ from keras_fastgrnn.export.c_source.arrays import rows
 from keras_fastgrnn.export.c_source.layouts import part
 from keras_fastgrnn.export.c_source.sensor import SENSORS, choose_quantizer, sensor_affine
 
-_INT8 = {
-    "sensor": "int8",
-    "SENSOR": "INT8",
+_MODEL = {
+    "input_arrays": "@input@_t x[@NAME@_FEATURES];",
     "q": "x",
-    "q_array": "",
     "quantize": "",
     "quantize_call": "",
     "quantize_declaration": "",
     "usage": "@name@_step(&state, x);",
     "quantized": "",
     "read": "quantised inputs",
-    "analog_read": "(int8_t)((analogRead(A0) >> 2) - 128)",
     "sensor_comment": """ A real value r is r / @NAME@_INPUT_SCALE + @NAME@_INPUT_ZERO_POINT,
-// rounded and kept within -128..127: with integers alone if c_source() gets the sensor's unit.""",
+// rounded and kept within @input_low@..@input_high@: with integers alone if c_source() gets the
+// sensor's unit.""",
+}
+# An analogue input has 10 bits.
+_ANALOG_READ = {
+    "int8": "(int8_t)((analogRead(A0) >> 2) - 128)",
+    "int16": "(int16_t)((analogRead(A0) - 512) * 64)",
 }
 _SENSOR = {
+    "input_arrays": "@sensor@_t x[@NAME@_FEATURES]; @input@_t q[@NAME@_FEATURES];",
     "q": "q",
-    "q_array": " q[@NAME@_FEATURES],",
     "quantize_call": "@name@_quantize(x, q);",
     "usage": "@name@_quantize(x, q), @name@_step(&state, q);",
     "quantized": ", by way of @name@_quantize()",
@@ -38,16 +41,16 @@ _NARROWED = {"int16": "x[i]", "int32": "narrow(x[i], quantize_low[i], quantize_n
 
 def make_quantizer(chain, unit, mean, std, sensor):
     """The `Quantizer` of what the C is to read, from the arguments of `c_source()`; `None` for the
-    model's int8."""
+    model's integers."""
     given = {"unit": unit, "mean": mean, "std": std, "sensor": sensor}
     given = {name: value for name, value in given.items() if value is not None}
-    if chain.dtype in SENSORS:
+    if chain.sensor:
         if given:
             raise ValueError(
-                f"{_assignments(given)} is not supported, since the model reads {chain.dtype} "
+                f"{_assignments(given)} is not supported, since the model reads {chain.sensor} "
                 "itself: leave it out."
             )
-        unit, sensor = 1.0, chain.dtype
+        unit, sensor = 1.0, chain.sensor
     elif unit is None:
         if given:
             raise ValueError(
@@ -61,17 +64,21 @@ def make_quantizer(chain, unit, mean, std, sensor):
     factor, offset = sensor_affine(chain.features, unit, mean, std)
     factor, offset = factor * chain.factor, offset * chain.factor + chain.offset
     quantizer = choose_quantizer(sensor, factor, offset, chain.input)
-    _warn_if_useless(quantizer, np.abs(factor) / chain.input.scale)
+    _warn_if_useless(quantizer, np.abs(factor) / np.ptp(chain.input.limits))
     return quantizer
 
 
-def _warn_if_useless(quantizer, steps):
-    """Says so where a unit or a mean can not be meant: its inverse, say, or in another unit."""
-    limits = np.iinfo(quantizer.dtype)
-    low, high = quantizer.quantize([[limits.min] * len(steps), [limits.max] * len(steps)])
+def _warn_if_useless(quantizer, parts):
+    """Says so where a unit or a mean can not be meant: its inverse, say, or in another unit.
+    `parts`: 1 in the sensor's integers, in parts of the model's range."""
+    limits, output = np.iinfo(quantizer.dtype), quantizer.output
+    low, high = quantizer.quantize([[limits.min] * len(parts), [limits.max] * len(parts)])
     for features, problem in (
-        (low == high, f"all of the sensor's {quantizer.dtype} become one int8"),
-        ((low != high) & (steps >= 256), "1 in the sensor's integers is more than all of the int8"),
+        (low == high, f"all of the sensor's {quantizer.dtype} become one {output}"),
+        (
+            (low != high) & (parts >= 1),
+            f"1 in the sensor's integers is more than all of the {output}",
+        ),
     ):
         if features.any():
             warnings.warn(
@@ -86,17 +93,34 @@ def _assignments(given):
 
 
 def input_values(chain, quantizer):
-    """What the C reads, and what makes int8 of it."""
+    """What the C reads, and what makes the model's integers of it."""
+    dtype = chain.input.dtype
+    limits = np.iinfo(dtype)
     return {
+        "input": dtype,
+        "input_low": limits.min,
+        "input_high": limits.max,
+        "float_limit": 2 * limits.max,
         "input_scale": np.float32(chain.input.scale),
         "input_zero_point": chain.input.zero_point,
         **_float_values(chain),
-        **(_INT8 if quantizer is None else _sensor_values(quantizer.dtype)),
+        **(_model_values(dtype) if quantizer is None else _sensor_values(quantizer)),
     }
 
 
-def _sensor_values(dtype):
+def _model_values(dtype):
+    return _MODEL | {
+        "sensor": dtype,
+        "SENSOR": dtype.upper(),
+        "analog_read": _ANALOG_READ[dtype],
+    }
+
+
+def _sensor_values(quantizer):
+    dtype = quantizer.dtype
     functions = ["narrow.c", "quantize.c"] if dtype == "int32" else ["quantize.c"]
+    if quantizer.output == "int16":
+        functions = ["quantize16.c"]
     return _SENSOR | {
         "sensor": dtype,
         "SENSOR": dtype.upper(),

@@ -21,7 +21,9 @@ def _members(chain, alignment):
     outputs_read = cells if chain.dense else cells[:-1]
     if outputs_read:
         size = max(cell.units for cell in outputs_read)
-        members.append(Array("y", "int8", size + size % 2))  # else some chips would fill it up
+        dtype = outputs_read[0].output_dtype
+        odd = size % 2 if dtype == "int8" else 0  # some chips would fill it up
+        members.append(Array("y", dtype, size + odd))
     return members
 
 

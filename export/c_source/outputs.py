@@ -36,6 +36,7 @@ def output_values(chain, classes):
         ValueError: if `classes` are no names of what the model predicts.
     """
     return {
+        "output": chain.output.dtype,
         "output_scale": np.float32(chain.output.scale),
         "output_zero_point": chain.output.zero_point,
         "left_out": f" The model's {chain.activation} is left out." if chain.activation else "",

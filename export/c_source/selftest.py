@@ -21,8 +21,8 @@ class Selftest(NamedTuple):
         steps: of a sequence.
         center, shift: lists of integers, one for each feature: an input of the first sequence is
             `center` and a random int32 without its `shift` lowest bits.
-        outputs: int8 `(k, outputs)`: of each sequence what is predicted after 1, 2, 4, ... steps
-            and after the last.
+        outputs: integers `(k, outputs)`: of each sequence what is predicted after 1, 2, 4, ...
+            steps and after the last.
     """
 
     steps: int
@@ -34,17 +34,18 @@ class Selftest(NamedTuple):
 def selftest(chain, quantizer=None):
     """Returns the `Selftest` of a `Chain`, by way of a `Quantizer` if there is one."""
     steps = min(max(chain.timesteps, 16), 1000)
-    ends = np.iinfo(quantizer.dtype if quantizer else np.int8)
-    center, shift = [0] * chain.features, [24] * chain.features
+    ends = np.iinfo(quantizer.dtype if quantizer else chain.input.dtype)
+    center, shift = [0] * chain.features, [32 - ends.bits] * chain.features
     if quantizer:
-        features = zip(*dataclasses.astuple(quantizer)[1:], strict=True)
-        around = [_around(ends.bits - 1, *feature) for feature in features]
+        wanted = np.iinfo(quantizer.output).bits - 1
+        features = zip(*dataclasses.astuple(quantizer)[2:], strict=True)
+        around = [_around(ends, wanted, *feature) for feature in features]
         center, shift = map(list, zip(*around, strict=True))
     checked = [i for i in range(steps) if i & (i + 1) == 0 or i == steps - 1]
     outputs, words = [], random_words(SEQUENCES * steps * chain.features)
     first, second = words.reshape(SEQUENCES, steps, chain.features)
     for x in (center + (first >> shift), np.where(second < 0, ends.min, ends.max)):
-        q = quantizer.quantize(x) if quantizer else x.astype(np.int8)
+        q = quantizer.quantize(x) if quantizer else x.astype(chain.input.dtype)
         outputs.append(chain.run(q)[checked])
     return Selftest(steps, center, shift, np.concatenate(outputs))
 
@@ -52,7 +53,8 @@ def selftest(chain, quantizer=None):
 def selftest_values(chain, quantizer):
     """The golden outputs in C, and how the chip makes its inputs."""
     test = selftest(chain, quantizer)
-    arrays, word = [constant("selftest_outputs", "int8", test.outputs)], "(int32_t)random >> 24"
+    arrays = [constant("selftest_outputs", chain.output.dtype, test.outputs)]
+    word = f"(int32_t)random >> {test.shift[0]}"
     if quantizer is not None:
         arrays.append(constant("selftest_center", quantizer.dtype, test.center))
         arrays.append(constant("selftest_shift", "uint8", test.shift))
@@ -74,14 +76,17 @@ def random_words(n):
     return words - (words >> 31 << 32)
 
 
-def _around(bits, low, narrow, multiplier, offset, shift):
-    """`(center, shift)` of one feature: around the middle of the int8, as wide as what does not
-    saturate or up to twice that, within an integer of so many bits and its sign."""
-    middle = -offset / multiplier if multiplier else 0
-    middle = round(min(max(middle, -32768), 32767))
-    if bits == 31:
-        middle = (middle + 32768 << narrow) + low
-    half_width = 2.0 ** (7 + shift + narrow) / abs(multiplier or 1)
+def _around(ends, wanted, low, narrow, multiplier, offset, shift):
+    """`(center, shift)` of one feature: around the middle of the model's integers, as wide as what
+    does not saturate or up to twice that, within the sensor's integers. `wanted`: the bits of the
+    model's, without the sign."""
+    bits, middle = ends.bits - 1, -offset / multiplier if multiplier else 0
+    if wanted == 7:
+        middle = round(min(max(middle, -32768), 32767))
+        if bits == 31:
+            middle = (middle + 32768 << narrow) + low
+    middle = round(min(max(middle, ends.min), ends.max))
+    half_width = 2.0 ** (wanted + shift + narrow) / abs(multiplier or 1)
     width = min(max(math.ceil(math.log2(half_width)), 0), bits)
     most = (1 << bits) - (1 << width)
     return min(max(middle, -most), most), 31 - width

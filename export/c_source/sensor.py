@@ -1,7 +1,7 @@
-"""From the integers of a sensor to the int8 that a model reads, in integers: the specification.
+"""From the integers of a sensor to those that a model reads, in integers: the specification.
 
-The normalisation of a feature and the scale of the int8 become one multiplier and one offset. The C
-of c_source() computes the bytes that this module computes.
+The normalisation of a feature and the scale of the model's input become one multiplier and one
+offset. The C of c_source() computes the bytes that this module computes.
 """
 
 import dataclasses
@@ -19,22 +19,27 @@ _MULTIPLIER_BITS, _MAX_SHIFT = 14, 21
 # In steps of the output. Beyond, a value is saturated whatever is added to it; and where a step of
 # the sensor is more than the second, at most one of its integers is not saturated.
 _MOST, _MOST_FACTOR = 256, 512
+# The same for an int16 input, in int64: |multiplier| <= 2^24, |x| <= 2^31 and a step of the output
+# is at most 2^40, so no sum leaves 2^59.
+_WIDE_MULTIPLIER_BITS, _WIDE_MAX_SHIFT, _WIDE_MOST = 24, 40, 1 << 17
 
 
 @dataclasses.dataclass(frozen=True)
 class Quantizer:
-    """Integers of a sensor -> int8: `(x * multiplier + offset) / 2**shift`, rounded half up, and
-    saturated.
+    """Integers of a sensor -> those of the model: `(x * multiplier + offset) / 2**shift`, rounded
+    half up, and saturated.
 
-    An int32 x becomes an int16 before: what is over `low`, without its `narrow` lowest bits, less
-    32768, and saturated. All that it cuts off is saturated in the int8 too.
+    For an int8 an int32 x becomes an int16 before: what is over `low`, without its `narrow` lowest
+    bits, less 32768, and saturated. All that it cuts off is saturated in the int8 too.
 
     Attributes:
         dtype: `"int16"` or `"int32"`, of the sensor.
+        output: `"int8"` or `"int16"`, of the model.
         low, narrow, multiplier, offset, shift: lists of integers, one for each feature.
     """
 
     dtype: str
+    output: str
     low: list
     narrow: list
     multiplier: list
@@ -42,12 +47,14 @@ class Quantizer:
     shift: list
 
     def quantize(self, x):
-        """Integers `(..., features)` -> int8."""
+        """Integers `(..., features)` -> integers of the model."""
         x = np.asarray(x).astype(np.int64)
-        if self.dtype == "int32":
+        if self.dtype == "int32" and self.output == "int8":
             x = np.minimum(np.maximum(x - self.low, 0) >> self.narrow, 65535) - 32768
         sums = x * self.multiplier + self.offset
-        return np.clip(round_shift(sums, np.array(self.shift)), -128, 127).astype(np.int8)
+        limits = np.iinfo(self.output)
+        y = np.clip(round_shift(sums, np.array(self.shift)), limits.min, limits.max)
+        return y.astype(self.output)
 
 
 def sensor_affine(features, unit, mean=None, std=None):
@@ -99,10 +106,12 @@ def choose_quantizer(dtype, factor, offset, affine):
     - Of the bits of an int32 that are left out, half of at most 2^-6.
     - Of four roundings in float32, 2^-24 each of twice the offset in steps: 0.5 up to 2^20 steps.
 
+    In int16 only the last counts.
+
     Args:
         dtype: one of `SENSORS`.
         factor, offset: floats `(features,)`.
-        affine: `Affine` of the model's int8 input.
+        affine: `Affine` of the model's input.
 
     Returns:
         `Quantizer`.
@@ -110,8 +119,9 @@ def choose_quantizer(dtype, factor, offset, affine):
     factors = np.asarray(factor, np.float64) / affine.scale
     offsets = np.asarray(offset, np.float64) / affine.scale + affine.zero_point
     pairs = zip(factors.tolist(), offsets.tolist(), strict=True)
-    features = [_feature(dtype, *pair) for pair in pairs]
-    return Quantizer(dtype, *map(list, zip(*features, strict=True)))
+    choose = _wide_feature if affine.dtype == "int16" else _feature
+    features = [choose(dtype, *pair) for pair in pairs]
+    return Quantizer(dtype, affine.dtype, *map(list, zip(*features, strict=True)))
 
 
 def _feature(dtype, factor, offset):
@@ -133,6 +143,17 @@ def _feature(dtype, factor, offset):
     shift = min(_MULTIPLIER_BITS - math.frexp(factor)[1], _MAX_SHIFT)
     multiplier = round(factor * 2**shift)
     return low, narrow, multiplier, round(value * 2**shift) - multiplier * center, shift
+
+
+def _wide_feature(dtype, factor, offset):
+    """As `_feature()`, for an int16 input."""
+    limits = np.iinfo(dtype)
+    center = _saturate(-offset / factor if factor else 0, limits.min, limits.max)
+    value = min(max(factor * center + offset, -_WIDE_MOST), _WIDE_MOST)
+    factor = min(max(factor, -_WIDE_MOST), _WIDE_MOST)
+    shift = min(_WIDE_MULTIPLIER_BITS - math.frexp(factor)[1], _WIDE_MAX_SHIFT)
+    multiplier = round(factor * 2**shift)
+    return 0, 0, multiplier, round(value * 2**shift) - multiplier * center, shift
 
 
 def _narrow(factor, offset):

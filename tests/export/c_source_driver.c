@@ -1,4 +1,5 @@
-/* Runs a model on time steps from stdin, and writes the class and the outputs after each of them.
+/* Runs a model of INPUT and OUTPUT, int8_t or int16_t, on time steps from stdin, and writes the
+ * class and the outputs after each of them.
  * With an argument it is the steps between two resets. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,8 @@
 
 int main(int argc, char** argv) {
   static model_state state;
-  static int8_t x[MODEL_FEATURES], y[MODEL_OUTPUTS];
+  static INPUT x[MODEL_FEATURES];
+  static OUTPUT y[MODEL_OUTPUTS];
   const int length = argc > 1 ? atoi(argv[1]) : MODEL_STATEFUL ? 0 : MODEL_TIMESTEPS;
   const fastgrnn_params* const cells[] = {CELLS};
   size_t i, scratch = 0;

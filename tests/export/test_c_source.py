@@ -60,21 +60,30 @@ def run(folder, tflite, x, length=None):
         `(classes, outputs)`: `(steps,)` and int8 `(steps, outputs)`, the prediction at each step.
     """
     files = c_source(tflite)
+    types = dtypes(tflite)
+    assert x.dtype == types["INPUT"]
     write(folder, files)
     cells = re.findall(r"^static const fastgrnn_params (\w+)", files["model.c"], re.M)
     names = ",".join(f"&{cell}" for cell in cells)
     driver = folder / "driver"
     source = str(HERE / "c_source_driver.c")
-    execute(*GCC, f"-DCELLS={names}", f"-I{folder}", source, "-o", str(driver))
+    defines = [f"-D{name}={dtype}_t" for name, dtype in types.items()]
+    execute(*GCC, *defines, f"-DCELLS={names}", f"-I{folder}", source, "-o", str(driver))
     arguments = [] if length is None else [str(length)]
     output = execute(str(driver), *arguments, input=x.tobytes())
     outputs = int(re.search(r"#define MODEL_OUTPUTS (\d+)", files["model.h"])[1])
-    records = np.frombuffer(output, [("best", "i4"), ("y", "i1", (outputs,))])
+    records = np.frombuffer(output, [("best", "i4"), ("y", types["OUTPUT"], (outputs,))])
     return records["best"], records["y"]
 
 
+def dtypes(tflite):
+    """The types of a model's input and output in C."""
+    chain = read_chain(tflite)
+    return {"INPUT": chain.input.dtype, "OUTPUT": chain.output.dtype}
+
+
 def interpret(tflite, x):
-    """int8 `x (n, timesteps, features)` in TFLite Micro: `(n, ...)`."""
+    """`x (n, timesteps, features)` in TFLite Micro: `(n, ...)`."""
     interpreter = Interpreter(tflite)
     return np.concatenate([interpreter.invoke(x[i : i + 1]) for i in range(len(x))])
 
@@ -92,7 +101,7 @@ def check(folder, tflite, x):
 
 def add_dense(
     model, units=6, scales=6, output_scale=0.05, limit=127, bias=True, activation=0, zero_point=11,
-    then=None,
+    then=None, dtype="int8",
 ):  # fmt: skip
     """Puts a FULLY_CONNECTED with random weights behind the output of a model, and then what has
     no options."""
@@ -100,8 +109,11 @@ def add_dense(
     rng = np.random.default_rng(0)
     [x] = graph.outputs
     features = int(graph.tensors[x].shape[-1])
-    input_scale = np.float32(0.03)
-    flatbuffer.set_affine(graph.tensors[x], Affine(float(input_scale), -20))
+    input_scale = np.float32(0.03 if dtype == "int8" else 1e-4)
+    is_int16 = dtype == "int16"
+    if is_int16:
+        zero_point, output_scale = 0, output_scale / 256
+    flatbuffer.set_affine(graph.tensors[x], Affine(float(input_scale), -20 * (not is_int16), dtype))
     weight_scales = rng.uniform(0.003, 0.01, scales) if np.isscalar(scales) else scales
     weight_scales = weight_scales.astype(np.float32)
 
@@ -118,14 +130,17 @@ def add_dense(
         graph.tensors.append(tensor)
         return len(graph.tensors) - 1
 
-    int8, int32 = schema.TensorType.INT8, schema.TensorType.INT32
+    int8 = schema.TensorType.INT8
+    wide = schema.TensorType.INT64 if is_int16 else schema.TensorType.INT32
+    own = schema.TensorType.INT16 if is_int16 else int8
     weights = rng.integers(-limit, limit + 1, (units, features)).astype(np.int8)
     inputs = [x, add(int8, weights.shape, weight_scales, weights)]
     if bias is not False:
         values = rng.integers(-70 * limit, 70 * limit, units) if bias is True else bias
-        inputs.append(add(int32, [units], input_scale * weight_scales, values.astype(np.int32)))
+        values = values * 256 if is_int16 else values.astype(np.int32)
+        inputs.append(add(wide, [units], input_scale * weight_scales, values))
     shape = [*graph.tensors[x].shape[:-1], units]
-    graph.outputs = [add(int8, shape, [output_scale], zero_point=zero_point)]
+    graph.outputs = [add(own, shape, [output_scale], zero_point=zero_point)]
 
     code, operator = schema.OperatorCodeT(), schema.OperatorT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
@@ -143,25 +158,32 @@ def add_dense(
         graph.outputs = [y]
 
 
-def chain(*shapes, dense=None, timesteps=7, optimize="size", n=4, **flags):
-    """A model of random cells, each read by the next, and int8 inputs `(n, timesteps, features)`.
+def chain(*shapes, dense=None, timesteps=7, optimize="size", n=4, dtype="int8", **flags):
+    """A model of random cells, each read by the next, and inputs `(n, timesteps, features)`.
 
     Args:
         shapes: keyword arguments of `Shape` for each cell, of which all but the first leave out
             the features.
         dense: keyword arguments of `add_dense()`.
+        dtype: of all activations.
         flags: of the last cell; all have its `stateful`.
     """
     blocks, features = [], {}
     for i, shape in enumerate(shapes):
-        shape = Shape(**{"seed": i, **features, **shape})
+        types = {"input_dtype": dtype, "output_dtype": dtype}
+        shape = Shape(**{"seed": i, **features, **types, **shape})
         cell, *_ = integer_cell(shape)
         last = flags if i == len(shapes) - 1 else {**flags, "return_sequences": True}
         blocks.append(pack(cell, optimize=optimize, **last))
         features = {"features": shape.units}
-    edit = (lambda model: None) if dense is None else (lambda model: add_dense(model, **dense))
+    edit = (
+        (lambda model: None)
+        if dense is None
+        else (lambda model: add_dense(model, **dense, dtype=dtype))
+    )
     first = int.from_bytes(blocks[0][0][8:10], "little")
-    x = np.random.default_rng(0).integers(-128, 128, (n, timesteps, first)).astype(np.int8)
+    ends = np.iinfo(dtype)
+    x = np.random.default_rng(0).integers(ends.min, ends.max + 1, (n, timesteps, first), dtype)
     return fastgrnn_model(*blocks, timesteps=timesteps, edit=edit), x
 
 
@@ -194,14 +216,15 @@ CHAINS = {
 }
 
 
-def model_of(name):
+def model_of(name, dtype="int8"):
     arguments = dict(CHAINS[name])
-    return chain(*arguments.pop("shapes"), **arguments)
+    return chain(*arguments.pop("shapes"), **arguments, dtype=dtype)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize("name", CHAINS)
-def test_same_bytes(name, tmp_path):
-    tflite, x = model_of(name)
+def test_same_bytes(name, dtype, tmp_path):
+    tflite, x = model_of(name, dtype)
     y = check(tmp_path, tflite, x)
     assert len(np.unique(y)) > 4 or name == "tiny factors", "too easy"
 
@@ -234,7 +257,7 @@ def test_same_bytes_of_extreme_cells(tmp_path):
     def draw(cell):
         optimize = ("size", "speed")[len(models) % 2]
         block = pack(cell, return_sequences=True, optimize=optimize)
-        x = extremes(np.random.default_rng(0), np.int8, (2, 5, cell.features))
+        x = extremes(np.random.default_rng(0), cell.input_dtype, (2, 5, cell.features))
         models.append((fastgrnn_model(block, timesteps=5), x))
 
     draw()

@@ -29,11 +29,11 @@ void @name@_reset(@name@_state* state) {
 @reset@
 }
 
-WHOLE void @name@_step(@name@_state* state, const int8_t* x) {
+WHOLE void @name@_step(@name@_state* state, const @input@_t* x) {
 @step@
 }
 
-WHOLE int @name@_predict(@name@_state* state, int8_t* y) {
+WHOLE int @name@_predict(@name@_state* state, @output@_t* y) {
   @best_variables@
 @predict@
 @best@
@@ -43,15 +43,15 @@ WHOLE int @name@_predict(@name@_state* state, int8_t* y) {
 #ifdef @NAME@_SELFTEST
 @selftest_definitions@
 int @name@_selftest(void) {
-  const FASTGRNN_FLASH int8_t* expected = selftest_outputs;
+  const FASTGRNN_FLASH @output@_t* expected = selftest_outputs;
   uint32_t random = 0;
   int sequence, step, i;
   @name@_state state;
   for (sequence = 0; sequence < 2; ++sequence) {
     @name@_reset(&state);
     for (step = 1; step <= @selftest_steps@; ++step) {
-      @sensor@_t x[@NAME@_FEATURES];
-      int8_t@q_array@ y[@NAME@_OUTPUTS];
+      @input_arrays@
+      @output@_t y[@NAME@_OUTPUTS];
       for (i = 0; i < @NAME@_FEATURES; ++i) {
         random = random * UINT32_C(@lcg_factor@) + UINT32_C(@lcg_increment@);
         if (sequence == 1) {

@@ -1,8 +1,8 @@
 /* @summary@. Written by keras_fastgrnn.export.c_source.
  *
  *   static @name@_state state;
- *   @sensor@_t x[@NAME@_FEATURES];
- *   int8_t@q_array@ y[@NAME@_OUTPUTS];
+ *   @input_arrays@
+ *   @output@_t y[@NAME@_OUTPUTS];
  *   @name@_init(&state);
  *   @usage@ for each time step
  *   best = @name@_predict(&state, y);
@@ -46,13 +46,13 @@ void @name@_reset(@name@_state* state);
 
 @quantize_declaration@
 /* A time step. x: @NAME@_FEATURES values. */
-void @name@_step(@name@_state* state, const int8_t* x);
+void @name@_step(@name@_state* state, const @input@_t* x);
 
 /* What the model makes of the steps up to here; more of them may follow.
  *
  * y: @NAME@_OUTPUTS values, written.@left_out@
  * Returns @returns@. */
-int @name@_predict(@name@_state* state, int8_t* y);
+int @name@_predict(@name@_state* state, @output@_t* y);
 
 /* Compiled where this is defined, here or for the whole program: */
 /* #define @NAME@_SELFTEST */
@@ -67,17 +67,18 @@ int @name@_selftest(void);
 
 /* Real values -> what a step takes: not in the program unless it is called, as it needs floating
  * point. x, q: @NAME@_FEATURES values. */
-static inline void @name@_quantize_float(const float* x, int8_t* q) {
+static inline void @name@_quantize_float(const float* x, @input@_t* q) {
 @float_constants@
-  int i, v;
+  int i;
   for (i = 0; i < @NAME@_FEATURES; ++i) {
     float rest, r = @float_value@ / @NAME@_INPUT_SCALE;
-    if (!(r > -300)) r = -300; /* also if it is NaN */
-    if (r > 300) r = 300;
-    v = (int)r;
+    int32_t v;
+    if (!(r > -@float_limit@)) r = -@float_limit@; /* also if it is NaN */
+    if (r > @float_limit@) r = @float_limit@;
+    v = (int32_t)r;
     rest = r - (float)v;
     v += (rest >= 0.5f) - (rest <= -0.5f) + @NAME@_INPUT_ZERO_POINT;
-    q[i] = (int8_t)(v < -128 ? -128 : v > 127 ? 127 : v);
+    q[i] = (@input@_t)(v < @input_low@ ? @input_low@ : v > @input_high@ ? @input_high@ : v);
   }
 }
 

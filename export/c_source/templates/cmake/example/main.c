@@ -5,8 +5,8 @@
 
 int main(void) {
   static @name@_state state;
-  @sensor@_t x[@NAME@_FEATURES];
-  int8_t@q_array@ y[@NAME@_OUTPUTS];
+  @input_arrays@
+  @output@_t y[@NAME@_OUTPUTS];
   @names@
   int step = 0, i, best;
 #ifdef @NAME@_SELFTEST

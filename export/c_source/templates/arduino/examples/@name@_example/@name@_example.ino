@@ -18,8 +18,8 @@ void setup() {
 
 void loop() {
   static int step = 0;
-  @sensor@_t x[@NAME@_FEATURES];
-  int8_t@q_array@ y[@NAME@_OUTPUTS];
+  @input_arrays@
+  @output@_t y[@NAME@_OUTPUTS];
   read_sensor(x);
   @quantize_call@
   @name@_step(&state, @q@);
