@@ -42,7 +42,6 @@ class Task(NamedTuple):
     load: function from the data's folder to `Split`; a ValueError if the data is not there. Those
         of benchmarks/paper/search.py take a fold too: from 1 on it has others for validation.
     score: "macro-F1" or "accuracy".
-    differs: in what the data is not that of the published figures.
     units, ranks, sparsity: of the FastGRNN whose stages are shown; the rank 0 is the full one.
     sizes: tuple, units of the smaller FastGRNNs, GRUs and LSTMs.
     candidates: tuple of `(units, kernel_rank, recurrent_rank, sparsity)`, of FastGRNNs.
@@ -57,7 +56,6 @@ class Task(NamedTuple):
 
     load: Callable
     score: str
-    differs: str
     units: int
     ranks: tuple
     sparsity: float
@@ -188,7 +186,6 @@ TASKS = {
     "HAPT-6 accelerometer": Task(
         load=load_hapt(("acc",)),
         score="macro-F1",
-        differs="Nothing: the same windows, and the same people for testing.",
         units=16,
         ranks=(2, 8),
         sparsity=0.5,
@@ -209,7 +206,6 @@ TASKS = {
     "HAPT-6": Task(
         load=load_hapt(hapt.SENSORS),
         score="macro-F1",
-        differs="Nobody has published these two sensors of HAPT, alone and unfiltered.",
         units=16,
         ranks=(4, 8),
         sparsity=0.5,
@@ -222,9 +218,6 @@ TASKS = {
     "HAPT-2": Task(
         load=load_hapt(hapt.SENSORS, HAPT_2, together=4),
         score="accuracy",
-        differs="Theirs is UCI HAR: the same recordings, filtered, in other windows, with the "
-        "body's acceleration as three features more and other people for testing. The windows here "
-        "are rotated for training.",
         units=32,
         ranks=(8, 16),
         sparsity=0.5,
@@ -247,8 +240,6 @@ TASKS = {
     "USPS-10": Task(
         load=load_usps,
         score="accuracy",
-        differs="EdgeML's pixels are scaled otherwise, its model is float; a tenth of the training "
-        "set is for validation here.",
         units=32,
         ranks=(8, 16),
         sparsity=0.5,
@@ -269,8 +260,6 @@ TASKS = {
     "Keywords-12": Task(
         load=load_keywords,
         score="accuracy",
-        differs="The paper trains with 22,246 clips and 32 bands; here they are 2,400, of people "
-        "who are not in the test, and the front end has heard noise before each of them.",
         units=64,
         ranks=(16, 20),
         sparsity=0.5,
@@ -299,8 +288,7 @@ def tasks(folder):
         path.stem: Task(
             load=lambda _, path=path: load_file(path),
             score="accuracy",
-            differs="",
-            units=16,
+                units=16,
             ranks=(0, 8),
             sparsity=0.5,
             sizes=(4, 8),
