@@ -288,7 +288,7 @@ def tasks(folder):
         path.stem: Task(
             load=lambda _, path=path: load_file(path),
             score="accuracy",
-                units=16,
+            units=16,
             ranks=(0, 8),
             sparsity=0.5,
             sizes=(4, 8),

@@ -124,9 +124,9 @@ def test_a_list_with_bad_files(run, clicks, tmp_path):
     said = {
         "/missing": "No such file or directory",
         "": "is a folder: name the files in it.",
-        "/rate": "is 8,000 Hz, 1-channel, 16-bit integer; needed is 16,000 Hz",
-        "/text": "is not a .wav file: it begins with b'This', not with b'RIFF'",
-        "/empty": "is not a .wav file: it is empty",
+        "/rate": "is 8,000 Hz, 1-channel, 16-bit; needed is 16,000 Hz",
+        "/text": "is not a .wav file of integers: file does not start with RIFF id",
+        "/empty": "is not a .wav file of integers: it ends within its header",
         "/short": "has less than 20 ms of sound",
         "/cut": "is cut: it has 3.00 of 5.00 seconds; only these were heard",
     }
