@@ -41,7 +41,7 @@ def wav_chunks(file):
             cut, when all that is there has been read.
     """
     try:
-        header = wave.open(file, "rb")  # reads no further than to the first sample
+        header = wave.Wave_read(file)  # reads no further than to the first sample
     except (wave.Error, EOFError, RuntimeError) as error:  # the last one where a size is too large
         problem = str(error) or "it ends within its header"
         raise ValueError(f"is not a .wav file of integers: {problem}; {_CONVERT}.") from error

@@ -13,10 +13,10 @@ from benchmarks.pages import paper
 from benchmarks.paper.measure import measure
 from benchmarks.paper.plan import PRESETS
 from benchmarks.paper.scores import headlines
-from benchmarks.paper.tasks import TASKS, Split
+from benchmarks.paper.tasks import TASKS
 from benchmarks.wake_word import models
 from benchmarks.wake_word.figures import as_task
-from examples.common.classifier import Data
+from examples.common.classifier import Data, Split
 
 HAPT, USPS, OWN = "HAPT-6 accelerometer", "USPS-10", "own"
 
