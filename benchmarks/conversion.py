@@ -9,6 +9,7 @@ to nothing, which leaves TensorFlow itself out. Writes benchmarks/results/conver
 import multiprocessing
 import resource
 import time
+from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
 from benchmarks import record
@@ -60,8 +61,9 @@ def one(shape):
 
 def main():
     runs = {}
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as processes:
-        found = processes.imap(one, (NEXT_TO_NOTHING, *SHAPES))
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
+        found = processes.map(one, (NEXT_TO_NOTHING, *SHAPES))
         base = next(found)["peak_mb"]
         for shape, run in zip(SHAPES, found, strict=True):
             runs[shape] = shape._asdict() | {**run, "peak_mb": run["peak_mb"] - base}
