@@ -52,7 +52,7 @@ def main():
                 progress.console.print(f"{name} is left out: {error}")
             else:
                 if preset.epochs:
-                    short = {"epochs": preset.epochs, "jit_compile": False}
+                    short = {"epochs": preset.epochs, "run_eagerly": True}
                     task = task._replace(training=task.training | short)
                     split = first(split, preset.sequences)
                 kept = Kept(record.folder() / "paper" / f"{name}.json")
