@@ -819,14 +819,36 @@ def test_arduino(arguments, tmp_path):
 # ---- On the chips ----
 
 
-@pytest.fixture(params=TARGETS, ids=lambda target: target.name)
+# An `int` of 16 bits, and one of 32.
+QUICK = "ATmega328P", "Cortex-M4"
+
+
+def on_chips(name, first, *others):
+    """Parameters: the first case on all chips; in `make test`, the others on those of QUICK."""
+    return pytest.mark.parametrize(
+        ("target", name),
+        [
+            pytest.param(
+                target,
+                case,
+                marks=[] if case == first or target.name in QUICK else pytest.mark.test_all,
+                id=f"{target.name}-{case}",
+            )
+            for target in TARGETS
+            for case in (first, *others)
+        ],
+        indirect=["target"],
+    )
+
+
+@pytest.fixture
 def target(request):
     target = request.param
     require(target.packages, *target.tools)
     return target
 
 
-@pytest.mark.parametrize("name", ["head", "stack", "stream"])
+@on_chips("name", "head", "stack", "stream")
 def test_same_bytes_on_a_chip(target, name, tmp_path):
     tflite, x = model_of(name)
     write(tmp_path, c_source(tflite))
@@ -856,7 +878,7 @@ def run_on(target, folder, files, *macros):
     return boards.emulate(target, folder / "main.elf")
 
 
-@pytest.mark.parametrize("sensor", SENSORS)
+@on_chips("sensor", "int16", "int8", "int32")
 def test_selftest_on_a_chip(target, sensor, tmp_path):
     """The bytes of a sensor's integers, of the steps and of the prediction are the host's."""
     files = c_source(model_of("head")[0], **SENSORS[sensor])
