@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from operator_cases import GENERATORS, Maker, Operator
+from tools import TEST_ALL
 
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.affine import affine_int8
 from keras_fastgrnn.micro.operator_rules import DATA, FASTGRNN, RULES, SHARED
 from keras_fastgrnn.micro.verify import UnsupportedOperator, verify
 
-CASES = 27  # of each type; a rule that lets all scales through is wrong in most
+# Of each type; a rule that lets all scales through is wrong in most.
+CASES = 27 if TEST_ALL else 18
 # The formats that int8 kernels of saturating functions write in.
 FIXED = [(1 / 256, -128), (1 / 128, 0), (16 / 256, 127)]
 
@@ -115,7 +117,7 @@ def test_what_verify_lets_through_is_right(name):
     # The operators that are not of one type alone have to run in both.
     rule = RULES[name]
     types = 2 if {DATA, SHARED} & {*rule.reads, *rule.writes} else 1
-    assert len(ran) >= types and min(ran.values()) >= 3
+    assert len(ran) >= types and min(ran.values()) >= CASES // 9  # one format of FIXED at least
 
 
 def test_a_wrong_scale_would_be_seen():
