@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from operator_cases import GENERATORS, Maker, Operator
+from tools import TEST_ALL
 
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.affine import choose_affine
 from keras_fastgrnn.micro.operator_rules import DATA, FASTGRNN, NOT_INT16, RULES, SHARED
 from keras_fastgrnn.micro.verify import UnsupportedOperator, verify
 
-CASES = 27  # of each type; a rule that lets all scales through is wrong in most
+# Of each type; a rule that lets all scales through is wrong in most.
+CASES = 27 if TEST_ALL else 18
 # The formats that int8 kernels of saturating functions write in.
 FIXED = [(1 / 256, -128), (1 / 128, 0), (16 / 256, 127)]
 FIXED_INT16 = (1 / 32768, 0)
@@ -128,7 +130,7 @@ def test_what_verify_lets_through_is_right(name):
     types = 1
     if {DATA, SHARED} & {*rule.reads, *rule.writes}:
         types = 2 if name in NOT_INT16 else 3
-    assert len(ran) >= types and min(ran.values()) >= 3
+    assert len(ran) >= types and min(ran.values()) >= CASES // 9  # one format of FIXED at least
 
 
 def test_a_wrong_scale_would_be_seen():
