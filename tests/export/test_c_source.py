@@ -831,9 +831,10 @@ int main() { setup(); for (;;) loop(); }
 """
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize("arguments", [{}, dict(unit=0.01, classes=CLASSES)], ids=["", "sensor"])
-def test_arduino(arguments, tmp_path):
-    files = c_source(model_of("head")[0], name="activity", layout="arduino", **arguments)
+def test_arduino(arguments, dtype, tmp_path):
+    files = c_source(model_of("head", dtype)[0], name="activity", layout="arduino", **arguments)
     if arguments:  # as a person would
         path = "src/activity.h"
         files[path] = files[path].replace(
