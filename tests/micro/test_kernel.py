@@ -16,6 +16,7 @@ from random_cells import (
     sequences,
     shapes,
 )
+from tools import TEST_ALL
 
 from keras_fastgrnn.export.cell import blocks as options
 from keras_fastgrnn.export.cell import reference
@@ -50,7 +51,7 @@ def assert_equal_bytes(kernel, cell, flags, optimize, x, state):
     return next_state
 
 
-@settings(max_examples=200)
+@settings(max_examples=200 if TEST_ALL else 80)
 @given(shape=shapes(), flags=FLAGS, optimize=OPTIMIZE)
 def test_quantized_cell(kernel, shape, flags, optimize):
     cell, _, input, _ = integer_cell(shape)
@@ -61,7 +62,7 @@ def test_quantized_cell(kernel, shape, flags, optimize):
         state = assert_equal_bytes(kernel, cell, flags, optimize, x, state)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200 if TEST_ALL else 120)
 @given(
     cell=integer_cells(),
     flags=FLAGS,
