@@ -127,6 +127,9 @@ def test_samples_by_name(folder, monkeypatch):
         run_main(model="two.keras", samples=samples, output="two.tflite", input_type="int8")
         gyro, acc = Interpreter((folder / "two.tflite").read_bytes()).inputs
         assert gyro.scale == pytest.approx(10 * acc.scale)
+    int16 = {"activations": "int16", "input_type": "int16"}
+    run_main(model="two.keras", samples=["two.npz"], output="two.tflite", **int16)
+    assert Interpreter((folder / "two.tflite").read_bytes()).inputs[0].dtype == np.int16
     for samples, message in (
         (["x.npy"], "--samples=x.npy: the model has inputs 'gyro', 'acc'"),
         (["two.npz", "x.npy"], "--samples=two.npz, x.npy: the model has inputs 'gyro', 'acc'"),

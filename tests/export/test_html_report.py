@@ -258,6 +258,16 @@ def test_any_model(build, n, inputs, outputs):
     assert "nan" not in text.lower().replace("dominant-baseline", "")
 
 
+def test_int16_activations():
+    """The formats and steps are those of int16, in the page and in the text."""
+    model = topologies.randomize(topologies.low_rank())
+    findings = examined(model, topologies.samples(model, 20), activations="int16")
+    text = page(findings, "m.tflite")
+    assert {row[2] for row in table(text, "tensor")[1:]} == {"int16"}
+    assert "spread in int16 steps" in text and "int8 steps" not in text
+    assert any("spread in int16 steps" in line for line in as_text(findings))
+
+
 def test_asks_nothing_of_the_network(example):
     _, text, _ = example
     assert re.search(r'(?:src|href)\s*=\s*"data:image/png', text)
