@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_cells import integer_cells
 
-from keras_fastgrnn.export.cell.blocks import FIELDS, MAX_MIX, SIZE, pack, unpack
+from keras_fastgrnn.export.cell.blocks import FIELDS, MAX_MIX, SIZES, pack, unpack
 from keras_fastgrnn.export.cell.encodings import BITMAP, DENSE, PAIRS
 from keras_fastgrnn.export.cell.reference import IntegerCell, Matrix
 
@@ -36,20 +36,26 @@ def assert_same_cell(a, b):
 )
 def test_round_trip(cell, flags, optimize):
     options, weights = pack(cell, **flags, optimize=optimize)
-    assert len(options) == SIZE == 36
+    is_int8 = cell.input_dtype == cell.output_dtype == "int8"
+    assert options[0] == (2 if is_int8 else 3)
+    assert len(options) == SIZES[options[0]] == (36 if is_int8 else 38)
     read, read_flags = unpack(options, weights)
     assert_same_cell(read, cell)
     assert read_flags == flags
 
 
-def test_the_documented_fields():
+@pytest.mark.parametrize("version", FIELDS)
+def test_the_documented_fields(version):
     """docs/format.md has the fields of the options block, at their offsets, with their ranges."""
-    row = r"^\| (\d+) \| (u?int\d+) \| `(\w+)` \| (-?\d+)\.\.(\d+) \|"
+    row = r"^\| (\d+) \| (u?int\d+) \| `(\w+)` \| (-?\d+)\.\.(\d+) \|(?: version (\d))?"
     rows = re.findall(row, FORMAT.read_text(), re.MULTILINE)
+    rows = [fields for *fields, only in rows if only in ("", str(version))]
     types = {"B": "uint8", "b": "int8", "H": "uint16", "I": "uint32"}
     expected, offset = [], 0
-    for name, code, low, high in FIELDS:
-        expected.append((str(offset), types[code], name, str(low), str(high)))
+    for name, code, low, high in FIELDS[version]:
+        if name == "version":
+            low, high = min(FIELDS), max(FIELDS)
+        expected.append([str(offset), types[code], name, str(low), str(high)])
         offset += struct.calcsize("<" + code)
     assert rows == expected
 
@@ -63,6 +69,8 @@ CELL = IntegerCell(
     bias=np.array([[1, -1], [256, -32768]], np.int16),
     activation="quant_tanh",
     recurrent_activation="relu",
+    input_dtype="int8",
+    output_dtype="int8",
     input_zero_point=-3,
     input_multiplier=100,
     fraction_bits=11,
@@ -94,6 +102,14 @@ WEIGHTS = bytes.fromhex(
 
 def test_bytes_of_a_cell():
     assert pack(CELL, return_sequences=True, stateful=True) == (OPTIONS, WEIGHTS)
+
+
+def test_bytes_of_an_int16_cell():
+    cell = dataclasses.replace(CELL, input_dtype="int16", input_zero_point=0)
+    options = bytes.fromhex("03 01 03 02 09 01") + OPTIONS[6:14] + b"\0" + OPTIONS[15:] + b"\0\x10"
+    assert pack(cell, return_sequences=True, stateful=True) == (options, WEIGHTS)
+    read, _ = unpack(options, WEIGHTS)
+    assert_same_cell(read, cell)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +174,11 @@ def test_pairs():
 @pytest.mark.parametrize(
     ("options", "weights", "message"),
     [
-        (changed(OPTIONS, 0, 1), WEIGHTS, "is of version 1; this package reads version 2. Export"),
+        (
+            changed(OPTIONS, 0, 1),
+            WEIGHTS,
+            "is of version 1; this package reads versions 2 and 3. E",
+        ),
         (OPTIONS[:-1], WEIGHTS, "options block has 35 bytes, not 36. The file is damaged: export"),
         (b"", WEIGHTS, "options block has 0 bytes, not 36"),
         (OPTIONS + b"x", WEIGHTS, "options block has 37 bytes, not 36"),
