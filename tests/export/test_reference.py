@@ -111,6 +111,11 @@ def test_each_step_is_within_the_rounding_of_the_float_step(shape):
         if len(matrices) == 2:
             last = matrices[1]
             p_error = p_error + 0.5 * np.abs(last.values.astype(float)).sum(axis=1) / 2**last.shift
+    if cell.input_dtype == "int16":  # half a unit of the scaled input, through the kernel
+        error = np.full(cell.features, 0.5)
+        for values, shift in cell.kernel:
+            error = np.abs(values.astype(float)) @ error / 2**shift
+        p_error = p_error + error
     p_error = p_error / 2**cell.fraction_bits
     c_error = p_error * SLOPE[cell.activation] + ERROR.get(cell.activation, 0) + 2.0**-15
     z_error = p_error * SLOPE[gate] + ERROR.get(gate, 0) if gate else 0.0
@@ -194,12 +199,13 @@ def largest_in_a_step(cell, x, state):
 @given(cell=integer_cells(), seed=st.integers(0, 999))
 def test_no_sum_leaves_int32(cell, seed):
     rng = np.random.default_rng(seed)
-    x = extremes(rng, np.int8, (4, cell.features))
+    x = extremes(rng, cell.input_dtype, (4, cell.features))
     largest_in_a_step(cell, x, extremes(rng, np.int16, (4, cell.units)))
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_largest_pre_activation(sign):
+def test_largest_pre_activation(sign, dtype):
     least = np.full((MAX_DIM, MAX_DIM), -128, np.int8)
     first = np.full((MAX_DIM, MAX_DIM), -128 if sign > 0 else 127, np.int8)
     # -128 times what saturates: the first factors give all -32768 or all 32767.
@@ -210,7 +216,9 @@ def test_largest_pre_activation(sign):
         bias=np.full((2, MAX_DIM), 32767 if sign > 0 else -32768, np.int16),
         activation="tanh",
         recurrent_activation="sigmoid",
-        input_zero_point=-128,
+        input_dtype=dtype,
+        output_dtype="int8",
+        input_zero_point=-128 if dtype == "int8" else 0,
         input_multiplier=127,
         fraction_bits=12,
         gate_shift=0,
@@ -224,7 +232,7 @@ def test_largest_pre_activation(sign):
         output_zero_point=0,
     )
     pack(cell)  # accepts it
-    x = np.full((1, MAX_DIM), 127, np.int8)
+    x = np.full((1, MAX_DIM), np.iinfo(dtype).max, dtype)
     state = np.full((1, MAX_DIM), 32767, np.int16)
     assert largest_in_a_step(cell, x, state) > 0.998 * 2**31
 
@@ -248,6 +256,8 @@ def test_largest_update(gate, gate_shift, zeta, gate_bias):
         bias=np.array([[gate_bias] * 2, [10, -10]] if gate else [[10, -10]], np.int16),
         activation="tanh",
         recurrent_activation=gate,
+        input_dtype="int8",
+        output_dtype="int16",
         input_zero_point=0,
         input_multiplier=1,
         fraction_bits=0,
