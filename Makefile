@@ -91,8 +91,8 @@ bench-bounded-state: setup
 bench-conversion: setup
 	$(BENCHMARK).conversion
 
-# The tables and pictures of README.md and docs/, and benchmarks/results/paper.html, from
-# benchmarks/results/: what a bench target does at its end.
+# The tables and pictures of README.md and docs/, from benchmarks/results/: what a bench target does
+# at its end.
 pages: setup
 	$(BENCHMARK).pages
 

@@ -61,7 +61,7 @@ def main():
     }
     details = {
         "command": "make figures",
-        "epochs": activity.EPOCHS,
+        "epochs": activity.TRAINING["epochs"],
         "seeds": seeds,
         "steps": steps,
         "versions": record.versions(),

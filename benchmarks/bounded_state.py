@@ -83,7 +83,7 @@ def main():
         variants[name] = [one_run(variant, seed, *sides) for seed in SEEDS]
     bounded = {
         "command": "make bench-bounded-state",
-        "epochs": activity.EPOCHS,
+        "epochs": activity.TRAINING["epochs"],
         "windows": len(sides[1].x),
         "variants": variants,
     }

@@ -6,19 +6,14 @@ Each conversion is a process of its own. Its memory is the peak above that of a 
 to nothing, which leaves TensorFlow itself out. Writes benchmarks/results/conversion.json.
 """
 
-import json
+import multiprocessing
 import resource
-import subprocess
-import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
-
-from absl import flags
 
 from benchmarks import record
 from examples.common import command
-
-_ONE = flags.DEFINE_string("one", None, "One shape, in JSON: prints its seconds and peak in MB.")
 
 
 class Shape(NamedTuple):
@@ -44,7 +39,7 @@ FEATURES = 8
 
 
 def one(shape):
-    """Converts one model: prints the seconds, and the peak of this process."""
+    """Converts one model: dict of the seconds, and of the peak of this process."""
     import keras
     import numpy as np
 
@@ -58,29 +53,21 @@ def one(shape):
     start = time.perf_counter()
     convert(model, representative_dataset=x.astype(np.float32))
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "peak_mb": peak}))
-
-
-def measure(shape):
-    """`one()` in a process of its own."""
-    arguments = ["-m", "benchmarks.conversion", f"--one={json.dumps(shape)}"]
-    result = subprocess.run(
-        [sys.executable, *arguments], cwd=record.ROOT, capture_output=True, text=True, check=True
-    )
-    return json.loads(result.stdout.splitlines()[-1])
+    return {
+        "seconds": seconds,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
 
 
 def main():
-    if _ONE.value:
-        one(Shape(*json.loads(_ONE.value)))
-        return
-    base = measure(NEXT_TO_NOTHING)["peak_mb"]
     runs = {}
-    for shape in SHAPES:
-        run = measure(shape)
-        runs[shape] = shape._asdict() | {**run, "peak_mb": run["peak_mb"] - base}
-        print(*runs[shape].items(), flush=True)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
+        found = processes.map(one, (NEXT_TO_NOTHING, *SHAPES))
+        base = next(found)["peak_mb"]
+        for shape, run in zip(SHAPES, found, strict=True):
+            runs[shape] = shape._asdict() | {**run, "peak_mb": run["peak_mb"] - base}
+            print(*runs[shape].items(), flush=True)
     figures = {f"conversion_{name}": runs[LARGEST][name] for name in ("seconds", "peak_mb")}
     details = {"features": FEATURES, "runs": list(runs.values())} | record.versions()
     record.figures("conversion.json", figures | details)

@@ -10,11 +10,6 @@ import numpy as np
 from benchmarks import record
 
 
-def key(name, *given):
-    """The name under which `Kept` keeps what was computed of the data and the settings `given`."""
-    return f"{name} #{digest(*given)}"
-
-
 def digest(*values):
     """Twelve hexadecimal digits for data and settings: arrays, functions with their arguments, and
     what tuples, lists and dicts have of these and of what JSON has."""
@@ -57,7 +52,7 @@ class Kept:
     def __call__(self, name, compute, *given):
         """What `compute()` returns, a dict for JSON; or what it once returned under that name, of
         the same data and settings `given`."""
-        name = key(name, *given)
+        name = f"{name} #{digest(*given)}"
         if name not in self._known:
             self._known[name] = json.loads(json.dumps(compute(), default=float))
             lines = (f"{json.dumps(name)}: {json.dumps(of)}" for name, of in self._known.items())

@@ -1,10 +1,8 @@
 """What a step costs on each microcontroller, under its emulator.
 
     make bench-mcu
-    python -m benchmarks.microcontrollers --sensor
 
-Counts are instructions where QEMU runs the chip, and cycles where simavr does. With --sensor it
-measures only the code that takes a sensor's integers. Writes
+Counts are instructions where QEMU runs the chip, and cycles where simavr does. Writes
 benchmarks/results/microcontrollers.json.
 """
 
@@ -14,7 +12,6 @@ import tempfile
 
 import keras
 import numpy as np
-from absl import flags
 from rich.progress import track
 
 from benchmarks import record
@@ -31,8 +28,6 @@ from keras_fastgrnn.export.cell.formats import choose_formats, round_to
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.affine import choose_affine
 from tests.boards import TARGETS, Case, check, kernel_size, program
-
-_SENSOR = flags.DEFINE_bool("sensor", False, "Only what a sensor's integers cost.")
 
 ENCODINGS = {"dense": DENSE, "bitmap": BITMAP, "pairs": PAIRS}
 DENSITIES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -212,14 +207,13 @@ def headline():
 
 
 def main():
-    figures = {"command": "make bench-mcu", "sensor": sensor_bytes()}
-    if not _SENSOR.value:
-        grids, sweeps = [], []
-        for target in track(TARGETS, "microcontrollers"):
-            grids += measure(target, list(grid(target)))
-            sweeps += measure(target, list(sweep(target)))
-        figures = headline() | figures | {"grid": grids, "sweep": sweeps}
-    record.figures("microcontrollers.json", figures)
+    grids, sweeps = [], []
+    for target in track(TARGETS, "microcontrollers"):
+        grids += measure(target, list(grid(target)))
+        sweeps += measure(target, list(sweep(target)))
+    details = {"command": "make bench-mcu", "sensor": sensor_bytes()}
+    details |= {"grid": grids, "sweep": sweeps}
+    record.figures("microcontrollers.json", headline() | details)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 
 from examples.common import activity, classifier, command, data, hapt
-from examples.common.training_flags import EPOCHS, SEED, output_folder
+from examples.common.training_flags import changes, output_folder
 from keras_fastgrnn.micro import Interpreter
 
 matplotlib.use("Agg")
@@ -71,12 +71,7 @@ def main():
     ):
         print(f"Training {name}")
         models[name], history = activity.train(
-            layer,
-            train_data,
-            validation,
-            seed=SEED.value,
-            epochs=EPOCHS.value or activity.EPOCHS,
-            sparse=sparse,
+            layer, train_data, validation, sparse=sparse, **changes()
         )
         if sparse:
             sparse_model, sparse_history = models[name], history

@@ -23,7 +23,6 @@ from examples.common.wav import stream_chunks, wav_chunks
 _TFLITE = flags.DEFINE_string(
     "tflite", "build/wake_word.tflite", "The .tflite file that examples.wake_word wrote."
 )
-_LIST = flags.DEFINE_string("list", None, "A text file with more files to hear, one a line.")
 _THRESHOLD = flags.DEFINE_float("threshold", 0.5, "Probability from which on it is the keyword.")
 _SMOOTHING = flags.DEFINE_integer(
     "smoothing", 60, "Milliseconds of which the mean counts.", lower_bound=20, upper_bound=5100
@@ -58,12 +57,6 @@ def listen(listener, name, detect):
 def main(argv):
     """Returns what `sys.exit()` takes: 0, 1 if a file was bad, or what was wrong with a flag."""
     names = argv[1:]
-    if _LIST.value:
-        try:
-            lines = pathlib.Path(_LIST.value).read_bytes().splitlines()
-        except OSError as error:
-            return f"--list={_LIST.value}: {_problem(error)}"
-        names += [os.fsdecode(line) for line in lines if line]
     if not names:
         raise app.UsageError("Name the .wav files to hear, or - for standard input.")
     try:

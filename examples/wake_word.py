@@ -25,7 +25,7 @@ from examples.common import (
 )
 from examples.common.keyword_evaluation import float_logits, int8_logits
 from examples.common.speech_commands import KEYWORDS, folds, load
-from examples.common.training_flags import EPOCHS, SEED, output_folder
+from examples.common.training_flags import changes, output_folder
 
 _KEYWORD = flags.DEFINE_enum("keyword", "yes", KEYWORDS, "The word to detect.")
 _PASSES = flags.DEFINE_integer("passes", 36, "Times each clip is heard, always in another way.", 1)
@@ -40,11 +40,11 @@ def main():
 
     people = keyword_streams.sides(clips, folds(clips), fold=0)
     validation, test = map(keyword_streams.test_set, (people.validation, people.test))
-    training = {"seed": SEED.value} | ({"epochs": EPOCHS.value} if EPOCHS.value else {})
+    training = changes()
     training_set = functools.partial(
         keyword_streams.training_set,
         people.train,
-        seed=SEED.value,
+        seed=training["seed"],
         passes=_PASSES.value,
         **keyword_streams.STREAMS,
     )

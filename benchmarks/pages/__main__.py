@@ -1,10 +1,9 @@
-"""The tables and pictures of README.md and docs/, and the page of the paper's models.
+"""The tables and pictures of README.md and docs/.
 
     make pages
 
 All are made from the files of results, and nothing is measured. A page names a table where it wants
-one, between the marks `<!-- name -->` and `<!-- end -->`; `TABLES` says how each is made. The page
-paper.html lies beside paper.json. With --results_dir, that page alone is made.
+one, between the marks `<!-- name -->` and `<!-- end -->`; `TABLES` says how each is made.
 """
 
 import re
@@ -14,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from benchmarks import record
-from benchmarks.pages import markdown, microcontrollers, paper, paper_html, training, wake_word
+from benchmarks.pages import markdown, microcontrollers, paper, training, wake_word
 from examples.common import command
 
 DOCS = record.ROOT / "docs"
@@ -98,10 +97,10 @@ TABLES = {
     },
 }
 PICTURES = {
+    DOCS / "paper.png": _paper(paper.picture),
     DOCS / "wake_word.png": _word(wake_word.picture),
     DOCS / "microcontrollers.png": _chips(microcontrollers.picture),
 }
-HTML = _paper(paper_html.text)
 
 
 def fill(text, folder, missing):
@@ -130,23 +129,17 @@ def fill(text, folder, missing):
 
 
 def main():
-    folder, missing = record.folder(), []
-    try:
-        record.write_text(folder / "paper.html", HTML(folder))
-        print(f"Written: {folder / 'paper.html'}")
-    except MissingError as error:
-        missing.append(str(error))
-    if folder.resolve() == record.FOLDER.resolve():
-        for page in PAGES:
-            text = page.read_text()
-            if (filled := fill(text, folder, missing)) != text:
-                page.write_text(filled)
-                print(f"Written: {page}")
-        for path, picture in PICTURES.items():
-            try:
-                picture(folder, path)
-            except MissingError as error:
-                missing.append(str(error))
+    missing = []
+    for page in PAGES:
+        text = page.read_text()
+        if (filled := fill(text, record.FOLDER, missing)) != text:
+            page.write_text(filled)
+            print(f"Written: {page}")
+    for path, picture in PICTURES.items():
+        try:
+            picture(record.FOLDER, path)
+        except MissingError as error:
+            missing.append(str(error))
     if missing:
         sys.exit("\n".join(dict.fromkeys(missing)))
 

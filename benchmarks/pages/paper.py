@@ -1,10 +1,16 @@
-"""The tables of paper.json, and the rows that its page shows too."""
+"""The tables and the picture of paper.json."""
 
+import matplotlib
 import numpy as np
 
 from benchmarks.pages.markdown import table
 
-RATIOS = {"float32": "(a) float32", "int8 LSTM": "(b) int8 LSTM", "GRU file": "(c) GRU's file"}
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402
+
+RATIOS = "float32", "int8 LSTM", "GRU file"  # (a), (b) and (c)
+COLORS = {"FastGRNN": "C0", "FastRNN": "C2", "GRU": "C1", "LSTM": "C3", "SimpleRNN": "C7"}
+MARKERS = {"float": "o", "int8": "s", "int8, QAT": "D"}
 
 
 def percent(values):
@@ -46,15 +52,6 @@ def rows(task, names):
             ]
             if "int8" in sizes:
                 yield [name, "int8, counted", "–", 0, "–", f"{sizes['int8']:,}", "–", "–", ""]
-
-
-def head_published(task):
-    return "who", f"{task['score']}, %", "size", "at most", "of each seed"
-
-
-def head(task):
-    sizes = "paper's bytes", "constants", ".tflite", "nonzero"
-    return "model", "form", f"{task['score']}, %", "seeds", *sizes, "chosen for"
 
 
 def ratios(budget):
@@ -119,15 +116,48 @@ def task_tables(report):
     """Two tables a task: published models beside ours; then models of equal size, stages, the
     chosen ones, and dense ones of fewer units."""
     parts = []
+    columns = "seeds", "paper's bytes", "constants", ".tflite", "nonzero", "chosen for"
     for name, task in report["tasks"].items():
+        score = f"{task['score']}, %"
         chosen = [b["model"] for b in task["budgets"].values() if "model" in b]
         names = dict.fromkeys([*task["equal"], *task["stages"], *chosen, *task["sweeps"]["units"]])
         parts += [
             f"### {name}",
-            table(head_published(task), beside_published(task)),
-            table(head(task), rows(task, names)),
+            table(["who", score, "size", "at most", "of each seed"], beside_published(task)),
+            table(["model", "form", score, *columns], rows(task, names)),
         ]
     return "\n\n".join(parts)
+
+
+def picture(report, path):
+    """Every model, those of the sweeps too: its error by its bytes."""
+    tasks = report["tasks"]
+    figure, axes = plt.subplots(2, 3, figsize=(13, 8), layout="constrained")
+    for axis, (name, task) in zip(axes.flat, tasks.items(), strict=False):
+        for model in task["models"].values():
+            for form, values in model["forms"].items():
+                axis.plot(
+                    *(values["bytes"]["constants"], 100 * (1 - values["mean"]), MARKERS[form]),
+                    color=COLORS[model["kind"]],
+                    fillstyle="full" if form == "float" else "none",
+                    label=f"{model['kind']}, {form}",
+                )
+        for budget in task["budgets"].values():
+            axis.axvline(budget["limit"], color="k", linestyle=":", lw=0.8)
+        axis.set(title=name, xlabel="bytes of constants", ylabel=f"100 % - {task['score']}, %")
+        axis.set_xscale("log", base=2)
+        axis.set_yscale("log", base=2)
+        for scale in axis.xaxis, axis.yaxis:
+            scale.set_major_formatter("{x:,.0f}")
+    labels = {
+        label: line
+        for axis in axes.flat
+        for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    axes.flat[-1].legend(labels.values(), labels, loc="center")
+    axes.flat[-1].axis("off")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
 
 
 def search(results):

@@ -17,13 +17,14 @@ from benchmarks.paper.measure import measure
 from benchmarks.paper.plan import PRESETS, plan
 from benchmarks.paper.scores import headlines
 from examples.common import command, data
+from examples.common.classifier import Split
 
 _PRESET = flags.DEFINE_enum("preset", "full", list(PRESETS), "How much is computed.")
 
 
-def first(split, sequences):
+def some(split, sequences=200):
     """So many of each side, from all of it: the first ones may be of one class."""
-    return tasks.Split(
+    return Split(
         *(
             type(side)(*(array[:: max(len(side.y) // sequences, 1)] for array in side))
             for side in split
@@ -51,10 +52,10 @@ def main():
             except ValueError as error:
                 progress.console.print(f"{name} is left out: {error}")
             else:
-                if preset.epochs:
-                    short = {"epochs": preset.epochs, "jit_compile": False}
+                if preset.trial:
+                    short = {"epochs": 1, "jit_compile": False}
                     task = task._replace(training=task.training | short)
-                    split = first(split, preset.sequences)
+                    split = some(split)
                 kept = Kept(record.folder() / "paper" / f"{name}.json")
                 results[name] = measure(task, split, preset, kept, advance)
             done += sizes[name]

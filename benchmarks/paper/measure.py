@@ -60,7 +60,6 @@ def measure(task, split, preset, kept, advance):
             budgets[key] |= size_ratios(figures, figures[name]["forms"][form])
     return {
         "score": task.score,
-        "differs": task.differs,
         "published": [published._asdict() for published in task.published],
         "training": task.training | ({"clip": task.clip} if task.clip else {}),
         "rates": task.rates,

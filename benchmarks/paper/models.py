@@ -7,9 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from examples.common import classifier
+from examples.common import activity, classifier
 from keras_fastgrnn import FastGRNN, FastRNN
-from keras_fastgrnn.export import convert
 from keras_fastgrnn.micro import Interpreter
 
 # Quantisation-aware training as in benchmarks/quantization_aware.py: 12 epochs after 45.
@@ -41,13 +40,12 @@ class Model(NamedTuple):
     def layer(self):
         if self.kind not in OURS:
             return KINDS[self.kind](self.units)
-        arguments = {"nu_initializer": -2.0} if self.kind == "FastGRNN" else {}
+        arguments = {"nu_initializer": activity.NU} if self.kind == "FastGRNN" else {}
         return KINDS[self.kind](
             self.units,
             kernel_rank=self.kernel_rank or None,
             recurrent_rank=self.recurrent_rank or None,
-            kernel_initializer="glorot_uniform",
-            recurrent_initializer="glorot_uniform",
+            **classifier.GLOROT,
             **arguments,
         )
 
@@ -115,27 +113,36 @@ def lstm_int8_bytes(units, features, classes):
 
 def measure_float(task, split, model):
     """Measures of a float model, in the form that TensorFlow's own converter exports."""
-    weights = model.get_weights()
-    tflite = classifier.to_float(model)
+    weights, tflite = model.get_weights(), classifier.to_float(model)
+    logits = classifier.predict(model, split.validation.x), run_float(tflite, split.test.x)
+    return measures(task, split, logits, weights, tflite, sum(w.nbytes for w in weights), width=4)
+
+
+def measures(task, split, logits, weights, tflite, constants, width):
+    """dict of the scores of logits in validation and test, and of the sizes.
+
+    Args:
+        weights: list of arrays.
+        tflite: bytes of the file.
+        constants: integer, the bytes that a chip has to keep.
+        width: integer, the bytes of a weight, and of the index that a sparse matrix has for it.
+    """
+    validation, test = logits
     return {
-        "validation": score(
-            task, split.validation.y, classifier.predict(model, split.validation.x)
-        ),
-        "test": score(task, split.test.y, run_float(tflite, split.test.x)),
+        "validation": score(task, split.validation.y, validation),
+        "test": score(task, split.test.y, test),
         "bytes": {
-            # 4 bytes a weight; of sparse matrices 4 more for the index.
-            "paper": sum(paper_bytes(w, value=4, index=4) for w in weights),
-            "constants": sum(w.nbytes for w in weights),
+            "paper": sum(paper_bytes(w, width) for w in weights),
+            "constants": constants,
             "tflite": len(tflite),
         },
         "nonzero": sum(int(np.count_nonzero(w)) for w in weights),
     }
 
 
-def paper_bytes(weight, value, index):
+def paper_bytes(weight, width):
     """As EdgeML counts: the index too where less than half of the weights are kept."""
-    kept = int(np.count_nonzero(weight))
-    return kept * (value + index) if 2 * kept < weight.size else weight.size * value
+    return width * min(2 * int(np.count_nonzero(weight)), weight.size)
 
 
 def run_float(tflite, x):
@@ -152,18 +159,8 @@ def run_float(tflite, x):
 
 def measure_int8(task, split, model):
     """Measures of the int8 model, in TensorFlow Lite for Microcontrollers."""
-    samples = classifier.representative(split.train, task.clip)
-    tflite = convert(model, representative_dataset=samples, **classifier.INT8)
-    interpreter = Interpreter(tflite)
+    tflite = classifier.to_int8(model, split.train, task.clip)
+    logits = map(Interpreter(tflite).predict, (split.validation.x, split.test.x))
     weights, _ = classifier.int8_weights(tflite)
-    return {
-        side: score(task, data.y, interpreter.predict(data.x))
-        for side, data in (("validation", split.validation), ("test", split.test))
-    } | {
-        "bytes": {
-            "paper": sum(paper_bytes(w, value=1, index=1) for w in weights),
-            "constants": sum(classifier.constants(tflite).values()),
-            "tflite": len(tflite),
-        },
-        "nonzero": sum(int(np.count_nonzero(w)) for w in weights),
-    }
+    constants = sum(classifier.constants(tflite).values())
+    return measures(task, split, logits, weights, tflite, constants, width=1)

@@ -4,31 +4,25 @@ from typing import NamedTuple
 
 from benchmarks.paper.models import KINDS, Model
 
+SPARSITY = 0.5  # of the last stage
+# The sweeps: of the recurrent kernel's rank, and of the weights that are zero.
+RANKS = (1, 2, 4, 8, 12)
+SPARSITIES = (0.25, 0.5, 0.75, 0.9)
+
 
 class Preset(NamedTuple):
     """Attributes:
     seeds: number of them.
     sweep_seeds: number of them, for a model that is in a sweep alone.
-    sizes: number of them, of a task's.
-    ranks: of the recurrent kernel, in a sweep.
-    sparsities: in a sweep.
-    epochs: of each training, or None for the task's own.
-    sequences: of each side of the data, or None for all.
+    trial: boolean. Whether one epoch of a few sequences is trained, without sweeps.
     """
 
     seeds: int
     sweep_seeds: int
-    sizes: int
-    ranks: tuple
-    sparsities: tuple
-    epochs: int | None = None
-    sequences: int | None = None
+    trial: bool
 
 
-PRESETS = {
-    "full": Preset(5, 2, 4, (1, 2, 4, 8, 12), (0.25, 0.5, 0.75, 0.9)),
-    "small": Preset(2, 1, 0, (), (), epochs=1, sequences=200),
-}
+PRESETS = {"full": Preset(5, 2, trial=False), "small": Preset(2, 1, trial=True)}
 
 
 class Plan(NamedTuple):
@@ -62,12 +56,12 @@ class Plan(NamedTuple):
 def plan(task, preset):
     dense = Model("FastGRNN", task.units)
     low_rank = dense._replace(kernel_rank=task.ranks[0], recurrent_rank=task.ranks[1])
-    sizes = task.sizes[: preset.sizes]
-    ranks = [n for n in (*preset.ranks, task.ranks[1]) if n < task.units]
-    sparsities = {*preset.sparsities, task.sparsity, 0.0}
+    sizes, swept_ranks, swept = ((), (), ()) if preset.trial else (task.sizes, RANKS, SPARSITIES)
+    ranks = [n for n in (*swept_ranks, task.ranks[1]) if n < task.units]
+    sparsities = {*swept, SPARSITY, 0.0}
     return Plan(
         equal=[Model(kind, task.units) for kind in KINDS],
-        stages=list(dict.fromkeys([dense, low_rank, low_rank._replace(sparsity=task.sparsity)])),
+        stages=list(dict.fromkeys([dense, low_rank, low_rank._replace(sparsity=SPARSITY)])),
         candidates=[Model("FastGRNN", *shape) for shape in task.candidates],
         smaller=[Model(kind, n) for kind in ("FastGRNN", "GRU", "LSTM") for n in sizes],
         sweeps={

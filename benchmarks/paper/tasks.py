@@ -13,20 +13,13 @@ from absl import app, flags
 from scipy.spatial.transform import Rotation
 
 from examples.common import hapt, keyword_training, speech_commands
-from examples.common.classifier import Data
+from examples.common.activity import TRAINING
+from examples.common.classifier import Data, Split
 from examples.common.front_end import FRAMES_PER_SECOND, to_float
 from examples.common.speech_commands import CLASSES
 from examples.common.speech_streams import BEFORE, in_noise
 
 _TASKS = flags.DEFINE_list("tasks", None, "Names of tasks; all by default.")
-
-
-class Split(NamedTuple):
-    """`Data` for training, for what is chosen, and for what is stated. No person is in two."""
-
-    train: Data
-    validation: Data
-    test: Data
 
 
 class Published(NamedTuple):
@@ -41,14 +34,13 @@ class Task(NamedTuple):
     """Attributes:
     load: function from the data's folder to `Split`; a ValueError if the data is not there. Those
         of benchmarks/paper/search.py take a fold too: from 1 on it has others for validation.
-    score: "macro-F1" or "accuracy".
-    differs: in what the data is not that of the published figures.
-    units, ranks, sparsity: of the FastGRNN whose stages are shown; the rank 0 is the full one.
+    units, ranks: of the FastGRNN whose stages are shown; the rank 0 is the full one.
     sizes: tuple, units of the smaller FastGRNNs, GRUs and LSTMs.
     candidates: tuple of `(units, kernel_rank, recurrent_rank, sparsity)`, of FastGRNNs.
     budgets: dict from the key of a figure to the most bytes of constants. The FastGRNN is chosen
         on the people for validation.
     training: arguments of `classifier.train()`.
+    score: "macro-F1" or "accuracy".
     augment: function from `Data` for training and a seed to more of it, or `None`.
     published: list of `Published`.
     rates: dict from a layer's name to a learning rate of its own.
@@ -56,15 +48,13 @@ class Task(NamedTuple):
     """
 
     load: Callable
-    score: str
-    differs: str
     units: int
     ranks: tuple
-    sparsity: float
     sizes: tuple
     candidates: tuple
     budgets: dict
     training: dict
+    score: str = "accuracy"
     published: tuple = ()
     augment: Callable | None = None
     rates: dict = {}  # noqa: RUF012, nobody writes into it
@@ -177,8 +167,6 @@ def load_file(path):
         return Split(*(Data(data[x].astype(np.float32), data[y]) for x, y in arrays))
 
 
-# As in examples/common/activity.py.
-TRAINING = {"epochs": 45, "batch_size": 100, "learning_rate": 2e-2, "label_smoothing": 0.1}
 # What is one of the two classes of the paper's HAR-2.
 HAPT_2 = "sitting", "laying", "upstairs"
 # Where another rate is better for a layer, on the people for validation (search.py).
@@ -188,10 +176,8 @@ TASKS = {
     "HAPT-6 accelerometer": Task(
         load=load_hapt(("acc",)),
         score="macro-F1",
-        differs="Nothing: the same windows, and the same people for testing.",
         units=16,
         ranks=(2, 8),
-        sparsity=0.5,
         sizes=(4, 8, 11),
         candidates=(
             # For 600 bytes, and for 400.
@@ -209,10 +195,8 @@ TASKS = {
     "HAPT-6": Task(
         load=load_hapt(hapt.SENSORS),
         score="macro-F1",
-        differs="Nobody has published these two sensors of HAPT, alone and unfiltered.",
         units=16,
         ranks=(4, 8),
-        sparsity=0.5,
         sizes=(4, 8, 12),
         candidates=((24, 4, 8, 0.5), (32, 4, 12, 0.6)),
         budgets={"hapt6_both": 1024},
@@ -221,13 +205,8 @@ TASKS = {
     ),
     "HAPT-2": Task(
         load=load_hapt(hapt.SENSORS, HAPT_2, together=4),
-        score="accuracy",
-        differs="Theirs is UCI HAR: the same recordings, filtered, in other windows, with the "
-        "body's acceleration as three features more and other people for testing. The windows here "
-        "are rotated for training.",
         units=32,
         ranks=(8, 16),
-        sparsity=0.5,
         sizes=(4, 8, 12, 16),
         candidates=((48, 8, 20, 0.0), (48, 0, 0, 0.5), (64, 8, 24, 0.6), (32, 8, 8, 0.5)),
         budgets={"hapt2": 3072, "hapt2_small": 1024},
@@ -246,12 +225,8 @@ TASKS = {
     ),
     "USPS-10": Task(
         load=load_usps,
-        score="accuracy",
-        differs="EdgeML's pixels are scaled otherwise, its model is float; a tenth of the training "
-        "set is for validation here.",
         units=32,
         ranks=(8, 16),
-        sparsity=0.5,
         sizes=(8, 16),
         candidates=(
             *((32, 0, 0, 0.5), (40, 0, 0, 0.6), (32, 8, 16, 0.0)),
@@ -268,12 +243,8 @@ TASKS = {
     ),
     "Keywords-12": Task(
         load=load_keywords,
-        score="accuracy",
-        differs="The paper trains with 22,246 clips and 32 bands; here they are 2,400, of people "
-        "who are not in the test, and the front end has heard noise before each of them.",
         units=64,
         ranks=(16, 20),
-        sparsity=0.5,
         sizes=(8, 16, 32, 48),
         candidates=(
             *((80, 16, 24, 0.5), (100, 16, 25, 0.6)),
@@ -298,11 +269,8 @@ def tasks(folder):
     own = {
         path.stem: Task(
             load=lambda _, path=path: load_file(path),
-            score="accuracy",
-            differs="",
             units=16,
             ranks=(0, 8),
-            sparsity=0.5,
             sizes=(4, 8),
             candidates=(),
             budgets={path.stem: 1024},

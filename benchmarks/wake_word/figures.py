@@ -1,8 +1,5 @@
 """From the results of each fold to the figures of wake_word.json."""
 
-import functools
-import operator
-
 import numpy as np
 
 from benchmarks.paper.scores import size_ratios, tested
@@ -10,7 +7,7 @@ from benchmarks.paper.tasks import TASKS
 from benchmarks.targets import TARGETS
 from benchmarks.wake_word.models import FOLDS, LARGEST, RNNS
 from examples.common import keyword_evaluation
-from examples.common.detection import Counts
+from examples.common.detection import total
 
 # The training was chosen on the speakers for validation of folds 0 and 2, who are those for testing
 # of folds 1 and 3. Nothing was chosen on the speakers for testing of these:
@@ -102,10 +99,6 @@ def pooled(results, form):
         "found": total_found(results, form),
         "curve": [total(counts) for counts in curves],
     }
-
-
-def total(counts):
-    return functools.reduce(operator.add, (Counts(*count) for count in counts))
 
 
 def total_found(results, form):

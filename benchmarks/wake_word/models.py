@@ -92,12 +92,7 @@ def detect(speech, fold, name):
         values["constants"] = classifier.constants(tflite)
     for way, logits in ways.items():
         result = keyword_evaluation.evaluate(logits, validation, test, KEYWORD)
-        values[way] = {
-            "heard": result.heard.tolist(),
-            "at": result.at,
-            "found": result.found,
-            "curve": result.curve,
-        }
+        values[way] = result._asdict() | {"heard": result.heard.tolist()}
     return values
 
 

@@ -4,13 +4,9 @@ from examples.common import classifier, hapt
 from keras_fastgrnn import FastGRNN
 
 UNITS = 16
-BATCH_SIZE = 100
-EPOCHS = 45
 # Chosen among 18 sparse models a setting: docs/decisions.md, "How the example trains".
-LEARNING_RATE = 2e-2
 NU = -2.0
-# Keeps logits small enough for the steps of one int8 to tell the two largest apart: the same entry.
-LABEL_SMOOTHING = 0.1
+TRAINING = {"epochs": 45, "batch_size": 100, "learning_rate": 2e-2, "label_smoothing": 0.1}
 
 
 def fast_grnn(kernel_rank=None, recurrent_rank=None):
@@ -18,9 +14,8 @@ def fast_grnn(kernel_rank=None, recurrent_rank=None):
         UNITS,
         kernel_rank=kernel_rank,
         recurrent_rank=recurrent_rank,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="glorot_uniform",
         nu_initializer=NU,
+        **classifier.GLOROT,
     )
 
 
@@ -34,16 +29,8 @@ def load(data_dir=None):
     return [classifier.Data(x[who], y[who]) for who in hapt.sides(users)]
 
 
-def train(layer, train, validation, *, seed, epochs=EPOCHS, sparse=False):
-    """`classifier.train()`; a sparse model has half of its weights."""
-    return classifier.train(
-        layer,
-        train,
-        validation,
-        seed=seed,
-        epochs=epochs,
-        batch_size=BATCH_SIZE,
-        learning_rate=LEARNING_RATE,
-        label_smoothing=LABEL_SMOOTHING,
-        sparsity=0.5 if sparse else 0.0,
-    )
+def train(layer, train, validation, *, sparse=False, **changes):
+    """`classifier.train()` with `TRAINING` and changes of it; a sparse model has half of its
+    weights."""
+    training = TRAINING | changes
+    return classifier.train(layer, train, validation, sparsity=0.5 if sparse else 0.0, **training)

@@ -15,6 +15,7 @@ from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.pruning import three_phases
 
 INT8 = {"input_type": "int8", "output_type": "int8"}
+GLOROT = {"kernel_initializer": "glorot_uniform", "recurrent_initializer": "glorot_uniform"}
 
 
 class Data(NamedTuple):
@@ -22,6 +23,14 @@ class Data(NamedTuple):
 
     x: np.ndarray
     y: np.ndarray
+
+
+class Split(NamedTuple):
+    """Data for training, for what is chosen, and for what is stated. No person is in two."""
+
+    train: NamedTuple
+    validation: NamedTuple
+    test: NamedTuple
 
 
 def train(
@@ -71,7 +80,7 @@ def train(
         epochs=epochs,
         validation_data=validation
         and (validation.x, keras.utils.to_categorical(validation.y, classes)),
-        callbacks=callbacks(sparsity, steps),
+        callbacks=callbacks(sparsity, steps, epochs),
         verbose=0,
     )
     return model, history.history
@@ -85,26 +94,20 @@ def adam(learning_rate, steps):
     return keras.optimizers.Adam(schedule, global_clipnorm=1.0)
 
 
-class EpochBar(keras.callbacks.Callback):
-    """One bar for the whole training; Keras's own draws one an epoch. None where
-    `keras.config.disable_interactive_logging()` was called."""
-
-    def on_train_begin(self, logs=None):
-        self.bar = keras.utils.Progbar(
-            self.params["epochs"],
-            verbose=int(keras.config.is_interactive_logging_enabled()),
-            stateful_metrics=("accuracy", "loss", "val_accuracy", "val_loss"),
-            unit_name="epoch",
-        )
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.bar.update(epoch + 1, logs.items())
-
-
-def callbacks(sparsity, steps):
-    """A bar of each epoch, and the paper's three phases where weights are taken away."""
-    phases = [three_phases(sparsity, sparsity, steps)] if sparsity else []
-    return [EpochBar(), *phases]
+def callbacks(sparsity, steps, epochs):
+    """One bar for the whole training, as Keras's own draws one an epoch; none where
+    `keras.config.disable_interactive_logging()` was called. And the paper's three phases where
+    weights are taken away."""
+    bar = keras.utils.Progbar(
+        epochs,
+        verbose=int(keras.config.is_interactive_logging_enabled()),
+        stateful_metrics=("accuracy", "loss", "val_accuracy", "val_loss"),
+        unit_name="epoch",
+    )
+    update = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: bar.update(epoch + 1, logs.items())
+    )
+    return [update] + ([three_phases(sparsity, sparsity, steps)] if sparsity else [])
 
 
 def train_aware(
@@ -133,9 +136,9 @@ def representative(train, clip=0.0):
     return np.clip(x, *np.quantile(x, [clip, 1 - clip]).astype(x.dtype))
 
 
-def to_int8(model, train):
+def to_int8(model, train, clip=0.0):
     """The model as a .tflite file."""
-    return convert(model, representative_dataset=representative(train), **INT8)
+    return convert(model, representative_dataset=representative(train, clip), **INT8)
 
 
 def to_float(model):

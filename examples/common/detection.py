@@ -12,7 +12,7 @@ LATE = FRAMES_PER_SECOND // 2
 
 
 class Counts(NamedTuple):
-    """Counts in a stream; those of several add up."""
+    """Counts in a stream."""
 
     keywords: int
     found: int
@@ -35,8 +35,10 @@ class Counts(NamedTuple):
     def f1(self):
         return 2 * self.found / (self.keywords + self.found + self.false_accepts)
 
-    def __add__(self, other):
-        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+
+def total(counts):
+    """`Counts` of several streams, from those of each."""
+    return Counts(*map(sum, zip(*counts, strict=True)))
 
 
 def count(logits, spoken, keyword, **detector):

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from examples.common.classifier import Split
 from examples.common.front_end import FRAMES_PER_SECOND
-from examples.common.speech_commands import SILENCE, Clips
+from examples.common.speech_commands import SILENCE
 from examples.common.speech_streams import Spoken, in_noise, stream, streams
 
 # Training streams; and clips alone, to show how much worse a detector trained on these is.
@@ -13,18 +14,11 @@ STREAMS = {"count": 3, "frames": 160}
 ALONE = {"count": 1, "frames": FRAMES_PER_SECOND}
 
 
-class Sides(NamedTuple):
-    """`Clips` of people for training, for validation and for testing."""
-
-    train: Clips
-    validation: Clips
-    test: Clips
-
-
 def sides(clips, side, fold):
-    """The test is on one side of `speech_commands.folds()`, the validation on the next one."""
+    """`Split` of `Clips`: the test is on one side of `speech_commands.folds()`, the validation on
+    the next one."""
     validation = (fold + 1) % (side.max() + 1)
-    return Sides(
+    return Split(
         clips.take((side != fold) & (side != validation)),
         clips.take(side == validation),
         clips.take(side == fold),

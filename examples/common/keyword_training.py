@@ -21,10 +21,9 @@ def fast_grnn(units, kernel_rank, recurrent_rank):
         kernel_rank=kernel_rank,
         recurrent_rank=recurrent_rank,
         return_sequences=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="glorot_uniform",
         nu_initializer=-100.0,  # nu is 0: the state stays below zeta, however long the stream
         dropout=DROPOUT,
+        **classifier.GLOROT,
     )
 
 
@@ -64,7 +63,7 @@ def train(layer, features, targets, *, seed, epochs, learning_rate, sparsity=0.0
         loss_weights=[1.0, *[AUXILIARY] * (len(heads) - 1)],
         jit_compile=True,
     )
-    callbacks = classifier.callbacks(sparsity, steps)
+    callbacks = classifier.callbacks(sparsity, steps, epochs)
     model.fit(batches, epochs=epochs, callbacks=callbacks, verbose=0)
     return keras.Sequential([inputs, recurrent, heads[0]])
 

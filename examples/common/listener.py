@@ -38,16 +38,13 @@ class Listener:
             )
         try:
             chain = read_chain(tflite)
+            if chain.activation:
+                raise ValueError(f"it ends in {chain.activation}.")
         except ValueError as error:
             raise ValueError(
                 "The model has to be recurrent layers and a Dense one without an activation, which "
                 f"says the logit: {error}"
             ) from error
-        if chain.activation:
-            raise ValueError(
-                "The model has to be recurrent layers and a Dense one without an activation, which "
-                f"says the logit: it ends in {chain.activation}."
-            )
         if not all(cell.stateful for cell in chain.cells):
             raise ValueError("The model keeps no state: convert it with streaming=True.")
         self._scale, self._zero_point = float(y.scale), y.zero_point

@@ -4,8 +4,8 @@ import pathlib
 
 from absl import flags
 
-SEED = flags.DEFINE_integer("seed", 0, "Seed of the initial weights and the order of the batches.")
-EPOCHS = flags.DEFINE_integer(
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the initial weights and the order of the batches.")
+_EPOCHS = flags.DEFINE_integer(
     "epochs", None, "Training epochs of each model; by default as many as suit it.", lower_bound=3
 )
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", "build", "Folder for the files that are written.")
@@ -16,3 +16,8 @@ def output_folder():
     folder = pathlib.Path(_OUTPUT_DIR.value)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def changes():
+    """Arguments of a training: "seed", and "epochs" where they are named."""
+    return {"seed": _SEED.value} | ({"epochs": _EPOCHS.value} if _EPOCHS.value else {})

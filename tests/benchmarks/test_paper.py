@@ -156,8 +156,8 @@ def test_each_layer_has_its_rate():
 
 def test_bytes_as_the_paper_counts():
     dense, sparse = np.ones((4, 4)), np.eye(4)
-    assert paper_bytes(dense, value=1, index=1) == 16
-    assert paper_bytes(sparse, value=4, index=4) == 4 * 8
+    assert paper_bytes(dense, width=1) == 16
+    assert paper_bytes(sparse, width=4) == 4 * 8
 
 
 def test_samples_for_the_ranges_are_cut_off_at_both_ends():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from examples.common.detection import LATE, Counts, count, curve
+from examples.common.detection import LATE, Counts, count, curve, total
 from examples.common.speech_streams import Spoken
 
 SPOKEN = Spoken(
@@ -43,7 +43,7 @@ def test_too_late():
 def test_counts_of_streams_add_up():
     one = count(logits(40), SPOKEN, "yes", threshold=1, **DETECTOR)
     other = count(logits(500), SPOKEN, "yes", threshold=1, **DETECTOR)
-    both = one + other
+    both = total([one, other])
     assert (both.keywords, both.found, both.false_accepts) == (4, 1, 1)
     assert both.negative_frames == 2 * one.negative_frames
 
