@@ -1,4 +1,4 @@
-"""Converts a .keras file to an int8 .tflite file, and reports its scales, bytes and errors.
+"""Converts a .keras file to an integer .tflite file, and reports its scales, bytes and errors.
 
 python -m keras_fastgrnn.export --model=model.keras --samples=samples.npy --output=model.tflite
 """
@@ -36,6 +36,7 @@ _CHOSEN = {
     name: flags.DEFINE_enum(name, CHOICES[name][0], CHOICES[name], help)
     for name, help in {
         "reset": "Where a stream begins: at each sample, or all samples are one, in their order.",
+        "activations": "Type of the activations; int16 where int8 is too coarse.",
         "input_type": "Type of the model's inputs.",
         "output_type": "Type of its outputs.",
         "optimize": "Whether matrices are stored for size or for speed.",

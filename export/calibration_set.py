@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_fastgrnn.export.front import Front, fronts
+from keras_fastgrnn.export.front import fronts
 from keras_fastgrnn.export.keras_model import call_layer, functional
 from keras_fastgrnn.export.samples import representative_arrays
 from keras_fastgrnn.export.streaming import as_steps, check_streaming
@@ -17,7 +17,8 @@ class CalibrationSet:
     Attributes:
         samples: list of arrays `(n, ...)`, one for each input of the model.
         inputs: list of the same arrays after each `Front`, where the file rounds them to int8.
-        fronts: list of the `Front` of each input, which the file computes in float32.
+        fronts: list of the `Front` of each input, which the file computes before it rounds; `None`
+            for an input that has none.
         folded: set of the layers that the fronts replace.
         lengths: integers, the time steps of each stream of a streaming model; else `None`.
     """
@@ -54,8 +55,7 @@ def calibration_set(model, dataset, *, streaming, reset, input_type):
             lengths = lengths.sum(keepdims=True)
     else:
         samples, lengths = [np.concatenate(column) for column in columns], None
-    found, folded = [Front()] * len(samples), set()
-    if input_type == "float32":  # an int8 input is rounded before it enters the file
-        found, folded = fronts(model, samples)
-    inputs = [front(x) for front, x in zip(found, samples, strict=True)]
+    # With another type, a float input is rounded before it enters the file.
+    found, folded = fronts(model, samples, of_floats=input_type == "float32")
+    inputs = [x if front is None else front(x) for front, x in zip(found, samples, strict=True)]
     return CalibrationSet(samples, inputs, found, folded, lengths)

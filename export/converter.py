@@ -154,9 +154,9 @@ def conversion(
     data = assemble(
         rest,
         operators,
-        fronts=[
-            front if input_type == "float32" and x.dtype == np.float32 else None
-            for front, x in zip(calibration.fronts, calibration.inputs, strict=True)
+        ends=[
+            None if x.dtype == np.float32 and input_type != "float32" else (x.dtype.name, front)
+            for front, x in zip(calibration.fronts, calibration.samples, strict=True)
         ],
         float_outputs=output_type == "float32",
         names=names,

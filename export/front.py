@@ -1,7 +1,8 @@
 """The normalisation that stands first in a model -> one multiplier and one offset a feature.
 
-int8 has one scale for all features of an input. A normalisation after the rounding would see every
-feature rounded by the step of the widest one, so the file normalises in float32, before it rounds.
+An input has one scale for all of its features. A normalisation after the rounding would see every
+feature rounded by the step of the widest one, so the file normalises before it rounds: in float32,
+or an int16 sensor by one multiplier a feature.
 """
 
 import collections
@@ -14,10 +15,11 @@ from keras_fastgrnn.compat import graph_nodes, keras
 from keras_fastgrnn.export.keras_model import functional
 
 _MAX_RANK = 4  # of the tensors that TFLite Micro's MUL and ADD broadcast
+_SENSORS = (np.int8, np.int16, np.int32)  # whose integers TFLite Micro's CAST takes
 
 
 class Front(NamedTuple):
-    """`x * multiplier + offset`: the file's arithmetic on a float32 input before the rounding.
+    """`x * multiplier + offset`: the file's arithmetic on an input before the rounding.
 
     Attributes:
         multiplier, offset: float32 arrays that broadcast to the last axes of the input; `None` for
@@ -29,31 +31,43 @@ class Front(NamedTuple):
 
     def __call__(self, x):
         """The float32 arithmetic of TFLite Micro's MUL and ADD."""
+        x = x.astype(np.float32)
         x = x if self.multiplier is None else x * self.multiplier
         return x if self.offset is None else x + self.offset
 
+    @property
+    def is_per_feature(self):
+        """Whether each feature has one multiplier and one offset, whatever its place."""
+        return all(values is None or values.ndim == 1 for values in self)
 
-def fronts(model, inputs):
+
+def fronts(model, inputs, *, of_floats):
     """Finds the Normalization, Rescaling and BatchNormalization layers that stand first.
 
     Args:
         model: `keras.Sequential` or functional `keras.Model`.
         inputs: list of arrays, the samples of each input.
+        of_floats: boolean. Whether to find those of float32 inputs as well as of integers.
 
     Returns:
-        `(fronts, layers)`: a `Front` for each input, and the set of layers that they replace.
+        `(fronts, layers)`: a `Front` for each input, `None` where there is no such layer, and the
+        set of layers that they replace.
     """
-    found = [
-        _leading(model, i)[0] if x.dtype == np.float32 and x.ndim <= _MAX_RANK else []
-        for i, x in enumerate(inputs)
-    ]
+
+    def may_have_one(x):
+        return x.ndim <= _MAX_RANK and (x.dtype in _SENSORS or of_floats and x.dtype == np.float32)
+
+    found = [_leading(model, i)[0] if may_have_one(x) else [] for i, x in enumerate(inputs)]
     # A layer that also stands elsewhere has to stay.
     first = collections.Counter(layer for layers in found for layer in layers)
     shared = {layer for layer, uses in _uses(model).items() if uses > first[layer]}
     found = [
         list(itertools.takewhile(lambda layer: layer not in shared, layers)) for layers in found
     ]
-    return list(map(_front, found)), {layer for layers in found for layer in layers}
+    return (
+        [_front(layers) if layers else None for layers in found],
+        {layer for layers in found for layer in layers},
+    )
 
 
 def _leading(model, i):

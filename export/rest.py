@@ -130,6 +130,8 @@ def _with_ends(inputs, layers):
         ends = np.resize(y, (2, *y.shape[1:]))
         if layer.formats is not None:
             low, high = layer.formats.output.limits
+            if layer.formats.output.dtype == "int16":
+                low = -high  # the converter's int16 is symmetric
             alternate = (np.arange(ends[0].size) % 2).reshape(ends[0].shape)
             ends = np.where(np.stack([alternate, 1 - alternate]), high, low).astype(np.float32)
         more.append(np.concatenate([y, ends]))
@@ -140,6 +142,11 @@ def _keep_format(tflite, layer, does, index, trained):
     """Gives a tensor that a recurrent layer reads or writes the format of the layer's training."""
     graph = tflite.subgraphs[0]
     found = flatbuffer.affine(graph.tensors[index])
+    if found is not None and found.dtype != trained.dtype:
+        raise ValueError(
+            f"Layer '{layer.recurrent.name}' was trained with {trained.dtype} activations: give "
+            f"activations='{trained.dtype}'."
+        )
     writers = [other for other in graph.operators if index in other.outputs]
     readers = [other for other in graph.operators if index in other.inputs]
     codes = {tflite.operatorCodes[writer.opcodeIndex].builtinCode for writer in writers}

@@ -134,7 +134,7 @@ def dequantized(cell, input, output):
         `mix_unit` of m for a `zeta (1 - z) + nu` of 1.
     """
     one = 32768 >> cell.gate_shift
-    input_unit = input.scale * (1 << INPUT_SHIFT if cell.input_dtype == "int16" else 1)
+    input_unit = input.scale * (1 << INPUT_SHIFT[cell.input_dtype])
     state_scale = output.scale * cell.output_multiplier / 2.0**cell.output_shift
     candidate_scale = 2.0**-cell.fraction_bits if cell.activation == "relu" else 2.0**-15
     mix_unit = candidate_scale / state_scale * one * 2.0**cell.mix_shift

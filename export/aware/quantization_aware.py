@@ -24,16 +24,20 @@ _HEAD_ACTIVATIONS = {
 
 
 def quantization_aware(
-    model: keras.Model, *, representative_dataset, reset: str = "sample"
+    model: keras.Model,
+    *,
+    representative_dataset,
+    reset: str = "sample",
+    activations: str = "int8",
 ) -> keras.Model:
-    """Copies a trained model, for `fit()` to train it as the int8 model that `convert()` will make.
+    """Copies a trained model, for `fit()` to train it as the integers that `convert()` will make.
 
     Every FastRNN and FastGRNN layer of the copy computes the integers of its exported operator
     (docs/numerics.md). A Dense layer between such a layer and an output of the model, also at each
-    step, computes the integers of its int8 operator. Gradients pass straight through the roundings.
+    step, computes the integers of its operator. Gradients pass straight through the roundings.
     The formats of both (scales, shifts, zero points, and zeta, nu, alpha and beta) are chosen here
     and kept, through `save()` and in `convert()`, which exports the trained integers. All other
-    layers are float in training, and int8 only in the export.
+    layers are float in training, and integers only in the export.
 
     The copy shares no weights with the model and has to be compiled. Train it on the outputs of the
     model, for a few epochs with a learning rate that falls to 0 (docs/quantize.md). A weight of 0
@@ -44,9 +48,10 @@ def quantization_aware(
         representative_dataset: as for `convert()`.
         reset: `"sample"`, or `"never"` for a later `convert(streaming=True, reset="never")`: the
             ranges then come from one stream of all samples, in their order.
+        activations: as in `convert()`, which has to get the same.
 
     Returns:
-        `keras.Model` (or `keras.Sequential`), which starts as the int8 model of `model`.
+        `keras.Model` (or `keras.Sequential`), which starts as the integer model of `model`.
 
     Raises:
         ValueError: under tf_keras; as `convert()`; if the model has no FastRNN or FastGRNN layer,
@@ -66,8 +71,8 @@ def quantization_aware(
         raise ValueError(
             "Quantisation-aware training is for Keras 3: start Python without TF_USE_LEGACY_KERAS."
         )
-    stream = {"streaming": reset == "never", "reset": reset}
-    found = conversion(model, representative_dataset=representative_dataset, **stream)
+    options = {"streaming": reset == "never", "reset": reset, "activations": activations}
+    found = conversion(model, representative_dataset=representative_dataset, **options)
     operators = {}
     for operator in found.operators:
         name, cell = operator.recurrent.name, operator.recurrent.cell
@@ -125,8 +130,8 @@ def quantization_aware(
         for original, cell in zip(*map(cells, pair), strict=True):
             _start_from(operators[id(original)], cell)
     # Refuses here, before the training, a model that can not be exported.
-    samples = [x.swapaxes(0, 1) if stream["streaming"] else x for x in found.inputs]
-    conversion(copy, representative_dataset=[samples], **stream)
+    samples = [x.swapaxes(0, 1) if options["streaming"] else x for x in found.inputs]
+    conversion(copy, representative_dataset=[samples], **options)
     return copy
 
 

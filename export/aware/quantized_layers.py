@@ -143,7 +143,8 @@ class _QuantizedCell:
     def project_inputs(self, inputs, kernel):
         """Real inputs `(..., features, n)` -> their share of the pre-activation."""
         formats = self.formats
-        return _project(kernel, quantize(inputs, formats.input) * formats.input_multiplier)
+        x = quantize(inputs, formats.input) * formats.input_multiplier
+        return _project(kernel, _round_shift(x, formats.input_shift))
 
     def step(self, inputs, state, recurrent_kernel, bias):
         """Projected inputs and the state, both float64 `(units, n)` -> the next state."""
@@ -159,7 +160,7 @@ class _QuantizedCell:
         return _clip(_round_shift(v, 15 - formats.gate_shift), -32768, 32767)
 
     def output(self, state):
-        """int16 state -> the real output, rounded to the steps of its int8."""
+        """int16 state -> the real output, rounded to the steps of its format."""
         formats, affine = self.formats, self.formats.output
         y = _round_shift(
             tf.cast(state, tf.float64) * formats.output_multiplier, formats.output_shift
@@ -256,7 +257,7 @@ def plain_dense():
 
 @register
 class QuantizedDense(keras.layers.Dense):
-    """The Dense layer after a recurrent one, as the int8 FULLY_CONNECTED operator computes it.
+    """The Dense layer after a recurrent one, as the FULLY_CONNECTED operator computes it.
 
     A weight is an int8 with the per-channel scale of TensorFlow's converter: the largest weight of
     each unit is 127. An activation other than relu is computed from the rounded sums, in float.

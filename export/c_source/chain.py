@@ -6,6 +6,7 @@ import math
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
+from keras_fastgrnn.export.c_source.sensor import Quantizer
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.export.cell.reference import IntegerCell, round_shift
@@ -40,6 +41,8 @@ _WORDS = {
     "RESHAPE": "a Reshape or Flatten",
     "SUB": "a subtraction",
 }
+# The format of a sensor's integers themselves.
+_SENSOR = Affine(1.0, 0, "int16")
 _WAY_OUT = (
     "Use TFLite Micro (docs/tflm.md), or a model of FastRNN and FastGRNN layers one after another, "
     "then at most a Dense layer with a softmax, sigmoid or tanh; a Normalization or Rescaling may "
@@ -108,6 +111,7 @@ class Chain:
         sensor: string, the type of the integers of a sensor, if the file reads them; else `None`.
         factor, offset: float64 `(features,)`: what is quantised is `x * factor + offset`. 1 and 0
             where the model does not begin with a normalisation.
+        quantizer: `Quantizer`, what the file makes of them in integers; `None` if it uses float32.
         input, output: `Affine` of its integers.
         timesteps: the length of the sequences that the model was converted for.
         cells: list of `Cell`.
@@ -118,6 +122,7 @@ class Chain:
     """
 
     sensor: str | None
+    quantizer: Quantizer | None
     factor: np.ndarray
     offset: np.ndarray
     input: Affine
@@ -160,9 +165,11 @@ def read_chain(tflite):
     """
     verify(tflite)
     reader = _Reader(tflite)
-    is_raw = reader.affine is None and flatbuffer.type_name(reader.tensor) != "float32"
-    sensor = flatbuffer.type_name(reader.tensor) if is_raw else None
-    factor, offset = _read_normalization(reader)
+    sensor = flatbuffer.type_name(reader.tensor)
+    sensor = sensor if reader.affine in (None, _SENSOR) and sensor != "float32" else None
+    quantizer, (factor, offset) = _read_scaling(reader)
+    if quantizer is None:
+        factor, offset = _read_normalization(reader)
     input, shape = reader.affine, reader.tensor.shape
     cells = _read_cells(reader)
     dense = _read_dense(reader, cells)
@@ -172,6 +179,7 @@ def read_chain(tflite):
     reader.end()
     return Chain(
         sensor=sensor,
+        quantizer=quantizer,
         factor=factor,
         offset=offset,
         input=input,
@@ -223,6 +231,11 @@ class _Reader:
         self._where = places.get(name, self._where)
         return operator
 
+    def next_of(self, *names):
+        """The second of the next operators, if they are these."""
+        found = [self._name(operator) for operator in self._rest[: len(names)]]
+        return self._rest[1] if found == [*names] else None
+
     def constant(self, index, dtype):
         """The values of a tensor; `None` if it is no constant."""
         tensor = self.tensors[index]
@@ -249,6 +262,37 @@ class _Reader:
 
 def refusal(problem):
     return ValueError(f"The model can not be written as C: {problem}. {_WAY_OUT}")
+
+
+def _read_scaling(reader):
+    """What `flatbuffer.scaled_input()` makes of an int16 sensor: `(Quantizer, [factor, offset])`;
+    `(None, [])` for another model."""
+    features = int(reader.tensor.shape[-1])
+    operator = reader.next_of("RESHAPE", "DEPTHWISE_CONV_2D", "RESHAPE")
+    if operator is None or reader.affine != _SENSOR:
+        return None, []
+    weights = reader.constant(operator.inputs[1], np.int8)
+    options = operator.builtinOptions
+    plain = options.fusedActivationFunction == schema.ActivationFunctionType.NONE
+    if weights.shape != (1, 1, 1, features) or not plain or options.strideW != 1:
+        return None, []
+    weights = weights.ravel().astype(np.int64)
+    bias = reader.constant(operator.inputs[2], np.int64).ravel()
+    scale = reader.tensors[operator.inputs[1]].quantization.scale.astype(np.float64)
+    output = flatbuffer.affine(reader.tensors[operator.outputs[0]])
+    multiplier, shift = _multipliers_int16(scale / output.scale)
+    for name in ("RESHAPE", "DEPTHWISE_CONV_2D", "RESHAPE"):
+        reader.take(name)
+    quantizer = Quantizer(
+        dtype="int16",
+        output="int16",
+        low=[0] * features,
+        narrow=[0] * features,
+        multiplier=(weights * multiplier).tolist(),
+        offset=(bias * multiplier).tolist(),
+        shift=shift,
+    )
+    return quantizer, [weights * scale, bias * scale]
 
 
 def _read_normalization(reader):
@@ -327,8 +371,7 @@ def _dense(weights, bias, scales, activation, input, output):
     w = weights.astype(np.int64)
     bias = bias - input.zero_point * w.sum(axis=1)
     factors = np.broadcast_to(input.scale * scales.astype(np.float64) / output.scale, len(w))
-    factors = [_quantize_multiplier(factor) for factor in factors.tolist()]
-    multiplier, shift = (list(column) for column in zip(*factors, strict=True))
+    multiplier, shift = _multipliers(factors)
 
     ends, limits = np.iinfo(input.dtype), np.iinfo(output.dtype)
     least = bias + np.minimum(ends.min * w, ends.max * w).sum(axis=1)
@@ -344,9 +387,8 @@ def _dense(weights, bias, scales, activation, input, output):
         low = max(low, _quantize_end(least, output))
         high = min(high, _quantize_end(most, output))
     is_int16 = output.dtype == "int16"
-    if is_int16:  # TFLite Micro's kernel rounds the multiplier to 15 bits
-        multiplier = [min((m + (1 << 15)) >> 16, 32767) for m in multiplier]
-        shift = [15 - s for s in shift]
+    if is_int16:
+        multiplier, shift = _multipliers_int16(factors)
     return Dense(weights, bias.tolist(), multiplier, shift, output.zero_point, low, high, is_int16)
 
 
@@ -356,6 +398,18 @@ def _quantize_end(value, output):
     if math.isinf(value):
         return np.iinfo(output.dtype).max
     return output.zero_point + int(math.copysign(math.floor(abs(value) + 0.5), value))
+
+
+def _multipliers(factors):
+    """`(multipliers, shifts)`, lists, of floats."""
+    pairs = [_quantize_multiplier(factor) for factor in np.ravel(factors).tolist()]
+    return tuple(list(column) for column in zip(*pairs, strict=True))
+
+
+def _multipliers_int16(factors):
+    """The same as the int16 kernels of TFLite Micro have them: 15 bits, shifted to the right."""
+    multipliers, shifts = _multipliers(factors)
+    return [min((m + (1 << 15)) >> 16, 32767) for m in multipliers], [15 - s for s in shifts]
 
 
 def _quantize_multiplier(value):

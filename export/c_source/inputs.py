@@ -50,6 +50,8 @@ def make_quantizer(chain, unit, mean, std, sensor):
                 f"{_assignments(given)} is not supported, since the model reads {chain.sensor} "
                 "itself: leave it out."
             )
+        if chain.quantizer is not None:
+            return chain.quantizer
         unit, sensor = 1.0, chain.sensor
     elif unit is None:
         if given:

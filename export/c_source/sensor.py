@@ -21,7 +21,8 @@ _MULTIPLIER_BITS, _MAX_SHIFT = 14, 21
 _MOST, _MOST_FACTOR = 256, 512
 # The same for an int16 input, in int64: |multiplier| <= 2^24, |x| <= 2^31 and a step of the output
 # is at most 2^40, so no sum leaves 2^59.
-_WIDE_MULTIPLIER_BITS, _WIDE_MAX_SHIFT, _WIDE_MOST = 24, 40, 1 << 17
+_WIDE_MULTIPLIER_BITS, _WIDE_MAX_SHIFT = 24, 40
+_WIDE_MOST, _WIDE_MOST_FACTOR = 1 << 16, 1 << 17
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _wide_feature(dtype, factor, offset):
     limits = np.iinfo(dtype)
     center = _saturate(-offset / factor if factor else 0, limits.min, limits.max)
     value = min(max(factor * center + offset, -_WIDE_MOST), _WIDE_MOST)
-    factor = min(max(factor, -_WIDE_MOST), _WIDE_MOST)
+    factor = min(max(factor, -_WIDE_MOST_FACTOR), _WIDE_MOST_FACTOR)
     shift = min(_WIDE_MULTIPLIER_BITS - math.frexp(factor)[1], _WIDE_MAX_SHIFT)
     multiplier = round(factor * 2**shift)
     return 0, 0, multiplier, round(value * 2**shift) - multiplier * center, shift

@@ -56,6 +56,16 @@ class Formats(Scalars):
     recurrent_kernel: tuple
 
     @property
+    def input_shift(self):
+        """The bits that an input loses after its multiplication."""
+        return INPUT_SHIFT[self.input.dtype]
+
+    @property
+    def input_unit(self):
+        """The real value of 1 in the input's format for the kernel's sums."""
+        return self.input.scale * (1 << self.input_shift) / self.input_multiplier
+
+    @property
     def state_scale(self):
         """The scale of the int16 state."""
         exponent = self.fraction_bits + sum(shift for _, shift in self.recurrent_kernel)
@@ -258,7 +268,7 @@ def _input_matrices(cell, ranges, input, fraction_bits):
         for matrix, moment in zip(matrices[:-1], moments, strict=False)
     ]
     scales = [*(scale for _, scale in rounded), _full_scale(matrices[-1])]
-    input_scale = input.scale * (1 << INPUT_SHIFT if input.dtype == "int16" else 1)
+    input_scale = input.scale * (1 << INPUT_SHIFT[input.dtype])
     exact = input_scale * math.prod(scales) * 2.0**fraction_bits  # multiplier / 2**(sum of shifts)
     shifts = _shifts(
         "kernel",

@@ -15,8 +15,8 @@ from keras_fastgrnn.export.cell.sigmoid_table import sigmoid_table
 # The position of a name is its code in the options block (docs/format.md).
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "quant_tanh", "quant_sigmoid")
 
-# An int16 input times its multiplier has 7 bits more than an int16.
-INPUT_SHIFT = 7
+# An int16 input times its multiplier has 7 bits more than an int16; an int8 input fits.
+INPUT_SHIFT = {"int8": 0, "int16": 7}
 
 _SIGMOID = sigmoid_table().astype(np.int64)
 
@@ -35,7 +35,7 @@ class Scalars:
     Attributes:
         activation, recurrent_activation: names of nonlinearities; the second is `None` in a
             FastRNN.
-        input_multiplier: an input is `(x - zero_point) * multiplier`, of int16 without its
+        input_multiplier: an input is `(x - zero_point) * multiplier`, without its
             `INPUT_SHIFT` lowest bits.
         fraction_bits: fraction bits of the pre-activation.
         gate_shift: the gate's 1.0 is `32768 >> gate_shift`.
@@ -150,7 +150,7 @@ def _project(matrices, v):
 def scale_inputs(cell, x):
     """Inputs -> integers within int16, in the format of the kernel's sums."""
     x = (x.astype(np.int64) - cell.input_zero_point) * cell.input_multiplier
-    return round_shift(x, INPUT_SHIFT) if cell.input_dtype == "int16" else x
+    return round_shift(x, INPUT_SHIFT[cell.input_dtype])
 
 
 def step(cell, x, state):

@@ -120,7 +120,7 @@ class Range(NamedTuple):
 
 
 def end_ranges(findings):
-    """Returns the `Range` of each int8 input and output of the model."""
+    """Returns the `Range` of each quantised input and output of the model."""
     conversion = findings.conversion
     inputs = zip(
         conversion.names[0], conversion.rounded_inputs, conversion.rest.inputs, strict=True
@@ -140,7 +140,7 @@ def layer_ranges(layer):
     unit = formats.state_scale
     magnitudes = []
     for name, matrices, of_input in (
-        ("kernel", formats.kernel, operator.input.scale / formats.input_multiplier),
+        ("kernel", formats.kernel, formats.input_unit),
         ("recurrent_kernel", formats.recurrent_kernel, unit),
     ):
         if len(matrices) == 2:
@@ -166,8 +166,8 @@ def _end_range(name, values, affine):
 
 
 def worst(findings, most, apart):
-    """Returns the indexes of at most `most` samples, with the largest error at any output in int8
-    steps. The steps of a stream are more than `apart` from each other."""
+    """Returns the indexes of at most `most` samples, with the largest error at any output in
+    steps of its format. The steps of a stream are more than `apart` from each other."""
     errors = np.max([at.by_sample / at.affine.scale for at in findings.outputs], axis=0)
     found = []
     for i in np.argsort(-errors, kind="stable").tolist():

@@ -56,7 +56,7 @@ def _summary(findings, what):
     head = "layer", "kind", ">units", ">nonzero", ">ranks of W, U", ">features"
     yield table(head, rows)
     yield table(
-        ("error at", ">largest", f">of {what}", ">in int8 steps", ">rms", ">float rms"),
+        ("error at", ">largest", f">of {what}", ">in steps", ">rms", ">float rms"),
         (
             (at.name, at.largest, at.by_sample.argmax(), at.largest / at.affine.scale)
             + (at.rms, at.float_rms)
@@ -75,7 +75,7 @@ def _ranges_and_values(findings):
         heading, features = worst_features(place)
         yield f"<p>{html.escape(heading)}. {ENOUGH_STEPS:g} steps are few.</p>\n"
         yield table(
-            ("feature", ">least", ">most", ">spread in int8 steps", ""),
+            ("feature", ">least", ">most", f">spread in {place.affine.dtype} steps", ""),
             (
                 (i, low, high, steps, "" if ok else "too few")
                 for i, low, high, steps, ok in features
@@ -190,7 +190,7 @@ def _values(caption, at):
         ax.hist(at.expected.ravel(), bins=60, histtype="stepfilled", color=BLUE, log=True)
         for limit in at.affine.limits:
             ax.axvline(limit, color=ORANGE, linestyle=":")
-        ax.set(xlabel="value (dotted: int8 limits)", ylabel="count", ylim=(0.8, None))
+        ax.set(xlabel=f"value (dotted: {at.affine.dtype} limits)", ylabel="count", ylim=(0.8, None))
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter("")
 

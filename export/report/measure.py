@@ -26,7 +26,7 @@ class Compared(NamedTuple):
 
     Attributes:
         name: string, the name of the recurrent operator, or `output i`.
-        affine: `Affine` of the int8 values.
+        affine: `Affine` of the integer model's values.
         expected: float array, the values of the Keras model.
         error: float64 array, the integer model's values minus `expected`.
         by_sample: array `(n,)`, the largest magnitude of the error in each sample.
@@ -102,7 +102,7 @@ def integer_run(conversion):
     yields the input of one more recurrent operator.
 
     Returns:
-        `(cells, outputs)`: `(StateRange, int8 y)` for each recurrent operator, and the integers of
+        `(cells, outputs)`: `(StateRange, y)` for each recurrent operator, and the integers of
         each output of the model.
     """
     with warnings.catch_warnings():
@@ -198,7 +198,7 @@ def large_errors(conversion, compared):
         deviation = _deviation(expected)
         if at.rms > _LARGE_ERROR * deviation > 0:
             yield (
-                f"Output '{name}': the int8 model is off by {at.rms:.3g} (rms, on the "
+                f"Output '{name}': the {at.affine.dtype} model is off by {at.rms:.3g} (rms, on the "
                 "representative samples), and the standard deviation of the float model's values "
                 f"is {deviation:.3g}. python -m keras_fastgrnn.export prints the error at each "
                 "layer, and docs/quantize.md says what helps."

@@ -1,4 +1,4 @@
-"""Finds features that int8 does not resolve: their values span only a few steps of the scale."""
+"""Finds features that integers do not resolve: their values span only a few steps of the scale."""
 
 import dataclasses
 import warnings
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_fastgrnn.export.tflite import flatbuffer
+from keras_fastgrnn.micro.affine import Affine
 
 # A feature that spans fewer steps costs accuracy. In the task of tests/export/test_resolution.py
 # accuracy fell from 0.91 to 0.89 at 4 steps, 0.86 at 2 and 0.69 at 1; in a single trial on USPS,
@@ -30,8 +31,8 @@ class Feature(NamedTuple):
     Attributes:
         number: int.
         low, high: floats, the smallest and the largest value.
-        steps: float, the spread of the values without outliers, in steps of the tensor's int8.
-        resolved: whether int8 resolves the values, or they are constant.
+        steps: float, the spread of the values without outliers, in steps of the tensor's scale.
+        resolved: whether that resolves the values, or they are constant.
     """
 
     number: int
@@ -59,33 +60,33 @@ def features(values, scale):
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """A tensor of float values that the file rounds to int8.
+    """A tensor of float values that the file rounds to integers.
 
     Attributes:
         name: string, for messages.
         values: float array `(n, ...)`, on the calibration set.
-        scale: float, the scale of the int8.
+        affine: `Affine` of the integers.
         remedy: string, what to do if the scale is too coarse.
     """
 
     name: str
     values: np.ndarray
-    scale: float
+    affine: Affine
     remedy: str
 
     @property
     def features(self):
-        return features(self.values, self.scale)
+        return features(self.values, self.affine.scale)
 
 
 def input_places(conversion):
-    """Returns the `Place` of each input that is rounded to int8."""
+    """Returns the `Place` of each input that is rounded to integers."""
     remedy = (
         "Normalise each feature before the model, not in it, and clip outliers from the samples "
         "(docs/quantize.md)."
     )
     ends = zip(conversion.names[0], conversion.rounded_inputs, conversion.rest.inputs, strict=True)
-    return [Place(f"Input '{name}'", x, at.scale, remedy) for name, x, at in ends if at is not None]
+    return [Place(f"Input '{name}'", x, at, remedy) for name, x, at in ends if at is not None]
 
 
 def places(conversion):
@@ -100,7 +101,7 @@ def places(conversion):
         if index not in seen:
             name = f"The input of layer '{operator.recurrent.name}'"
             remedy = "Put a BatchNormalization before it, and clip outliers from the samples."
-            yield Place(name, operator.x, operator.input.scale, remedy)
+            yield Place(name, operator.x, operator.input, remedy)
         seen.add(index)
 
     for operator in graph.operators:
@@ -110,7 +111,7 @@ def places(conversion):
     for name, index, y, affine in ends:
         if index not in seen and y.dtype == np.float32:
             remedy = "Train it on targets of about the same range, or give it an output of its own."
-            yield Place(f"Output '{name}'", y, affine.scale, remedy)
+            yield Place(f"Output '{name}'", y, affine, remedy)
 
 
 def worst_features(place):
@@ -123,7 +124,7 @@ def worst_features(place):
 
 
 def unresolved(conversion):
-    """Yields a message for each `Place` with features that int8 does not resolve."""
+    """Yields a message for each `Place` with features that its integers do not resolve."""
     for place in places(conversion):
         coarse = [feature for feature in place.features if not feature.resolved]
         if coarse:
@@ -131,10 +132,12 @@ def unresolved(conversion):
             spreads = [f"{f.steps:.2g} steps in feature {f.number}" for f in coarse[:_NAMED]]
             if len(coarse) > _NAMED:
                 spreads.append(f"and as few in {len(coarse) - _NAMED} more")
+            dtype, scale = place.affine.dtype, place.affine.scale
+            finer = " Or convert with activations='int16'." if dtype == "int8" else ""
             yield (
-                f"{place.name}: one step of its int8 is {place.scale:.3g}, and nearly all values "
-                f"lie within {', '.join(spreads)}. Below {ENOUGH_STEPS:g} steps int8 hardly tells "
-                f"them apart. {place.remedy}"
+                f"{place.name}: one step of its {dtype} is {scale:.3g}, and nearly all values lie "
+                f"within {', '.join(spreads)}. Below {ENOUGH_STEPS:g} steps {dtype} hardly tells "
+                f"them apart. {place.remedy}{finer}"
             )
 
 

@@ -33,7 +33,8 @@ def _features(conversion):
     for place in input_places(conversion):
         heading, features = worst_features(place)
         yield heading
-        yield f"{'feature':>7} {'least':>11} {'most':>11} {'spread in int8 steps':>21}"
+        spread = f"spread in {place.affine.dtype} steps"
+        yield f"{'feature':>7} {'least':>11} {'most':>11} {spread:>21}"
         for index, low, high, steps, resolved in features:
             few = "" if resolved else "  too few"
             yield f"{index:>7} {low:>11.4g} {high:>11.4g} {steps:>21.4g}{few}"

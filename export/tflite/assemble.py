@@ -2,17 +2,19 @@
 
 from tensorflow.lite.python import schema_py_generated as schema
 
+from keras_fastgrnn.export.front import Front
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro.verify import seal
 
 
-def assemble(rest, operators, *, fronts, float_outputs, names, steps_to_saturation):
+def assemble(rest, operators, *, ends, float_outputs, names, steps_to_saturation):
     """Puts the recurrent operators into their gaps.
 
     Args:
         rest: `Rest`.
         operators: list of `Operator`, in the order of the gaps.
-        fronts: list with the `Front` of each input of the model; `None` for an unchanged input.
+        ends: list with `(dtype, Front)` of each input of the model; `None` for an unchanged input,
+            and for its `Front` if it has none.
         float_outputs: boolean. Whether the outputs of the model become float32.
         names: `(inputs, outputs)`, lists of names.
         steps_to_saturation: integer for the file's metadata; `None` for none.
@@ -29,13 +31,28 @@ def assemble(rest, operators, *, fronts, float_outputs, names, steps_to_saturati
     if steps_to_saturation is not None:
         flatbuffer.set_steps_to_saturation(model, steps_to_saturation)
     graph.inputs, graph.outputs = list(graph.inputs[:n_inputs]), list(graph.outputs[:n_outputs])
-    for i, front in enumerate(fronts):
-        if front is not None:
-            flatbuffer.float_input(model, i, front)
+    for i, end in enumerate(ends):
+        if end is not None:
+            _add_input(model, i, *end)
     if float_outputs:
         for i in range(n_outputs):
             flatbuffer.float_output(model, i)
-    for indexes, ends in zip((graph.inputs, graph.outputs), names, strict=True):
-        for index, name in zip(indexes, ends, strict=True):
+    for indexes, own in zip((graph.inputs, graph.outputs), names, strict=True):
+        for index, name in zip(indexes, own, strict=True):
             graph.tensors[index].name = name
     return seal(flatbuffer.serialize(model))
+
+
+def _add_input(model, i, dtype, front):
+    """Puts what makes the activations of an input before it: a `Front` and a rounding."""
+    [graph] = model.subgraphs
+    inner = flatbuffer.type_name(graph.tensors[graph.inputs[i]])
+    if dtype == "float32":
+        flatbuffer.float_input(model, i, front or Front())
+    elif front is None:
+        return  # the converter has made operators of what reads integers
+    elif dtype == inner == "int16" and front.is_per_feature:
+        flatbuffer.scaled_input(model, i, front)
+    else:
+        flatbuffer.float_input(model, i, front)
+        flatbuffer.cast_input(model, i, dtype)

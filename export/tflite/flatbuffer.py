@@ -84,11 +84,67 @@ def float_input(model, i, front):
         if values is not None:
             y, constant = add_float_twin(model, inner), add_constant(model, _FLOAT32, values)
             code = getattr(schema.BuiltinOperator, name.upper())
-            operator = add_operator(model, code, [x, constant], [y])
-            operator.builtinOptionsType = getattr(schema.BuiltinOptions, f"{name}Options")
-            operator.builtinOptions = getattr(schema, f"{name}OptionsT")()
+            _set_options(add_operator(model, code, [x, constant], [y]), name)
             x = y
     add_operator(model, schema.BuiltinOperator.QUANTIZE, [x], [inner])
+
+
+def cast_input(model, i, dtype):
+    """Makes float32 input `i` one of integers, and puts a CAST after it."""
+    graph = model.subgraphs[0]
+    inner, outer = graph.inputs[i], schema.TensorT()
+    outer.type, outer.buffer = getattr(schema.TensorType, dtype.upper()), 0
+    outer.shape = graph.tensors[inner].shape
+    graph.inputs[i] = add_tensor(model, outer)
+    add_operator(model, schema.BuiltinOperator.CAST, [graph.inputs[i]], [inner])
+
+
+def scaled_input(model, i, front):
+    """Makes int16 input `i` one of a sensor's integers, and puts after it their `Front`, which has
+    to be per feature: a DEPTHWISE_CONV_2D of one weight, whose scale is the multiplier."""
+    graph, builtin = model.subgraphs[0], schema.BuiltinOperator
+    inner = graph.inputs[i]
+    shape = graph.tensors[inner].shape
+    features = int(shape[-1])
+    multiplier, offset = (
+        np.full(features, neutral) if values is None else np.broadcast_to(values, features)
+        for values, neutral in zip(front, (1.0, 0.0), strict=True)
+    )
+    scale = np.where(multiplier == 0, 1, np.abs(multiplier) / 127).astype(np.float32)
+    weights = np.int8(127 * np.sign(multiplier)).reshape(1, 1, 1, -1)
+    bias = np.rint(offset / scale).astype(np.int64)
+
+    def add_int16(shape, affine):
+        tensor = schema.TensorT()
+        tensor.shape, tensor.buffer = np.array(shape, np.int32), 0
+        set_affine(tensor, affine)
+        return add_tensor(model, tensor)
+
+    def add_channels(type, values):
+        index = add_constant(model, type, values)
+        quantization = graph.tensors[index].quantization = schema.QuantizationParametersT()
+        quantization.scale, quantization.zeroPoint = scale, np.zeros(features, np.int64)
+        quantization.quantizedDimension = values.ndim - 1
+        return index
+
+    def reshape(x, y):
+        shape = add_constant(model, schema.TensorType.INT32, np.array(graph.tensors[y].shape))
+        add_operator(model, builtin.RESHAPE, [x, shape], [y])
+
+    sensor, rows = Affine(1.0, 0, "int16"), [1, 1, int(np.prod(shape[:-1])), features]
+    graph.inputs[i] = x = add_int16(shape, sensor)
+    image, scaled = add_int16(rows, sensor), add_int16(rows, affine(graph.tensors[inner]))
+    reshape(x, image)
+    inputs = [
+        image,
+        add_channels(schema.TensorType.INT8, weights),
+        add_channels(schema.TensorType.INT64, bias),
+    ]
+    operator = add_operator(model, builtin.DEPTHWISE_CONV_2D, inputs, [scaled])
+    options = _set_options(operator, "DepthwiseConv2D")
+    options.padding = schema.Padding.VALID
+    options.strideW = options.strideH = options.depthMultiplier = 1
+    reshape(scaled, inner)
 
 
 def float_output(model, i):
@@ -118,6 +174,13 @@ def serialize(model):
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def _set_options(operator, name):
+    """Gives an operator the default options of a table, and returns them."""
+    operator.builtinOptionsType = getattr(schema.BuiltinOptions, f"{name}Options")
+    operator.builtinOptions = getattr(schema, f"{name}OptionsT")()
+    return operator.builtinOptions
 
 
 def add_float_twin(model, index):

@@ -8,9 +8,16 @@
 static detector keyword;
 #endif
 
+#ifndef INPUT
+#define INPUT int8_t
+#endif
+#ifndef OUTPUT
+#define OUTPUT int8_t
+#endif
+
 #ifdef REPLAY
-void read_input(int8_t* x);
-void write_output(int best, const int8_t* y);
+void read_input(INPUT* x);
+void write_output(int best, const OUTPUT* y);
 #else
 #ifdef __AVR__
 #include <avr/io.h>
@@ -23,12 +30,12 @@ static volatile struct {
 #define PORTD ports->d
 #endif
 
-static void read_input(int8_t* x) {
+static void read_input(INPUT* x) {
   uint8_t i;
-  for (i = 0; i < MODEL_FEATURES; ++i) x[i] = (int8_t)PINB;
+  for (i = 0; i < MODEL_FEATURES; ++i) x[i] = (INPUT)PINB;
 }
 
-static void write_output(int best, const int8_t* y) {
+static void write_output(int best, const OUTPUT* y) {
   PORTC = (uint8_t)best;
 #ifdef SMOOTHING
   PORTD = (uint8_t)y[0];
@@ -40,7 +47,8 @@ static void write_output(int best, const int8_t* y) {
 
 int main(void) {
   static model_state state;
-  int8_t x[MODEL_FEATURES], y[MODEL_OUTPUTS];
+  INPUT x[MODEL_FEATURES];
+  OUTPUT y[MODEL_OUTPUTS];
   int best;
   uint16_t step;
   model_init(&state);

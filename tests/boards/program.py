@@ -36,8 +36,8 @@ def replay(target, folder, x, y, detector=None, detected=None):
     Args:
         target: `Target`.
         folder: has `model.c` and `model.h`.
-        x: int8 `(n, timesteps, features)`.
-        y: int8 `(n, outputs)`, what the model gives.
+        x: int8 or int16 `(n, timesteps, features)`.
+        y: int8 or int16 `(n, outputs)`, what the model gives.
         detector: `Detector` that reads the model's only output, or `None`.
         detected: bool `(n,)`, whether that hears the keyword.
 
@@ -61,15 +61,17 @@ def replay(target, folder, x, y, detector=None, detected=None):
 def build_replay(target, folder, x, y, detector=None, detected=None):
     """The program of `replay()`, without running it: its path."""
     best = y.argmax(axis=1) if detector is None else np.asarray(detected)
-    expected = np.concatenate([best[:, None].astype(np.int8), y], axis=1)
+    expected = np.concatenate([best[:, None].astype(y.dtype), y], axis=1)
     (folder / "sequences.h").write_text(
         f"enum {{ SEQUENCES = {len(x)} }};\n"
-        "static const FLASH int8_t inputs[SEQUENCES][MODEL_TIMESTEPS][MODEL_FEATURES] = "
+        "static const FLASH INPUT inputs[SEQUENCES][MODEL_TIMESTEPS][MODEL_FEATURES] = "
         f"{_initializer(x)};\n"
-        "static const FLASH int8_t outputs[SEQUENCES][1 + MODEL_OUTPUTS] = "
+        "static const FLASH OUTPUT outputs[SEQUENCES][1 + MODEL_OUTPUTS] = "
         f"{_initializer(expected)};\n"
     )
-    return _build(target, folder, "replay.elf", detector, "-DREPLAY", str(FOLDER / "replay.c"))
+    types = f"-DINPUT={x.dtype}_t", f"-DOUTPUT={y.dtype}_t"
+    source = str(FOLDER / "replay.c")
+    return _build(target, folder, "replay.elf", detector, "-DREPLAY", *types, source)
 
 
 def sizes(target, folder, detector=None):

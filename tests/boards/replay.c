@@ -13,20 +13,20 @@
 extern uint8_t board_stack_top[];
 #endif
 
-/* const FLASH int8_t inputs[SEQUENCES][MODEL_TIMESTEPS][MODEL_FEATURES],
- * outputs[SEQUENCES][1 + MODEL_OUTPUTS]: the class and the values. */
+/* const FLASH INPUT inputs[SEQUENCES][MODEL_TIMESTEPS][MODEL_FEATURES],
+ * OUTPUT outputs[SEQUENCES][1 + MODEL_OUTPUTS]: the class and the values. */
 #include "sequences.h"
 
 enum { UNTOUCHED = 0xa5 };
 
-void read_input(int8_t* x);
-void write_output(int best, const int8_t* y);
+void read_input(INPUT* x);
+void write_output(int best, const OUTPUT* y);
 
 static uint16_t sequence, step;
 static uint32_t count, steps, predictions;
 
 /* A step is counted from here on, so the program's loop is in it. */
-void read_input(int8_t* x) {
+void read_input(INPUT* x) {
   uint16_t i;
   if (step != 0) {
     count = board_stop();
@@ -41,7 +41,7 @@ void read_input(int8_t* x) {
   board_start();
 }
 
-void write_output(int best, const int8_t* y) {
+void write_output(int best, const OUTPUT* y) {
   const uint8_t* p = board_free_memory;
   uint16_t i;
   /* The last step is in it, and all are alike. */

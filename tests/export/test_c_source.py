@@ -158,7 +158,7 @@ def add_dense(
         graph.outputs = [y]
 
 
-def chain(*shapes, dense=None, timesteps=7, optimize="size", n=4, dtype="int8", **flags):
+def chain(*shapes, dense=None, timesteps=7, optimize="size", n=4, dtype="int8", edit=None, **flags):
     """A model of random cells, each read by the next, and inputs `(n, timesteps, features)`.
 
     Args:
@@ -166,6 +166,7 @@ def chain(*shapes, dense=None, timesteps=7, optimize="size", n=4, dtype="int8", 
             the features.
         dense: keyword arguments of `add_dense()`.
         dtype: of all activations.
+        edit: of the model before it is written; adds `dense` if `None`.
         flags: of the last cell; all have its `stateful`.
     """
     blocks, features = [], {}
@@ -176,11 +177,12 @@ def chain(*shapes, dense=None, timesteps=7, optimize="size", n=4, dtype="int8", 
         last = flags if i == len(shapes) - 1 else {**flags, "return_sequences": True}
         blocks.append(pack(cell, optimize=optimize, **last))
         features = {"features": shape.units}
-    edit = (
-        (lambda model: None)
-        if dense is None
-        else (lambda model: add_dense(model, **dense, dtype=dtype))
-    )
+    if edit is None:
+
+        def edit(model):
+            if dense is not None:
+                add_dense(model, **dense, dtype=dtype)
+
     first = int.from_bytes(blocks[0][0][8:10], "little")
     ends = np.iinfo(dtype)
     x = np.random.default_rng(0).integers(ends.min, ends.max + 1, (n, timesteps, first), dtype)
@@ -506,7 +508,7 @@ QUANTIZE = """
 
 int main(void) {
   SENSOR_T x[MODEL_FEATURES];
-  int8_t q[MODEL_FEATURES];
+  INPUT q[MODEL_FEATURES];
   while (fread(x, sizeof x, 1, stdin) == 1) {
     CALL(x, q);
     fwrite(q, sizeof q, 1, stdout);
@@ -516,23 +518,35 @@ int main(void) {
 """
 
 
-def call(folder, files, function, sensor, x):
-    """Rows `x (n, features)` through a function that writes int8."""
+def call(folder, files, function, sensor, x, dtype="int8"):
+    """Rows `x (n, features)` through a function that writes integers of a dtype."""
     write(folder, files | {"quantize.c": QUANTIZE})
-    macros = (f"-DSENSOR_T={sensor}", f"-DCALL=model_{function}")
+    macros = (f"-DSENSOR_T={sensor}", f"-DINPUT={dtype}_t", f"-DCALL=model_{function}")
     sources = [str(folder / name) for name in ("quantize.c", "model.c")]
     execute(*GCC, *macros, *sources, "-o", str(folder / "quantize"))
     output = execute(str(folder / "quantize"), input=x.tobytes())
-    return np.frombuffer(output, np.int8).reshape(x.shape)
+    return np.frombuffer(output, dtype).reshape(x.shape)
+
+
+def rescale_input(scale):
+    """An edit that gives the int16 input of a model a scale."""
+
+    def edit(model):
+        [graph] = model.subgraphs
+        flatbuffer.set_affine(graph.tensors[graph.inputs[0]], Affine(scale, 0, "int16"))
+
+    return edit
 
 
 @pytest.mark.filterwarnings("ignore:Features")
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize("sensor", ["int16", "int32"])
-def test_quantize(sensor, tmp_path):
+def test_quantize(sensor, dtype, tmp_path):
     """Every int16, and what tells the int32 apart, at 60 random units, means and deviations."""
     rng, features = np.random.default_rng(0), 60
     limits = np.iinfo(sensor)
-    tflite, _ = chain(dict(features=features, units=2))
+    edit = rescale_input(2**-8) if dtype == "int16" else None
+    tflite, _ = chain(dict(features=features, units=2), dtype=dtype, edit=edit)
     unit = 10 ** rng.uniform(-6, 3, features) * rng.choice([1, 1, -1], features)
     mean = unit * limits.max * rng.normal(size=features) * rng.choice([0, 1e-3, 0.5], features)
     std = 10 ** rng.uniform(-2, 2, features)
@@ -547,9 +561,10 @@ def test_quantize(sensor, tmp_path):
     read = read_chain(tflite)
     factor, offset = sensor_affine(features, unit, mean, std)
     quantizer = choose_quantizer(sensor, factor, offset, read.input)
-    got = call(tmp_path, files, "quantize", f"{sensor}_t", x)
+    got = call(tmp_path, files, "quantize", f"{sensor}_t", x, dtype)
     np.testing.assert_array_equal(got, quantizer.quantize(x))
-    assert (np.ptp(got.astype(int), axis=0) == 255).any()
+    ends = np.iinfo(dtype)
+    assert (np.ptp(got.astype(int), axis=0) == ends.max - ends.min).any()
 
 
 @pytest.mark.parametrize(
@@ -569,16 +584,18 @@ def test_warns_of_a_unit_that_can_not_be_meant(arguments, message):
     assert caught[0].filename == __file__
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize("normalized", [False, True])
-def test_quantize_float(normalized, tmp_path):
+def test_quantize_float(normalized, dtype, tmp_path):
     """As TFLite's QUANTIZE: also of halves, infinity, and beside what one more would round up."""
-    edit = begin_with(*NORMALIZATION) if normalized else begin_with()
-    tflite = fastgrnn_model(pack(integer_cell(Shape())[0]), timesteps=3, edit=edit)
-    affine = Affine(0.25, -3)
+    affine = AFFINE if dtype == "int8" else Affine(2.0**-8, 0, "int16")
+    edit = begin_with(*(NORMALIZATION if normalized else (None, None)), affine=affine)
+    cell, *_ = integer_cell(Shape(input_dtype=dtype))
+    tflite = fastgrnn_model(pack(cell), timesteps=3, edit=edit)
     x = np.random.default_rng(0).normal(0, 30, (3000, 3)).astype(np.float32)
     x[::2] = np.round(x[::2] * 8) / 8
     x[1, :], x[3, :], x[5, :] = np.inf, -3e38, np.nextafter(np.float32(0.125), np.float32(0))
-    got = call(tmp_path, c_source(tflite), "quantize_float", "float", x)
+    got = call(tmp_path, c_source(tflite), "quantize_float", "float", x, dtype)
     factor, offset = NORMALIZATION if normalized else (1, 0)
     expected = affine.quantize(x * np.float32(factor) + np.float32(offset))
     np.testing.assert_array_equal(got, expected)
@@ -587,14 +604,17 @@ def test_quantize_float(normalized, tmp_path):
 NORMALIZATION = np.float32([0.5, 40, 3.3]), np.float32([0, -7.1, 11])
 
 
-def begin_with(factor=None, offset=None, dtype=None):
+AFFINE = Affine(0.25, -3)
+
+
+def begin_with(factor=None, offset=None, dtype=None, affine=AFFINE):
     """An edit of a model of 3 features that reads float32, as convert() writes one that begins with
     a normalisation: a MUL and an ADD before the QUANTIZE; before these a CAST of integers."""
 
     def edit(model):
         graph, builtin = model.subgraphs[0], schema.BuiltinOperator
         x = graph.tensors[graph.inputs[0]]
-        flatbuffer.set_affine(x, Affine(0.25, -3))
+        flatbuffer.set_affine(x, affine)
         values = (None if v is None else np.asarray(v, np.float32) for v in (factor, offset))
         flatbuffer.float_input(model, 0, Front(*values))
         if dtype is not None:
@@ -657,7 +677,7 @@ int main(void) {
   return 0;
 }
 """
-SENSORS = {"int8": {}, "int16": dict(unit=0.01, mean=3), "int32": dict(unit=1e-5, sensor="int32")}
+SENSORS = {"none": {}, "int16": dict(unit=0.01, mean=3), "int32": dict(unit=1e-5, sensor="int32")}
 
 
 def run_selftest(folder, files):
@@ -667,16 +687,17 @@ def run_selftest(folder, files):
     return int(execute(str(folder / "selftest")))
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize(
     ("name", "sensor"),
     [
-        *(("head", "int8"), ("head", "int16"), ("head", "int32"), ("stack", "int16")),
-        *(("no head", "int8"), ("stream", "int8"), ("relu6", "int8")),
-        *(("tiny factors", "int8"), ("factors over 1", "int8"), ("stack of sequences", "int32")),
+        *(("head", "none"), ("head", "int16"), ("head", "int32"), ("stack", "int16")),
+        *(("no head", "none"), ("stream", "none"), ("relu6", "none")),
+        *(("tiny factors", "none"), ("factors over 1", "none"), ("stack of sequences", "int32")),
     ],
 )
-def test_selftest(name, sensor, tmp_path):
-    assert run_selftest(tmp_path, c_source(model_of(name)[0], **SENSORS[sensor])) == 0
+def test_selftest(name, sensor, dtype, tmp_path):
+    assert run_selftest(tmp_path, c_source(model_of(name, dtype)[0], **SENSORS[sensor])) == 0
 
 
 def test_selftest_finds_what_is_wrong(tmp_path):
@@ -696,11 +717,12 @@ def test_selftest_finds_what_is_wrong(tmp_path):
     assert wrong(r"\(v \+ \(\(INT32_C\(1\) << n\) >> 1\)\)", "v", "fastgrnn_kernel.h") > 0
 
 
-def test_golden_outputs_are_those_of_tflite_micro():
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_golden_outputs_are_those_of_tflite_micro(dtype):
     """What the chip is compared with, which the integer model made."""
-    tflite, _ = model_of("head at each step")
+    tflite, _ = model_of("head at each step", dtype)
     read = read_chain(tflite)
-    x = np.random.default_rng(1).integers(-128, 128, (1, read.timesteps, read.features), np.int8)
+    x = extremes(np.random.default_rng(1), dtype, (1, read.timesteps, read.features))
     np.testing.assert_array_equal(read.run(x[0]), interpret(tflite, x)[0])
 
 
@@ -849,9 +871,12 @@ def target(request):
     return target
 
 
-@pytest.mark.parametrize("name", ["head", "stack", "stream"])
-def test_same_bytes_on_a_chip(target, name, tmp_path):
-    tflite, x = model_of(name)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("head", "int8"), ("head", "int16"), ("stack", "int16"), ("stream", "int8")],
+)
+def test_same_bytes_on_a_chip(target, name, dtype, tmp_path):
+    tflite, x = model_of(name, dtype)
     write(tmp_path, c_source(tflite))
     program.replay(target, tmp_path, x, interpret(tflite, x))
 

@@ -253,8 +253,8 @@ def test_weights_that_are_not_finite_are_refused():
 
 
 def test_unknown_type_is_refused():
-    with pytest.raises(ValueError, match="input_type='int16' is not supported"):
-        convert(sequential(FastGRNN(8)), representative_dataset=X, input_type="int16")
+    with pytest.raises(ValueError, match="input_type='uint8' is not supported"):
+        convert(sequential(FastGRNN(8)), representative_dataset=X, input_type="uint8")
     with pytest.raises(ValueError, match="optimize='time' is not supported: use 'size' or 'speed'"):
         convert(sequential(FastGRNN(8)), representative_dataset=X, optimize="time")
 

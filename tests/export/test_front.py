@@ -11,6 +11,8 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import convert, quantization_aware
+from keras_fastgrnn.export.c_source import c_source
+from keras_fastgrnn.export.c_source.chain import read_chain
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.micro import Interpreter
 
@@ -187,3 +189,56 @@ def test_training_agrees_with_the_file():
     # int8 of x; a Dense rounds twice (docs/quantize.md). Each is a step of the output at most.
     differ = np.abs(Interpreter(data).predict(X) - said) > step / 2
     assert differ.mean() < 0.02
+
+
+# ---- Integers of a sensor ----
+
+SPANS = np.array([9000, 300, 20, 2])  # of four features that have one scale
+
+
+def sensor_model(dtype):
+    """A model that normalises each feature first, and integer samples."""
+    rng = np.random.default_rng(0)
+    x = np.round(rng.normal(1, 1, (60, 12, 4)) * SPANS).astype(dtype)
+    normalization = layers.Normalization()
+    normalization.adapt(x.astype(np.float32))
+    keras.utils.set_random_seed(0)
+    hidden = normalization, FastGRNN(8, return_sequences=True), layers.Dense(3)
+    return keras.Sequential([keras.Input((12, 4), dtype=dtype), *hidden]), x
+
+
+@pytest.mark.parametrize("activations", ["int8", "int16"])
+@pytest.mark.parametrize("dtype", ["int16", "int32"])
+def test_each_feature_of_a_sensor_has_its_own_multiplier(dtype, activations):
+    model, x = sensor_model(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        tflite = convert(model, representative_dataset=x, activations=activations)
+    interpreter = Interpreter(tflite)
+    assert interpreter.inputs[0].dtype == dtype
+    expected = model.predict(x, verbose=0)
+    error = np.sqrt(np.mean((interpreter.predict(x) - expected) ** 2))
+    # int8 weights make 0.03 of it. With one scale for all, two features are lost, and it is 0.5.
+    assert error < 0.08 * expected.std()
+    # An int16 sensor needs no float32.
+    names = [name for name, _ in operators(tflite)]
+    in_integers = (dtype, activations) == ("int16", "int16")
+    assert ("DEPTHWISE_CONV_2D" in names) == in_integers
+    assert ("CAST" in names) != in_integers
+
+
+def test_an_int16_sensor_in_c(tmp_path):
+    """`model_quantize()` gives the bytes of the file's operators, for every int16."""
+    model, x = sensor_model("int16")
+    ends = {"activations": "int16", "output_type": "int16"}
+    tflite = convert(model, representative_dataset=x, **ends)
+    chain = read_chain(tflite)
+    every = np.arange(-32768, 32768, dtype=np.int16)[:, None].repeat(4, 1)
+    every = np.concatenate([every, every[:8]]).reshape(-1, 12, 4)[::29]
+    interpreter = Interpreter(tflite)
+    for sample in (*x, *every):
+        got = chain.run(chain.quantizer.quantize(sample))
+        np.testing.assert_array_equal(got, interpreter.invoke(sample[None])[0])
+    assert "void model_quantize(const int16_t* x, int16_t* q);" in c_source(tflite)["model.h"]
+    with pytest.raises(ValueError, match="unit=1 is not supported, since the model reads int16"):
+        c_source(tflite, unit=1)

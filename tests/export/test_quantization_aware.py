@@ -11,7 +11,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
-from random_cells import integer_cells
+from random_cells import extremes, integer_cells
 from tools import TEST_ALL, require
 from topologies import FEATURES, TIMESTEPS, TOPOLOGIES, randomize, samples
 
@@ -51,8 +51,8 @@ def quantized_cell(integer, input=None, output=None, scales=None):
             name: tuple(MatrixFormat(2.0 ** -(i + 1), m.shift) for i, m in enumerate(factors))
             for name, factors in matrices.items()
         },
-        input=input or Affine(1.0, integer.input_zero_point),
-        output=output or Affine(1.0, integer.output_zero_point),
+        input=input or Affine(1.0, integer.input_zero_point, integer.input_dtype),
+        output=output or Affine(1.0, integer.output_zero_point, integer.output_dtype),
     )
     ranks = {
         rank: len(matrices[name][0].values) if len(matrices[name]) == 2 else None
@@ -101,7 +101,7 @@ def test_the_training_graph_is_the_integer_model(
     integer = without_least(integer)
     cell = quantized_cell(integer)
     rng = np.random.default_rng(seed)
-    x = rng.integers(-128, 128, (3, timesteps, integer.features)).astype(np.int8)
+    x = extremes(rng, integer.input_dtype, (3, timesteps, integer.features))
     real = tf.constant(x.astype(np.float32) - integer.input_zero_point)
     layer = QuantizedRNN(cell, return_sequences=True, return_state=True, go_backwards=go_backwards)
     run = tf.function(layer, jit_compile=jit_compile, autograph=False)
@@ -313,6 +313,25 @@ def test_trained_integers_are_the_exported_ones(hidden, jit_compile, tmp_path):
     step = aware.layers[-1].output_format.scale
     np.testing.assert_allclose(got, expected, rtol=0, atol=1.001 * step)
     assert np.mean(np.abs(got - expected) < 0.001 * step) > 0.98
+
+
+def test_int16_activations(tmp_path):
+    model = classifier()
+    aware = quantization_aware(model, representative_dataset=X, activations="int16")
+    options = {"representative_dataset": X, "activations": "int16"}
+    assert blocks(conversion(aware, **options)) == blocks(conversion(model, **options))
+    compiled(aware).fit(X, Y, epochs=2, verbose=0)
+    aware.save(tmp_path / "aware.keras")
+    loaded = keras.models.load_model(tmp_path / "aware.keras")
+    # TFLite Micro rounds the Dense layer's multiplier to 15 bits: half a step at the end of the
+    # format, and half a step for its rounding.
+    step = aware.layers[-1].output_format.scale
+    got = Interpreter(convert(loaded, **options)).predict(X)
+    np.testing.assert_allclose(got, aware.predict(X, verbose=0), rtol=0, atol=1.5 * step)
+    with pytest.raises(
+        ValueError, match="trained with int16 activations: give activations='int16'"
+    ):
+        convert(aware, representative_dataset=X)
 
 
 def test_heads_at_each_step_are_trained_as_int8():

@@ -1,4 +1,5 @@
-"""The integers of a sensor -> int8: at most one step from what TFLite makes of the real values."""
+"""The integers of a sensor -> those of the model: at most one step from what TFLite makes of the
+real values."""
 
 import numpy as np
 import pytest
@@ -10,10 +11,14 @@ from keras_fastgrnn.micro.affine import Affine
 
 
 @st.composite
-def features(draw):
+def features(draw, outputs=("int8", "int16")):
     """`(dtype, factor, offset, Affine)`: of a sensor with a normalisation."""
     dtype, rng = draw(st.sampled_from(SENSORS)), np.random.default_rng(draw(st.integers(0, 2**32)))
-    affine = Affine(float(np.float32(10 ** rng.uniform(-4, 1))), int(rng.integers(-128, 128)))
+    scale, zero_point = 10 ** rng.uniform(-4, 1), int(rng.integers(-128, 128))
+    output = draw(st.sampled_from(outputs))
+    if output == "int16":
+        scale, zero_point = scale / 256, 0
+    affine = Affine(float(np.float32(scale)), zero_point, output)
     factor = 10 ** rng.uniform(-7, 4) * rng.choice([1, 1, -1])
     # The middle, in the sensor's integers: near 0, anywhere, and just outside.
     middle = rng.normal() * np.iinfo(dtype).max * draw(st.sampled_from([0, 1e-4, 0.3, 1.1]))
@@ -21,12 +26,12 @@ def features(draw):
 
 
 def integers(dtype, factor, offset, affine):
-    """All there are of an int16; of an int32 many, most of them where the int8 is not saturated."""
+    """All there are of an int16; of an int32 many, most where the output is not saturated."""
     limits = np.iinfo(dtype)
     if dtype == "int16":
         return np.arange(limits.min, limits.max + 1)
     rng = np.random.default_rng(0)
-    around = -offset / factor + rng.normal(0, 256 * affine.scale / abs(factor), 4000)
+    around = -offset / factor + rng.normal(0, np.ptp(affine.limits) / abs(factor), 4000)
     x = np.concatenate([around, rng.integers(limits.min, limits.max, 2000), np.arange(-200, 200)])
     x = np.concatenate([x, -offset / factor + np.arange(-200, 200), [limits.min, limits.max]])
     return np.clip(np.round(x), limits.min, limits.max).astype(np.int64)
@@ -39,16 +44,27 @@ def test_at_most_one_step_from_float(feature):
     quantizer = choose_quantizer(dtype, [factor], [offset], affine)
     got = quantizer.quantize(x[:, None])[:, 0].astype(int)
     exact = x * (factor / affine.scale) + offset / affine.scale + affine.zero_point
-    assert np.abs(got - np.clip(np.floor(exact + 0.5), -128, 127)).max() <= 1
+    ends = np.iinfo(affine.dtype)
+    assert np.abs(got - np.clip(np.floor(exact + 0.5), ends.min, ends.max)).max() <= 1
     # The sum of the errors in choose_quantizer(), but for that of float32.
-    assert (got <= np.maximum(exact + 0.5, -128) + 0.064).all()
-    assert (got >= np.minimum(exact - 0.5, 127) - 0.064).all()
+    assert (got <= np.maximum(exact + 0.5, ends.min) + 0.064).all()
+    assert (got >= np.minimum(exact - 0.5, ends.max) - 0.064).all()
     if abs(offset / affine.scale) < 2**20:  # else float32 has no such step
         real = x.astype(np.float32) * np.float32(factor) + np.float32(offset)
         assert np.abs(got - affine.quantize(real)).max() <= 1
 
 
-@given(features())
+@given(features(outputs=["int16"]))
+def test_no_sum_of_int16_leaves_int64(feature):
+    dtype, factor, offset, affine = feature
+    quantizer = choose_quantizer(dtype, [factor], [offset], affine)
+    assert abs(quantizer.multiplier[0]) <= 2**24 and 0 <= quantizer.shift[0] <= 40
+    ends = (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    sums = [x * quantizer.multiplier[0] + quantizer.offset[0] for x in ends]
+    assert max(map(abs, sums)) < 2**59 and abs(quantizer.offset[0]) < 2**59
+
+
+@given(features(outputs=["int8"]))
 def test_no_sum_leaves_int32(feature):
     dtype, factor, offset, affine = feature
     quantizer = choose_quantizer(dtype, [factor], [offset], affine)
