@@ -1,11 +1,14 @@
 """A model that gives each band its gain at each frame: its training, its file, its sound."""
 
+import re
+
 import keras
 import numpy as np
 
 from examples.common import bands, classifier
+from examples.common.noisy_speech import training_mixes
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export import convert
+from keras_fastgrnn.export import c_source, convert
 from keras_fastgrnn.micro import Interpreter
 
 UNITS = 48
@@ -19,6 +22,12 @@ def fast_grnn(units=UNITS):
 
 def gru(units=UNITS):
     return keras.layers.GRU(units, return_sequences=True)
+
+
+def training_set(sounds, *, seed, count, seconds=2.5):
+    """`training_arrays()` of mixes of a side's `Sounds`."""
+    rng = np.random.default_rng(seed)
+    return training_arrays(training_mixes(sounds, rng, count=count, seconds=seconds))
 
 
 def training_arrays(mixed):
@@ -86,6 +95,11 @@ def to_file(model, x, activations):
         reset="never",  # it hears without end
         activations=activations,
     )
+
+
+def constants(tflite):
+    """The bytes of constants in the C of a file."""
+    return int(re.search(r"Flash: (\d+) bytes", c_source(tflite)["model.h"])[1])
 
 
 def in_float(model):

@@ -167,9 +167,8 @@ def read_chain(tflite):
     reader = _Reader(tflite)
     sensor = flatbuffer.type_name(reader.tensor)
     sensor = sensor if reader.affine in (None, _SENSOR) and sensor != "float32" else None
-    quantizer, (factor, offset) = _read_scaling(reader)
-    if quantizer is None:
-        factor, offset = _read_normalization(reader)
+    quantizer, normalization = _read_scaling(reader)
+    factor, offset = normalization or _read_normalization(reader)
     input, shape = reader.affine, reader.tensor.shape
     cells = _read_cells(reader)
     dense = _read_dense(reader, cells)
