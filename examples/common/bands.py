@@ -22,10 +22,7 @@ CENTRES = np.array(
 BANDS = len(CENTRES)
 # Triangles, `(bands, bins)`. Those of a bin add up to 1, so that gains of 1 change no bin.
 _TRIANGLES = np.array(
-    [
-        np.interp(scipy.fft.rfftfreq(FRAME, 1 / SAMPLE_RATE), CENTRES, one)
-        for one in np.eye(BANDS)
-    ]
+    [np.interp(scipy.fft.rfftfreq(FRAME, 1 / SAMPLE_RATE), CENTRES, one) for one in np.eye(BANDS)]
 )
 # Added to energies: white noise of -90 dB of full scale, below any microphone's.
 _FLOOR = 1e-9 * np.sum(WINDOW**2) * _TRIANGLES.sum(axis=1)

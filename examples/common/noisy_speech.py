@@ -74,7 +74,9 @@ def load(data_dir=None):
         cuts = [int(at * len(sound)) for at in (TRAIN, VALIDATION)]
         for side, part in zip(noise, np.split(sound, cuts), strict=True):
             side[path.stem] = part
-    return Split(*(Sounds(list(filter(is_clean, s)), n) for s, n in zip(speech, noise, strict=True)))
+    return Split(
+        *(Sounds(list(filter(is_clean, s)), n) for s, n in zip(speech, noise, strict=True))
+    )
 
 
 def _files(folder, pattern="*"):
