@@ -3,10 +3,12 @@
     make bench-denoise
 
 FastGRNN in float, with 16-bit and with 8-bit activations in TensorFlow Lite for Microcontrollers,
-beside a keras GRU of as many units and the ideal gains; a frame on an emulated Cortex-M4. Writes
-benchmarks/results/denoise.json.
+beside a keras GRU of as many units and the ideal gains; a frame on an emulated Cortex-M4. Each
+training is kept in benchmarks/results/denoise_runs.json, so that it goes on where it was stopped.
+Writes benchmarks/results/denoise.json.
 """
 
+import functools
 import pathlib
 import tempfile
 
@@ -15,17 +17,20 @@ import numpy as np
 from absl import flags
 
 from benchmarks import record
-from examples.common import command, data, denoise_evaluation, denoiser, noisy_speech
-from examples.common.denoise_evaluation import mean
+from benchmarks.kept import Kept, digest
+from examples.common import command, data, denoiser, noisy_speech
+from examples.common.denoise_evaluation import as_scores, by_features, evaluate, ideal, mean
 from examples.common.noisy_speech import UNSEEN
 from keras_fastgrnn.export import c_source
 from keras_fastgrnn.export.c_source.chain import read_chain
 from tests.boards import TARGETS, program
 
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Trainings of each model.", 1)
+EPOCHS = {"FastGRNN": 24, "GRU": 24}
 MIXES, TESTS = 1600, 20  # for training, and in each noise at each SNR
 M4_BUDGET = 480_000  # cycles between two frames: 10 ms at 48 MHz
-FLOAT, INT16, INT8, GRU, IDEAL = (
+HEARD, FLOAT, INT16, INT8, GRU, IDEAL = (
+    "as heard",
     "FastGRNN, float",
     "FastGRNN, int16 in TFLM",
     "FastGRNN, int8 in TFLM",
@@ -34,18 +39,37 @@ FLOAT, INT16, INT8, GRU, IDEAL = (
 )
 
 
-def one_seed(seed, sides):
-    """`(scores, x, int16)`: the scores of each way, and for the chip features and the file."""
-    print(f"seed {seed}", flush=True)
+def fast_grnn(sides, seed):
+    """A training: the scores in float and of both files, the bytes, and a frame on the chip."""
     x, y = denoiser.training_set(sides.train, seed=seed, count=MIXES)
-    model, gru = (denoiser.train(of, x, y, seed=seed) for of in (denoiser.fast_grnn, denoiser.gru))
+    model = denoiser.train(denoiser.fast_grnn, x, y, seed=seed, epochs=EPOCHS["FastGRNN"])
     int16, int8 = (denoiser.to_file(model, x, activations) for activations in ("int16", "int8"))
-    ways = denoise_evaluation.ways(model, gru, int16, int8)
-    scores = {
-        name: denoise_evaluation.evaluate(gains, sides.test, count=TESTS)
-        for name, gains in {"as heard": None, **ways}.items()
+    gains = {
+        FLOAT: denoiser.in_float(model),
+        INT16: denoiser.in_tflm(int16),
+        INT8: denoiser.in_tflm(int8),
     }
-    return scores, x, int16
+    return {
+        "scores": {name: scores(by_features(of), sides) for name, of in gains.items()},
+        "denoise_constants_bytes": denoiser.constants(int16),
+        "denoise_tflite_bytes": len(int16),
+        **on_chip(int16, np.concatenate(x[:2])),
+    }
+
+
+def gru(sides, seed):
+    x, y = denoiser.training_set(sides.train, seed=seed, count=MIXES)
+    model = denoiser.train(denoiser.gru, x, y, seed=seed, epochs=EPOCHS["GRU"])
+    return {"scores": {GRU: scores(by_features(denoiser.in_float(model)), sides)}}
+
+
+def limits(sides):
+    """What needs no training."""
+    return {"scores": {HEARD: scores(None, sides), IDEAL: scores(ideal, sides)}}
+
+
+def scores(gains, sides):
+    return evaluate(gains, sides.test, count=TESTS)
 
 
 def on_chip(tflite, x):
@@ -63,41 +87,56 @@ def on_chip(tflite, x):
         for path, text in c_source(tflite).items():
             (folder / path).write_text(text)
         run = program.replay(target, folder, x[:, np.newaxis], chain.run(x))
-        flash, static_ram = program.sizes(target, folder)
     return {
         "m4_instructions_per_frame": run.predict,
         "m4_budget_fraction": run.predict / M4_BUDGET,
-        "m4_flash_bytes": flash,
-        "m4_ram_bytes": static_ram + run.stack,
     }
 
 
 def figures(seeds):
-    """Those of denoise.json, from the scores of each seed, at 0 dB."""
-    gains = {name: np.array([mean(scores[name], 0) for scores in seeds]) for name in seeds[0]}
-    unseen = [scores[FLOAT][UNSEEN][0].gain for scores in seeds if UNSEEN in scores[FLOAT]]
+    """Those of denoise.json at 0 dB, from the `evaluate()` of each seed and way."""
+    gains = {way: np.mean([mean(scores[way], 0) for scores in seeds]) for way in seeds[0]}
     return {
-        "denoise_gain_db": np.mean(gains[FLOAT]),
-        "denoise_gru_gain_db": np.mean(gains[GRU]),
-        "denoise_less_than_gru_db": np.mean(gains[GRU] - gains[FLOAT]),
-        "denoise_int16_loss_db": np.mean(gains[FLOAT] - gains[INT16]),
-        "denoise_int8_loss_db": np.mean(gains[FLOAT] - gains[INT8]),
-        "denoise_ceiling_db": np.mean(gains[IDEAL]),
-        "denoise_unseen_gain_db": np.mean(unseen) if unseen else None,
+        "denoise_gain_db": gains[FLOAT],
+        "denoise_gru_gain_db": gains[GRU],
+        "denoise_less_than_gru_db": gains[GRU] - gains[FLOAT],
+        "denoise_int16_loss_db": gains[FLOAT] - gains[INT16],
+        "denoise_int8_loss_db": gains[FLOAT] - gains[INT8],
+        "denoise_ceiling_db": gains[IDEAL],
+        "denoise_unseen_gain_db": np.mean([scores[FLOAT][UNSEEN]["0"].gain for scores in seeds]),
     }
 
 
 def main():
     sides = data.load(noisy_speech.load)
     keras.config.disable_interactive_logging()  # a bar of each training
-    seeds = []
+    kept = Kept(record.folder() / "denoise_runs.json")
+    given = digest(sides), denoiser.LEARNING_RATE, denoiser.UNITS, MIXES, TESTS
+    runs = []
     for seed in range(_SEEDS.value):
-        scores, x, int16 = one_seed(seed, sides)
-        seeds.append(scores)
-        cost = {"denoise_constants_bytes": denoiser.constants(int16), "tflite_bytes": len(int16)}
-        values = figures(seeds) | cost | on_chip(int16, np.concatenate(x[:2]))
-        # After each seed, so that a long run that is stopped has what it found.
-        record.figures("denoise.json", values | {"units": denoiser.UNITS, "seeds": seeds})
+        run = {}
+        for name, train in (("FastGRNN", fast_grnn), ("GRU", gru)):
+            print(f"{name}, seed {seed}", flush=True)
+            compute = functools.partial(train, sides, seed)
+            run[name] = kept(f"{name}, seed {seed}", compute, *given, EPOCHS[name])
+        runs.append(run)
+    fixed = kept("limits", functools.partial(limits, sides), *given)["scores"]
+    seeds = [
+        {
+            HEARD: fixed[HEARD],
+            **run["FastGRNN"]["scores"],
+            **run["GRU"]["scores"],
+            IDEAL: fixed[IDEAL],
+        }
+        for run in runs
+    ]
+    costs = runs[0]["FastGRNN"]
+    record.figures(
+        "denoise.json",
+        figures([{way: as_scores(of) for way, of in scores.items()} for scores in seeds])
+        | {name: cost for name, cost in costs.items() if name != "scores"}
+        | {"units": denoiser.UNITS, "seeds": seeds},
+    )
 
 
 if __name__ == "__main__":

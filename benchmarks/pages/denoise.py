@@ -3,31 +3,20 @@
 import numpy as np
 
 from benchmarks.pages.markdown import table
-from examples.common.denoise_evaluation import SNRS, Score, mean
+from examples.common.denoise_evaluation import SNRS, as_scores, mean
 from examples.common.noisy_speech import UNSEEN
-
-
-def _seeds(results, name):
-    """The scores of a way: for each seed what `evaluate()` returned."""
-    return [
-        {
-            noise: {int(snr): Score(*score) for snr, score in by_snr.items()}
-            for noise, by_snr in scores[name].items()
-        }
-        for scores in results["seeds"]
-    ]
 
 
 def ways(results):
     """Each way in the noises of the training, and in the one that was not in it."""
     rows = []
     for name in results["seeds"][0]:
-        seeds = _seeds(results, name)
+        seeds = [as_scores(scores[name]) for scores in results["seeds"]]
         rows.append(
             [
                 name,
                 *(f"{np.mean([mean(scores, snr) for scores in seeds]):.2f}" for snr in SNRS),
-                *(f"{np.mean([s[UNSEEN][snr].gain for s in seeds]):.2f}" for snr in SNRS),
+                *(f"{np.mean([s[UNSEEN][str(snr)].gain for s in seeds]):.2f}" for snr in SNRS),
                 f"{np.mean([mean(scores, 0, 'stoi') for scores in seeds]):.3f}",
             ]
         )
@@ -38,11 +27,11 @@ def ways(results):
 def noises(results):
     """Each noise at 0 dB."""
     names = list(results["seeds"][0])[1:]  # without what is heard
-    seeds = {name: _seeds(results, name) for name in names}
+    seeds = {name: [as_scores(scores[name]) for scores in results["seeds"]] for name in names}
     rows = [
         [
             noise.replace("_", " "),
-            *(f"{np.mean([scores[noise][0].gain for scores in seeds[n]]):.2f}" for n in names),
+            *(f"{np.mean([scores[noise]['0'].gain for scores in seeds[n]]):.2f}" for n in names),
         ]
         for noise in seeds[names[0]][0]
     ]

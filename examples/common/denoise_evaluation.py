@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pystoi
 
-from examples.common import bands, denoiser
+from examples.common import bands
 from examples.common.front_end import SAMPLE_RATE
 from examples.common.noisy_speech import UNSEEN, evaluation_mixes
 
@@ -45,20 +45,6 @@ def denoise(mixed, gains):
     return bands.sound_of(bands.amplify(bands.spectra(sum(mixed)), gains(mixed)))
 
 
-def ways(model, gru, int16, int8):
-    """What is compared, each a function from a `Mix` to gains: two float models, the first one's
-    files, and what no model can be."""
-    gains = {
-        "FastGRNN, float": denoiser.in_float(model),
-        "FastGRNN, int16 in TFLM": denoiser.in_tflm(int16),
-        "FastGRNN, int8 in TFLM": denoiser.in_tflm(int8),
-        "GRU, float": denoiser.in_float(gru),
-    }
-    return {name: by_features(function) for name, function in gains.items()} | {
-        "ideal gains": ideal
-    }
-
-
 def evaluate(gains, sounds, *, count, seconds=5.0):
     """Scores in each noise at each of `SNRS`.
 
@@ -69,11 +55,13 @@ def evaluate(gains, sounds, *, count, seconds=5.0):
         seconds: float, the length of a mix.
 
     Returns:
-        dict from the noise's name to a dict from SNR to `Score`.
+        dict from the noise's name to a dict from the SNR, as JSON has it, to `Score`.
     """
     return {
         name: {
-            snr: score(evaluation_mixes(sounds, name, snr, count=count, seconds=seconds), gains)
+            str(snr): score(
+                evaluation_mixes(sounds, name, snr, count=count, seconds=seconds), gains
+            )
             for snr in SNRS
         }
         for name in sounds.noise
@@ -95,6 +83,15 @@ def stoi(speech, sound):
         return pystoi.stoi(speech, sound, SAMPLE_RATE)
 
 
+def as_scores(lists):
+    """What `evaluate()` returned, of what JSON has kept of it."""
+    return {
+        name: {snr: Score(*score) for snr, score in by_snr.items()}
+        for name, by_snr in lists.items()
+    }
+
+
 def mean(scores, snr, field="gain"):
     """The mean over the noises of the training, other stretches of which are heard in the test."""
-    return float(np.mean([getattr(of[snr], field) for n, of in scores.items() if n != UNSEEN]))
+    known = [by_snr[str(snr)] for name, by_snr in scores.items() if name != UNSEEN]
+    return float(np.mean([getattr(score, field) for score in known]))

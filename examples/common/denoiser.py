@@ -13,11 +13,17 @@ from keras_fastgrnn.micro import Interpreter
 
 UNITS = 48
 BATCH_SIZE = 32
+LEARNING_RATE = 1e-2  # the highest one
 
 
 def fast_grnn(units=UNITS):
-    # nu is 0: the state stays below zeta, however long the stream
-    return FastGRNN(units, return_sequences=True, nu_initializer=-100.0, **classifier.GLOROT)
+    return FastGRNN(
+        units,
+        return_sequences=True,
+        nu_initializer=-100.0,  # nu is 0: the state stays below zeta, however long the stream
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",  # as GRU's
+    )
 
 
 def gru(units=UNITS):
@@ -42,7 +48,7 @@ def training_arrays(mixed):
     return np.array(x), np.array(y)
 
 
-def weights(features, power=0.25):
+def weights(features, power=0.5):
     """Louder bands count more: energy to a power, 1 in the mean."""
     loud = 10 ** (power * features)
     return loud / loud.mean()
@@ -54,14 +60,13 @@ def loss(y, gains):
     return keras.ops.mean(weight * keras.ops.square(ideal - gains), axis=-1)
 
 
-def train(layer, x, y, *, seed, epochs=12, learning_rate=4e-3):
+def train(layer, x, y, *, seed, epochs=24):
     """Trains two recurrent layers and a Dense one.
 
     Args:
         layer: function that makes a recurrent layer, which returns sequences.
         x, y: of `training_arrays()`.
         seed, epochs: integers.
-        learning_rate: float, the highest one.
 
     Returns:
         The model, from features to gains, at each frame.
@@ -80,7 +85,7 @@ def train(layer, x, y, *, seed, epochs=12, learning_rate=4e-3):
         ]
     )
     steps = epochs * -(-len(x) // BATCH_SIZE)
-    model.compile(classifier.adam(learning_rate, steps), loss, jit_compile=True)
+    model.compile(classifier.adam(LEARNING_RATE, steps), loss, jit_compile=True)
     callbacks = classifier.callbacks(0.0, steps, epochs)
     model.fit(x, y, batch_size=BATCH_SIZE, epochs=epochs, callbacks=callbacks, verbose=0)
     return model
@@ -90,7 +95,7 @@ def to_file(model, x, activations):
     """The streaming model as a .tflite file: float features of a frame in, its gains out."""
     return convert(
         model,
-        representative_dataset=x[:: max(len(x) // 100, 1)],
+        representative_dataset=x[:: max(len(x) // 40, 1)],
         streaming=True,
         reset="never",  # it hears without end
         activations=activations,

@@ -200,7 +200,7 @@ def test_example(folder, tmp_path):
         *("--mixes=32", "--epochs=3", "--tests=1"),
     )
     assert result.returncode == 0, result.stderr
-    assert "FastGRNN, int16 in TFLM" in result.stdout
+    assert "the same, int16 in TFLM" in result.stdout
     assert Interpreter((tmp_path / "denoise.tflite").read_bytes()).inputs[0].shape == (1, 1, 22)
     sounds = {name: soundfile.read(tmp_path / f"{name}.wav") for name in ("noisy", "clean")}
     assert {rate for _, rate in sounds.values()} == {SAMPLE_RATE}
@@ -222,7 +222,7 @@ def test_no_data(tmp_path):
 def test_figures_and_tables():
     def scores(gain):
         def by_snr(gain):
-            return {snr: denoise_evaluation.Score(gain - snr / 10, 0.8) for snr in (0, 5, 10)}
+            return {str(snr): denoise_evaluation.Score(gain - snr / 10, 0.8) for snr in (0, 5, 10)}
 
         return {"hiss": by_snr(gain), "hum": by_snr(gain + 2), UNSEEN: by_snr(gain - 3)}
 
