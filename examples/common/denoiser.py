@@ -60,7 +60,7 @@ def loss(y, gains):
     return keras.ops.mean(weight * keras.ops.square(ideal - gains), axis=-1)
 
 
-def train(layer, x, y, *, seed, epochs=24):
+def train(layer, x, y, *, seed, epochs=48):
     """Trains two recurrent layers and a Dense one.
 
     Args:
