@@ -72,7 +72,7 @@ TABLES = {
     "streams": _word(wake_word.streams),
     "words": _word(wake_word.words),
     "wake word": _word(partial(markdown.figures, "wake_word.json")),
-    "denoise": _denoise(partial(markdown.figures, "denoise.json")),
+    "denoise": _denoise(denoise.figures),
     "gains": _denoise(denoise.ways),
     "noises": _denoise(denoise.noises),
     "chips": _chips(microcontrollers.figures),

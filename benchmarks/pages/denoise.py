@@ -2,9 +2,19 @@
 
 import numpy as np
 
+from benchmarks.pages import markdown
 from benchmarks.pages.markdown import table
+from benchmarks.targets import TARGETS
 from examples.common.denoise_evaluation import SNRS, as_scores, mean
 from examples.common.noisy_speech import UNSEEN
+
+
+# Without a target, beside those that have one.
+MORE = "denoise_int8_loss_db", "denoise_tflite_bytes", "m4_instructions_per_frame"
+
+
+def figures(results):
+    return markdown.figures("denoise.json", results, [*TARGETS["denoise.json"], *MORE])
 
 
 def ways(results):
@@ -21,7 +31,8 @@ def ways(results):
             ]
         )
     known, other = ([f"{noise}, {snr} dB" for snr in SNRS] for noise in ("known", "other"))
-    return table(["dB of SI-SDR gained", *known, *other, "STOI, known, 0 dB"], rows)
+    made = table(["dB of SI-SDR gained", *known, *other, "STOI, known, 0 dB"], rows)
+    return f"{made}\n\nTrainings of each model: {len(results['seeds'])}."
 
 
 def noises(results):

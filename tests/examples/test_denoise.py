@@ -240,7 +240,8 @@ def test_figures_and_tables():
     assert figures["denoise_less_than_gru_db"] == pytest.approx(0.2)
     assert figures["denoise_int16_loss_db"] == pytest.approx(0.02)
     assert figures["denoise_unseen_gain_db"] == pytest.approx(5.5)
-    header, _, *rows = pages.ways({"seeds": seeds}).splitlines()
+    header, _, *rows, _, runs = pages.ways({"seeds": seeds}).splitlines()
+    assert runs == "Trainings of each model: 2."
     assert (
         rows[1] == ("| FastGRNN, float | 9.50 | 9.00 | 8.50 | 5.50 | 5.00 | 4.50 | 0.800 |")
         and len(rows) == 6
