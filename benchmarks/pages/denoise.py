@@ -8,7 +8,6 @@ from benchmarks.targets import TARGETS
 from examples.common.denoise_evaluation import SNRS, as_scores, mean
 from examples.common.noisy_speech import UNSEEN
 
-
 # Without a target, beside those that have one.
 MORE = "denoise_int8_loss_db", "denoise_tflite_bytes", "m4_instructions_per_frame"
 
