@@ -51,7 +51,8 @@ def load(data_dir=None):
         archive = folder / "speech_commands"
     lists = [archive / "validation_list.txt", archive / "testing_list.txt"]
     recordings = _files(archive / "_background_noise_")
-    if not (recordings and lists[0].is_file() and (lists[1].is_file() or more.is_file())):
+    named = UNSEEN in {path.stem for path in recordings}
+    if not (named and lists[0].is_file() and (lists[1].is_file() or more.is_file())):
         raise ValueError(
             f"No speech and noise in {str(folder)!r}: unpack {ARCHIVE} into a folder, and name "
             "that by --data_dir or KERAS_FASTGRNN_DATA."
@@ -127,6 +128,10 @@ def mix(speech, noise, rng, *, seconds, snr, level, augment=False):
         `Mix` of float32 arrays `(samples,)`.
     """
     samples = round(seconds * SAMPLE_RATE)
+    if len(noise) < samples:
+        raise ValueError(
+            f"A side has {len(noise) / SAMPLE_RATE:.1f} s of one noise, and a mix takes {seconds} s."
+        )
     at = rng.integers(len(noise) - samples + 1)
     sounds = _talk(speech, samples, rng), noise[at : at + samples]
     if augment:

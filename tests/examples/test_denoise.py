@@ -74,7 +74,7 @@ def folder(tmp_path_factory):
     for name, sound in (
         ("hiss", rng.normal(0, 300, 30 * SAMPLE_RATE)),
         ("count", np.arange(25 * SAMPLE_RATE) % 30_000),
-        (UNSEEN, rng.normal(0, 300, 6 * SAMPLE_RATE)),
+        (UNSEEN, rng.normal(0, 300, 9 * SAMPLE_RATE)),
     ):
         write(folder / "_background_noise_" / f"{name}.wav", sound.astype(np.int16))
     names = sorted(f"{path.parent.name}/{path.name}" for path in folder.glob("[!_]*/*.wav"))
@@ -140,6 +140,8 @@ def test_mixes(sides, rng):
         speech, noise = (np.mean(sound.astype(float) ** 2, axis=1) for sound in mixed)
         np.testing.assert_allclose(10 * np.log10(speech / noise), snr, atol=1e-3)
         np.testing.assert_allclose(10 * np.log10(speech), -26, atol=1e-3)
+    with pytest.raises(ValueError, match="6.0 s of one noise, and a mix takes 7 s"):
+        noisy_speech.evaluation_mixes(sides.test, "hiss", 5, count=1, seconds=7)
     mixed = noisy_speech.training_mixes(sides.train, rng, count=20, seconds=1)
     speech, noise = (10 * np.log10(np.mean(np.square(s, dtype=float), axis=1)) for s in mixed)
     assert speech.min() > -45.1 and speech.max() < -14.9 and np.ptp(speech) > 10
