@@ -1,4 +1,4 @@
-"""Speech out of noise: a denoiser in 13 KB, from recordings to frames in TensorFlow Lite Micro.
+"""Speech out of noise: a denoiser in 12 KB, from recordings to frames in TensorFlow Lite Micro.
 
     python -m examples.denoise
 
@@ -68,11 +68,7 @@ def main():
     print(f"The 16-bit model has {denoiser.constants(int16):,} bytes of constants.")
 
     mixed = noisy_speech.evaluation_mixes(sides.test, UNSEEN, 5, count=1, seconds=8.0, seed=1)
-    sounds = {
-        "noisy": sum(mixed),
-        "denoised": denoise(mixed, in_tflm),
-        "clean": mixed.speech,
-    }
+    sounds = {"noisy": sum(mixed), "denoised": denoise(mixed, in_tflm), "clean": mixed.speech}
     for name, sound in sounds.items():
         soundfile.write(folder / f"{name}.wav", np.clip(sound[0], -1, 1), SAMPLE_RATE, "PCM_16")
     spectrograms.picture({name: sound[0] for name, sound in sounds.items()}, folder / "denoise.png")

@@ -31,7 +31,7 @@ def si_sdr(sound, speech):
 
 
 def ideal(mixed):
-    """The ideal gains of a `Mix`: no model can know them, and none can be better by much."""
+    """The ideal gains of a `Mix`, which no model can know."""
     return bands.ideal_gains(*map(bands.spectra, mixed))
 
 

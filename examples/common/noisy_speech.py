@@ -130,7 +130,8 @@ def mix(speech, noise, rng, *, seconds, snr, level, augment=False):
     samples = round(seconds * SAMPLE_RATE)
     if len(noise) < samples:
         raise ValueError(
-            f"A side has {len(noise) / SAMPLE_RATE:.1f} s of one noise, and a mix takes {seconds} s."
+            f"A side has {len(noise) / SAMPLE_RATE:.1f} s of one noise, and a mix takes "
+            f"{seconds} s."
         )
     at = rng.integers(len(noise) - samples + 1)
     sounds = _talk(speech, samples, rng), noise[at : at + samples]
