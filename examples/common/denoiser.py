@@ -124,9 +124,3 @@ def in_tflm(tflite):
         return np.array(streams)
 
     return gains
-
-
-def denoise(sound, gains):
-    """Sound `(n, samples)` through a function that gives the gains of its features."""
-    spectra = bands.spectra(sound)
-    return bands.sound_of(bands.amplify(spectra, gains(bands.features(spectra))))
