@@ -11,9 +11,9 @@ LEGACY := TF_USE_LEGACY_KERAS=1 # the layers as tf_keras ones
 QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 BENCHMARK := $(QUIET) $(BIN)/python -m benchmarks
 
-.PHONY: python setup demo wakeword test test-all test-bare wheel figures bench-training bench-qat \
-  bench-adding bench-bounded-state bench-conversion pages bench-wake-word bench-paper toolchains mcu \
-  bench-mcu tflm-firmware docs lint clean
+.PHONY: python setup demo wakeword denoise test test-all test-bare wheel figures bench-training bench-qat \
+  bench-adding bench-bounded-state bench-conversion pages bench-wake-word bench-paper bench-denoise toolchains \
+  mcu bench-mcu tflm-firmware docs lint clean
 
 # Whether there is a Python to make .venv with.
 python:
@@ -36,6 +36,10 @@ demo: setup
 # Google Speech Commands: a wake word and a keyword spotter, on a stream; a table, a picture.
 wakeword: setup
 	$(QUIET) $(BIN)/python -m examples.wake_word
+
+# Speech Commands again: speech out of noise, with 16-bit activations; a table, a picture, .wav files.
+denoise: setup
+	$(QUIET) $(BIN)/python -m examples.denoise
 
 # Installs what it lacks if it may; what stays without its tools is skipped, in a line for each.
 test: setup
@@ -104,6 +108,11 @@ bench-wake-word: setup toolchains
 # Those of docs/paper.md, in hours too: it goes on where it was stopped.
 bench-paper: setup
 	$(BENCHMARK).paper
+	$(BENCHMARK).pages
+
+# Those of docs/denoise.md, over three seeds, in an hour: it goes on where it was stopped.
+bench-denoise: setup toolchains
+	$(BENCHMARK).denoise
 	$(BENCHMARK).pages
 
 # The cross compilers and emulators, from Debian's packages.

@@ -10,6 +10,13 @@ TARGETS = {
         "step_ratio_gru": ("<=", 0.6),
     },
     "conversion.json": {"conversion_seconds": ("<=", 60), "conversion_peak_mb": ("<=", 1000)},
+    "denoise.json": {
+        "denoise_gain_db": (">=", 5),
+        "denoise_less_than_gru_db": ("<=", 0.3),
+        "denoise_int16_loss_db": ("<=", 0.05),
+        "denoise_constants_bytes": ("<=", 16384),
+        "m4_budget_fraction": ("<=", 0.05),
+    },
     "microcontrollers.json": {
         "avr_cycles_per_step": ("<=", 10000),
         "avr_flash_bytes": ("<=", 5000),

@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from benchmarks import record
-from benchmarks.pages import markdown, microcontrollers, paper, training, wake_word
+from benchmarks.pages import denoise, markdown, microcontrollers, paper, training, wake_word
 from examples.common import command
 
 DOCS = record.ROOT / "docs"
@@ -60,6 +60,7 @@ def _training(target, make, section):
 
 _chips = partial(Part, "make bench-mcu", ("microcontrollers.json",))
 _word = partial(Part, "make bench-wake-word", ("wake_word.json",))
+_denoise = partial(Part, "make bench-denoise", ("denoise.json",))
 _paper = partial(Part, "make bench-paper", ("paper.json",))
 _both = partial(Part, "make bench-paper bench-wake-word", ("paper.json", "wake_word.json"))
 TABLES = {
@@ -71,6 +72,9 @@ TABLES = {
     "streams": _word(wake_word.streams),
     "words": _word(wake_word.words),
     "wake word": _word(partial(markdown.figures, "wake_word.json")),
+    "denoise": _denoise(denoise.figures),
+    "gains": _denoise(denoise.ways),
+    "noises": _denoise(denoise.noises),
     "chips": _chips(microcontrollers.figures),
     **{
         shape: _chips(partial(microcontrollers.steps, shape=shape))

@@ -1,0 +1,97 @@
+"""How much nearer to the speech a denoiser brings what is heard."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import pystoi
+
+from examples.common import bands
+from examples.common.front_end import SAMPLE_RATE
+from examples.common.noisy_speech import UNSEEN, evaluation_mixes
+
+SNRS = 0, 5, 10  # dB
+
+
+class Score(NamedTuple):
+    """Means over the mixes of one noise at one SNR: dB of SI-SDR gained; STOI, 0 to 1."""
+
+    gain: float
+    stoi: float
+
+
+def si_sdr(sound, speech):
+    """The scale-invariant ratio of speech to distortion, in dB: arrays `(..., samples)`.
+
+    J. Le Roux et al., SDR - half-baked or well done?, arXiv 1811.02508.
+    """
+    scale = np.sum(sound * speech, axis=-1) / np.sum(speech**2, axis=-1)
+    target = scale[..., np.newaxis] * speech
+    return 10 * np.log10(np.sum(target**2, axis=-1) / np.sum((sound - target) ** 2, axis=-1))
+
+
+def ideal(mixed):
+    """The ideal gains of a `Mix`, which no model can know."""
+    return bands.ideal_gains(*map(bands.spectra, mixed))
+
+
+def by_features(gains):
+    """A function of features as one of a `Mix`."""
+    return lambda mixed: gains(bands.features(bands.spectra(sum(mixed))))
+
+
+def denoise(mixed, gains):
+    """Sound `(..., samples)` of a `Mix`, by a function from it to gains."""
+    return bands.sound_of(bands.amplify(bands.spectra(sum(mixed)), gains(mixed)))
+
+
+def evaluate(gains, sounds, *, count, seconds=5.0):
+    """Scores in each noise at each of `SNRS`.
+
+    Args:
+        gains: function from a `Mix` to gains, or `None` where nothing is done.
+        sounds: `Sounds`.
+        count: mixes in each noise, the same for whatever is evaluated.
+        seconds: float, the length of a mix.
+
+    Returns:
+        dict from the noise's name to a dict from the SNR, as JSON has it, to `Score`.
+    """
+    return {
+        name: {
+            str(snr): score(
+                evaluation_mixes(sounds, name, snr, count=count, seconds=seconds), gains
+            )
+            for snr in SNRS
+        }
+        for name in sounds.noise
+    }
+
+
+def score(mixed, gains):
+    """`Score` of a `Mix` of arrays `(n, samples)`."""
+    heard = sum(mixed)
+    sound = denoise(mixed, gains) if gains else heard
+    gain = si_sdr(sound, mixed.speech) - si_sdr(heard, mixed.speech)
+    return Score(float(np.mean(gain)), float(np.mean(list(map(stoi, mixed.speech, sound)))))
+
+
+def stoi(speech, sound):
+    """Short-time objective intelligibility, which takes only frames in which somebody speaks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # where it has too few frames it warns, and gives 1e-5
+        return pystoi.stoi(speech, sound, SAMPLE_RATE)
+
+
+def as_scores(lists):
+    """What `evaluate()` returned, of what JSON has kept of it."""
+    return {
+        name: {snr: Score(*score) for snr, score in by_snr.items()}
+        for name, by_snr in lists.items()
+    }
+
+
+def mean(scores, snr, field="gain"):
+    """The mean over the noises of the training, other stretches of which are heard in the test."""
+    known = [by_snr[str(snr)] for name, by_snr in scores.items() if name != UNSEEN]
+    return float(np.mean([getattr(score, field) for score in known]))
