@@ -1,18 +1,12 @@
 /* A whole program around a model. Without REPLAY it is the one whose bytes of flash and RAM are
  * stated: it reads a port and writes the class to another. With REPLAY replay.c does. With
- * SMOOTHING the class is whether the detector hears its keyword. */
+ * SMOOTHING the class is whether the detector hears its keyword. INPUT and OUTPUT are the types of
+ * the model. */
 #include "model.h"
 
 #ifdef SMOOTHING
 #include "detector.h"
 static detector keyword;
-#endif
-
-#ifndef INPUT
-#define INPUT int8_t
-#endif
-#ifndef OUTPUT
-#define OUTPUT int8_t
 #endif
 
 #ifdef REPLAY

@@ -69,9 +69,7 @@ def build_replay(target, folder, x, y, detector=None, detected=None):
         "static const FLASH OUTPUT outputs[SEQUENCES][1 + MODEL_OUTPUTS] = "
         f"{_initializer(expected)};\n"
     )
-    types = f"-DINPUT={x.dtype}_t", f"-DOUTPUT={y.dtype}_t"
-    source = str(FOLDER / "replay.c")
-    return _build(target, folder, "replay.elf", detector, "-DREPLAY", *types, source)
+    return _build(target, folder, "replay.elf", detector, "-DREPLAY", str(FOLDER / "replay.c"))
 
 
 def sizes(target, folder, detector=None):
@@ -96,11 +94,14 @@ def _size(target, file):
 
 
 def _build(target, folder, name, detector, *more):
+    header = (folder / "model.h").read_text()
+    input = re.search(r"model_step\(.* const (\w+)\* x\)", header)[1]
+    output = re.search(r"model_predict\(.* (\w+)\* y\)", header)[1]
     execute(
         [
             *compiler(target, "-Os", folder, FOLDER),
             *("-Wl,--gc-sections", str(FOLDER / "program.c"), str(folder / "model.c")),
-            *(str(FOLDER / target.board), *more),
+            *(str(FOLDER / target.board), *more, f"-DINPUT={input}", f"-DOUTPUT={output}"),
             *(detector.flags if detector else ()),
             *("-o", str(folder / name)),
         ]
