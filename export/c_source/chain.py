@@ -167,9 +167,8 @@ def read_chain(tflite):
     reader = _Reader(tflite)
     sensor = flatbuffer.type_name(reader.tensor)
     sensor = sensor if reader.affine in (None, _SENSOR) and sensor != "float32" else None
-    quantizer, (factor, offset) = _read_scaling(reader)
-    if quantizer is None:
-        factor, offset = _read_normalization(reader)
+    quantizer, normalization = _read_scaling(reader)
+    factor, offset = _read_normalization(reader) if quantizer is None else normalization
     input, shape = reader.affine, reader.tensor.shape
     cells = _read_cells(reader)
     dense = _read_dense(reader, cells)
@@ -266,16 +265,16 @@ def refusal(problem):
 
 def _read_scaling(reader):
     """What `flatbuffer.scaled_input()` makes of an int16 sensor: `(Quantizer, [factor, offset])`;
-    `(None, [])` for another model."""
+    `(None, None)` for another model."""
     features = int(reader.tensor.shape[-1])
     operator = reader.next_of("RESHAPE", "DEPTHWISE_CONV_2D", "RESHAPE")
     if operator is None or reader.affine != _SENSOR:
-        return None, []
+        return None, None
     weights = reader.constant(operator.inputs[1], np.int8)
     options = operator.builtinOptions
     plain = options.fusedActivationFunction == schema.ActivationFunctionType.NONE
     if weights.shape != (1, 1, 1, features) or not plain or options.strideW != 1:
-        return None, []
+        return None, None
     weights = weights.ravel().astype(np.int64)
     bias = reader.constant(operator.inputs[2], np.int64).ravel()
     scale = reader.tensors[operator.inputs[1]].quantization.scale.astype(np.float64)
