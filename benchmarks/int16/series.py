@@ -69,7 +69,11 @@ def demand(cache_dir="build", timesteps=DAY):
     """Half-hourly demand of electricity in England and Wales, twelve weeks of the year 2000: a day
     of it, and of the same time a week before the value that is asked for. The first eight weeks are
     for training, the last two for testing."""
-    series = read_demand(fetch(pathlib.Path(cache_dir)))
+    return split_demand(read_demand(fetch(pathlib.Path(cache_dir))), timesteps)
+
+
+def split_demand(series, timesteps):
+    """`Split` of `demand()`, of half-hourly numbers of some weeks more than nine."""
     train = series[: 8 * 7 * DAY]
     series = (series - train.mean()) / train.std()
     week = 7 * DAY
