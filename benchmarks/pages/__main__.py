@@ -86,6 +86,9 @@ TABLES = {
     },
     "windows": _training("bounded-state", training.bounded_windows, "bounded_state"),
     "stream": _training("bounded-state", training.bounded_stream, "bounded_state"),
+    "int16": _int16(int16.scores, "tasks"),
+    "int16 differences": _int16(int16.differences, "tasks"),
+    "int16 agreements": _int16(int16.agreements, "tasks"),
     "int16 chips": _int16(int16.chips, "chips"),
     "qat": _training("qat", training.quantization_aware, "qat"),
     **{

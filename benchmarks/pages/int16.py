@@ -22,7 +22,7 @@ CLASSES = {"HAPT-2": "HAPT-2", "HAPT-6": "HAPT-6", "keywords": "12 keywords"}
 def scores(tasks):
     """The score or the error of each form: the mean of the seeds, the least and the most."""
     rows = []
-    for name, (title, key) in SCORES.items():
+    for name, (title, key) in _measured(SCORES, tasks):
         digits = 4 if key == "nrmse" else 3
         found = ([run[form][key] for run in tasks[name] if form in run] for form in FORMS)
         rows.append([title, *(_spread(values, digits) for values in found)])
@@ -32,7 +32,7 @@ def scores(tasks):
 def differences(tasks):
     """RMS differences of a regression from the float model, the mean of the seeds."""
     rows = []
-    for name, title in REGRESSIONS.items():
+    for name, title in _measured(REGRESSIONS, tasks):
         for form in "", ", QAT":
             row = [title + (" after QAT" if form else "")]
             for key in "difference", "difference_original":
@@ -50,7 +50,7 @@ def differences(tasks):
 def agreements(tasks):
     """On how many sequences the float model says the same: the seed with the fewest."""
     rows = []
-    for name, title in CLASSES.items():
+    for name, title in _measured(CLASSES, tasks):
         cells = (
             min(run[dtype][key] for run in tasks[name])
             for key in ("agreement", "agreement_original")
@@ -71,6 +71,11 @@ def chips(rows):
         numbers = (f"{round(n):,}" for n in count.values())
         cells.append([row["target"], size, counts(row), *numbers, ratio])
     return table(["", "FastGRNN", "counted", "int8", "int16", "int16 over int8"], cells)
+
+
+def _measured(titles, tasks):
+    """Those of the tasks whose data was there."""
+    return [(name, title) for name, title in titles.items() if name in tasks]
 
 
 def _spread(values, digits):
