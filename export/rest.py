@@ -88,15 +88,14 @@ def convert_rest(model, calibration, run, activations):
     for index, trained in zip(graph.outputs[len(results) :], run.dense_formats, strict=True):
         flatbuffer.set_affine(graph.tensors[index], trained)
     graph.outputs = graph.outputs[: len(results)]
-    for index, values in [
-        *zip(graph.inputs, arguments, strict=True),
-        *zip(graph.outputs, results, strict=True),
-    ]:
-        # The converter gives no scale to a tensor that only recurrent layers read and write.
-        tensor = graph.tensors[index]
-        if flatbuffer.affine(tensor) is None and values.dtype == np.float32:
-            chosen = choose_affine(values.min(), values.max(), activations)
-            flatbuffer.set_affine(tensor, chosen)
+    for ends, arrays in (("inputs", arguments), ("outputs", results)):
+        for i, values in enumerate(arrays):
+            # The converter gives no scale to a tensor that only recurrent layers read and write, or
+            # operators without an int16 version.
+            index = getattr(graph, ends)[i]
+            if flatbuffer.affine(graph.tensors[index]) is None and values.dtype == np.float32:
+                chosen = choose_affine(values.min(), values.max(), activations)
+                flatbuffer.quantize_end(tflite, index, chosen)
     reads, writes = graph.outputs[len(run.outputs) :], graph.inputs[n_inputs:]
     for layer, x, y in zip(run.layers, reads, writes, strict=True):
         if layer.formats is not None:

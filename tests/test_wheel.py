@@ -54,6 +54,11 @@ for name, module in sys.modules.items():
 sys.argv = ["keras_fastgrnn.export", "--help"]
 with contextlib.suppress(SystemExit):
     runpy.run_module("keras_fastgrnn.export", run_name="__main__")
+
+import pytest
+
+tests = ["-q", "-p", "no:cacheprovider", "tests/export/test_options.py", "-k", "pairs"]
+sys.exit(pytest.main(tests))
 """
 
 
@@ -136,9 +141,10 @@ def test_depends_on_the_run_time_packages_alone(wheel):
 def python(wheel, tmp_path_factory):
     """The Python of a virtual environment with the wheel installed."""
     folder = tmp_path_factory.mktemp("venv")
-    venv.create(folder, with_pip=True)
+    venv.create(folder)
     python = folder / "bin" / "python"
-    run(python, "-m", "pip", "install", "--no-deps", "--quiet", wheel, cwd=folder)
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--quiet")
+    run(*pip, wheel, cwd=folder)
     # Its dependencies are those of this environment, whose own editable install of the package
     # a .pth file read in this way does not bring along.
     (packages,) = folder.glob("lib/python*/site-packages")
@@ -157,6 +163,5 @@ def test_works_where_it_is_installed(python, tmp_path):
 
 def test_the_root_of_a_checkout_has_the_whole_package(python):
     """Though Python takes the folder there for the package that is installed elsewhere."""
-    assert "--samples" in run(python, "-c", CHECKOUT, cwd=ROOT)
-    tests = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/export/test_options.py")
-    assert " passed" in run(python, *tests, "-k", "pairs", cwd=ROOT)
+    printed = run(python, "-c", CHECKOUT, cwd=ROOT)
+    assert "--samples" in printed and " passed" in printed

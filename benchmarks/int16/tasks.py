@@ -28,12 +28,17 @@ class Task(NamedTuple):
     settings: dict
 
 
-def fit(layers, loss, train, *, seed, epochs, batch_size, learning_rate, jit_compile=True, **_):
+def fit(layers, loss, train, *, seed, epochs, batch_size, learning_rate, run_eagerly=False, **_):
     """A trained model of layers, which `layers()` makes."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([keras.Input(train.x.shape[1:]), *layers()])
     steps = epochs * -(-len(train.x) // batch_size)
-    model.compile(classifier.adam(learning_rate, steps), loss, jit_compile=jit_compile)
+    model.compile(
+        classifier.adam(learning_rate, steps),
+        loss,
+        jit_compile=not run_eagerly,
+        run_eagerly=run_eagerly,
+    )
     model.fit(train.x, train.y, batch_size=batch_size, epochs=epochs, verbose=0)
     return model
 
@@ -78,7 +83,7 @@ def regression(split, seed, settings):
             epochs=settings["aware_epochs"],
             batch_size=settings["batch_size"],
             learning_rate=settings["aware_learning_rate"],
-            jit_compile=settings.get("jit_compile", True),
+            run_eagerly=settings.get("run_eagerly", False),
             representative_dataset=samples,
             activations=dtype,
         )

@@ -53,7 +53,7 @@ def main():
                 progress.console.print(f"{name} is left out: {error}")
             else:
                 if preset.trial:
-                    short = {"epochs": 1, "jit_compile": False}
+                    short = {"epochs": 1, "run_eagerly": True}
                     task = task._replace(training=task.training | short)
                     split = some(split)
                 kept = Kept(record.folder() / "paper" / f"{name}.json")

@@ -95,7 +95,7 @@ def measure(task, split, model, seed, aware):
             batch_size=task.training["batch_size"],
             learning_rate=QAT_LEARNING_RATE,
             clip=task.clip,
-            jit_compile=task.training.get("jit_compile", True),
+            run_eagerly=task.training.get("run_eagerly", False),
         )
         values["int8, QAT"] = measure_int8(task, split, copy)
     return values

@@ -44,7 +44,7 @@ def train(
     learning_rate,
     label_smoothing=0.0,
     sparsity=0.0,
-    jit_compile=True,
+    run_eagerly=False,
 ):
     """Trains a recurrent layer and a Dense one, with Adam.
 
@@ -57,7 +57,7 @@ def train(
         label_smoothing: float, of the cross-entropy.
         sparsity: float, the fraction of the recurrent layer's weights that is taken away, in the
             paper's three phases.
-        jit_compile: boolean. XLA takes seconds to compile what a short training never gives back.
+        run_eagerly: boolean. A graph takes seconds to compile, which a few steps never give back.
 
     Returns:
         `(model, history)`: the model gives logits; the dict has a list of each metric.
@@ -71,7 +71,8 @@ def train(
         adam(learning_rate, steps),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing),
         metrics=["accuracy"],
-        jit_compile=jit_compile,
+        run_eagerly=run_eagerly,
+        jit_compile=not run_eagerly,
     )
     history = model.fit(
         train.x,
@@ -119,7 +120,7 @@ def train_aware(
     batch_size,
     learning_rate,
     clip=0.0,
-    jit_compile=True,
+    run_eagerly=False,
     **arguments,
 ):
     """The quantisation-aware copy of a trained model, trained on the logits of that model;
@@ -133,7 +134,8 @@ def train_aware(
             keras.optimizers.schedules.CosineDecay(learning_rate, steps), global_clipnorm=1.0
         ),
         keras.losses.MeanSquaredError(),
-        jit_compile=jit_compile,
+        run_eagerly=run_eagerly,
+        jit_compile=not run_eagerly,
     )
     logits = predict(model, train.x)
     aware.fit(train.x, logits, batch_size=batch_size, epochs=epochs, verbose=0)

@@ -165,10 +165,10 @@ def read_chain(tflite):
     """
     verify(tflite)
     reader = _Reader(tflite)
-    sensor = flatbuffer.type_name(reader.tensor)
-    sensor = sensor if reader.affine in (None, _SENSOR) and sensor != "float32" else None
+    dtype, is_quantized = flatbuffer.type_name(reader.tensor), reader.affine is not None
     quantizer, normalization = _read_scaling(reader)
     factor, offset = _read_normalization(reader) if quantizer is None else normalization
+    reads_sensor = quantizer is not None or (dtype != "float32" and not is_quantized)
     input, shape = reader.affine, reader.tensor.shape
     cells = _read_cells(reader)
     dense = _read_dense(reader, cells)
@@ -177,7 +177,7 @@ def read_chain(tflite):
     reader.take("DEQUANTIZE")
     reader.end()
     return Chain(
-        sensor=sensor,
+        sensor=dtype if reads_sensor else None,
         quantizer=quantizer,
         factor=factor,
         offset=offset,

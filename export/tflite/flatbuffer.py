@@ -75,6 +75,25 @@ def steps_to_saturation(model):
     return None
 
 
+def quantize_end(model, index, value):
+    """Gives a float32 input or output of the model the given `Affine`; float32 operators that read
+    or write it keep a tensor of their own."""
+    graph = model.subgraphs[0]
+    is_read = any(index in operator.inputs for operator in graph.operators)
+    is_written = any(index in operator.outputs for operator in graph.operators)
+    if not is_read and not is_written:
+        set_affine(graph.tensors[index], value)
+        return
+    twin = add_float_twin(model, index)
+    set_affine(graph.tensors[twin], value)
+    if is_written:
+        add_operator(model, schema.BuiltinOperator.QUANTIZE, [index], [twin])
+    else:
+        add_operator(model, schema.BuiltinOperator.DEQUANTIZE, [twin], [index])
+    graph.inputs = [twin if i == index else i for i in graph.inputs]
+    graph.outputs = [twin if i == index else i for i in graph.outputs]
+
+
 def float_input(model, i, front):
     """Makes input `i` float32, and puts its `Front` and a QUANTIZE after it."""
     graph = model.subgraphs[0]

@@ -7,7 +7,13 @@ import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from keras_fastgrnn.export.tflite.rewrite import integer_ends, rewrite, selects, widen
+from keras_fastgrnn.export.tflite.rewrite import (
+    integer_ends,
+    rewrite,
+    saturate_constants,
+    selects,
+    widen,
+)
 
 # The converter can not calibrate these: a segmentation fault would end the process.
 _CONTROL_FLOW = {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"}
@@ -97,18 +103,25 @@ def convert_loop_free(function, arrays, activations):
         except Exception as error:
             raise ConverterError(error, activations) from error
     model = flatbuffer_utils.convert_bytearray_to_object(model)
-    if selects(model):
-        widen(model, _calibrated_ranges(converter))
-    if activations == "int16":
-        integer_ends(model)
+    if selects(model) or activations == "int16":
+        floats = _calibrated(converter)
+        if selects(model):
+            widen(model, _ranges(floats))
+        if activations == "int16":
+            saturate_constants(model, floats)
+            integer_ends(model)
     rewrite(model)
     return model
 
 
-def _calibrated_ranges(converter):
-    """Returns a dict from the name of a tensor to its smallest and largest float value."""
+def _calibrated(converter):
+    """Returns the `ModelT` in float32, with the range of each tensor."""
     converter._experimental_calibrate_only = True
-    model = flatbuffer_utils.convert_bytearray_to_object(converter.convert())
+    return flatbuffer_utils.convert_bytearray_to_object(converter.convert())
+
+
+def _ranges(model):
+    """Returns a dict from the name of a tensor to its smallest and largest float value."""
     tensors = [t for t in model.subgraphs[0].tensors if t.quantization is not None]
     return {
         t.name: (float(t.quantization.min[0]), float(t.quantization.max[0]))

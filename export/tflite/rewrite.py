@@ -33,6 +33,10 @@ def rewrite(model):
             _nest(model, operator)
         elif name in _CLIPS and _saturates(graph, operator, *_CLIPS[name]):
             _rename(model, operator, "QUANTIZE")
+        elif (
+            name == "RELU_N1_TO_1" and flatbuffer.affine(graph.tensors[operator.inputs[0]]) is None
+        ):
+            _clip_float(model, operator, *_CLIPS[name])
     for operator in list(graph.operators):
         name = flatbuffer.operator_name(model, operator)
         if name in RULES:
@@ -43,21 +47,30 @@ def rewrite(model):
 def integer_ends(model):
     """Takes the QUANTIZE behind each input of a model, and the DEQUANTIZE before each output."""
     graph = model.subgraphs[0]
-    for operator in list(graph.operators):
-        name, (x, *_), (y, *_) = (
-            flatbuffer.operator_name(model, operator),
-            operator.inputs,
-            operator.outputs,
-        )
-        if name == "QUANTIZE" and x in graph.inputs:
-            graph.inputs = [y if index == x else index for index in graph.inputs]
-            graph.operators.remove(operator)
-            if any(x in other.inputs for other in graph.operators) or x in graph.outputs:
-                _add(model, "DEQUANTIZE", [y], [x])
-        elif name == "DEQUANTIZE" and y in graph.outputs:
+    for x in list(graph.inputs):
+        rounded = [op for op in _named(model, "QUANTIZE") if x in op.inputs]
+        if not rounded:
+            continue
+        # The widest format: the converter gives the inputs of a MAXIMUM narrow ones.
+        widest = max(rounded, key=lambda op: flatbuffer.affine(graph.tensors[op.outputs[0]]).scale)
+        graph.operators.remove(widest)
+        [y] = widest.outputs
+        graph.inputs = [y if index == x else index for index in graph.inputs]
+        for operator in rounded:
+            operator.inputs = [y]
+        if any(x in operator.inputs for operator in graph.operators) or x in graph.outputs:
+            _add(model, "DEQUANTIZE", [y], [x])
+    for operator in _named(model, "DEQUANTIZE"):
+        [x], [y] = operator.inputs, operator.outputs
+        if y in graph.outputs:
             graph.outputs = [x if index == y else index for index in graph.outputs]
             if not any(y in other.inputs for other in graph.operators):
                 graph.operators.remove(operator)
+
+
+def _named(model, name):
+    operators = model.subgraphs[0].operators
+    return [op for op in operators if flatbuffer.operator_name(model, op) == name]
 
 
 def selects(model):
@@ -100,6 +113,20 @@ def widen(model, ranges):
             _rescale_biases(model, index, old.scale / new.scale)
 
 
+def saturate_constants(model, floats):
+    """Rounds the int16 constants of a model again, from those of the model in float32: where the
+    converter gives them the format of another tensor, values beyond that wrap around."""
+    values = {}
+    for tensor in floats.subgraphs[0].tensors:
+        data = floats.buffers[tensor.buffer].data
+        if data is not None and tensor.type == schema.TensorType.FLOAT32:
+            values[tensor.name] = np.frombuffer(bytes(data), np.float32)
+    for tensor in model.subgraphs[0].tensors:
+        if tensor.type == _INT16 and tensor.name in values:
+            rounded = flatbuffer.affine(tensor).quantize(values[tensor.name])
+            flatbuffer.set_constant(model, tensor, rounded)
+
+
 def _rescale_biases(model, index, factor):
     graph = model.subgraphs[0]
     for operator in graph.operators:
@@ -122,11 +149,16 @@ def _convert_formats(model, operator, name):
     graph = model.subgraphs[0]
     inputs, outputs = list(operator.inputs), list(operator.outputs)
     reads, writes = RULES[name].slots(inputs, outputs)
+    types = {
+        graph.tensors[index].type
+        for slot, index in zip((*reads, *writes), (*inputs, *outputs), strict=True)
+        if slot.type == "data" and index >= 0
+    }
+    # The converter leaves some operators half in float32.
+    is_float = schema.TensorType.FLOAT32 in types or (_INT16 in types and name in NOT_INT16)
 
     def needs_float(slot, tensor):
-        if slot.type == "data" and tensor.type == _INT16:
-            return name in NOT_INT16
-        return slot == FLOAT and tensor.type in _QUANTIZED
+        return (slot == FLOAT or (slot.type == "data" and is_float)) and tensor.type in _QUANTIZED
 
     for i, slot in enumerate(reads):
         tensor = graph.tensors[inputs[i]]
@@ -168,8 +200,23 @@ def _saturates(graph, operator, low, high):
     if x == y or y is None:
         return False
     least, most = y.limits
-    half = 0.501 * y.scale  # half a step, and float32's rounding of it
+    # Half a step, and float32's rounding of it; int16 has one step more below than above.
+    half = 0.501 * y.scale
+    least = max(least, -most) if y.dtype == "int16" else least
     return least >= low - half and most <= high + half
+
+
+def _clip_float(model, operator, low, high):
+    """Makes a clip of float32 a MAXIMUM and a MINIMUM."""
+    graph = model.subgraphs[0]
+    floor, ceiling = (
+        flatbuffer.add_constant(model, schema.TensorType.FLOAT32, np.float32([end]))
+        for end in (low, high)
+    )
+    between = flatbuffer.add_float_twin(model, operator.inputs[0])
+    _add(model, "MAXIMUM", [operator.inputs[0], floor], [between])
+    _add(model, "MINIMUM", [between, ceiling], operator.outputs)
+    graph.operators.remove(operator)
 
 
 def _same_shapes(graph, operator):

@@ -64,7 +64,7 @@ def test_classification():
 @pytest.mark.parametrize("name", ["wide range", "Mackey-Glass"])
 def test_whole_tasks(name):
     """From training to the figures; test_regression has the same without a training."""
-    short = {"units": 4, "epochs": 1, "aware_epochs": 1, "batch_size": 20, "jit_compile": False}
+    short = {"units": 4, "epochs": 1, "aware_epochs": 1, "batch_size": 20, "run_eagerly": True}
     split = Split(*(Data(side.x[:60, :8], side.y[:60]) for side in TASKS[name].load(None)))
     run = TASKS[name].run(split, 0, TASKS[name].settings | short)
     assert len(figures({name: [run]})) == (1 if name == "wide range" else 3)

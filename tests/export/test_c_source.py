@@ -831,9 +831,10 @@ int main() { setup(); for (;;) loop(); }
 """
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize("arguments", [{}, dict(unit=0.01, classes=CLASSES)], ids=["", "sensor"])
-def test_arduino(arguments, tmp_path):
-    files = c_source(model_of("head")[0], name="activity", layout="arduino", **arguments)
+def test_arduino(arguments, dtype, tmp_path):
+    files = c_source(model_of("head", dtype)[0], name="activity", layout="arduino", **arguments)
     if arguments:  # as a person would
         path = "src/activity.h"
         files[path] = files[path].replace(
@@ -864,19 +865,38 @@ def test_arduino(arguments, tmp_path):
 # ---- On the chips ----
 
 
-@pytest.fixture(params=TARGETS, ids=lambda target: target.name)
+# An `int` of 16 bits, and one of 32.
+QUICK = "ATmega328P", "Cortex-M4"
+
+
+def on_chips(name, first, *others):
+    """Parameters: the first case on all chips; in `make test`, the others on those of QUICK."""
+    return pytest.mark.parametrize(
+        ("target", name),
+        [
+            pytest.param(
+                target,
+                case,
+                marks=[] if case == first or target.name in QUICK else pytest.mark.test_all,
+                id=f"{target.name}-{case}",
+            )
+            for target in TARGETS
+            for case in (first, *others)
+        ],
+        indirect=["target"],
+    )
+
+
+@pytest.fixture
 def target(request):
     target = request.param
     require(target.packages, *target.tools)
     return target
 
 
-@pytest.mark.parametrize(
-    ("name", "dtype"),
-    [("head", "int8"), ("head", "int16"), ("stack", "int16"), ("stream", "int8")],
-)
-def test_same_bytes_on_a_chip(target, name, dtype, tmp_path):
-    tflite, x = model_of(name, dtype)
+@on_chips("case", "head-int8", "head-int16", "stack-int16", "stream-int8")
+def test_same_bytes_on_a_chip(target, case, tmp_path):
+    tflite, x = model_of(*case.split("-"))
     write(tmp_path, c_source(tflite))
     program.replay(target, tmp_path, x, interpret(tflite, x))
 
@@ -904,7 +924,7 @@ def run_on(target, folder, files, *macros):
     return boards.emulate(target, folder / "main.elf")
 
 
-@pytest.mark.parametrize("sensor", SENSORS)
+@on_chips("sensor", "int16", "none", "int32")
 def test_selftest_on_a_chip(target, sensor, tmp_path):
     """The bytes of a sensor's integers, of the steps and of the prediction are the host's."""
     files = c_source(model_of("head")[0], **SENSORS[sensor])

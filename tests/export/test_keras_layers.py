@@ -191,13 +191,28 @@ QUICK = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CONVERTED if TEST_ALL else QUICK)
-def test_converts(name):
+# In int16 those whose operators have no int16 kernel, or constants of another tensor's format.
+QUICK_INT16 = (
+    *("ELU", "GlobalMaxPooling1D", "LSTM unrolled", "Maximum", "ReLU of a slope"),
+    *("UnitNormalization", "clip", "conditions", "divided by the peak", "magnitude"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "activations"),
+    [
+        *((name, "int8") for name in (CONVERTED if TEST_ALL else QUICK)),
+        *((name, "int16") for name in (CONVERTED if TEST_ALL else QUICK_INT16)),
+    ],
+)
+def test_converts(name, activations):
     keras.utils.set_random_seed(0)
     model = build(name, CONVERTED[name]())
-    y = Interpreter(convert(model, representative_dataset=X)).predict(X)
+    data = convert(model, representative_dataset=X, activations=activations)
+    y = Interpreter(data).predict(X)
     expected = model(X, training=False).numpy()
-    # What an int8 input, state and output cost an untrained model, at most 0.02, and a margin.
+    # What int8 weights, an int8 input, state and output cost an untrained model, at most 0.02, and
+    # a margin.
     assert np.abs(y - expected).max() < 0.03 * np.ptp(expected)
 
 

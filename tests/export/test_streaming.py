@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from random_cells import extremes
 from tools import TEST_ALL
 from topologies import FEATURES, TIMESTEPS, randomize
 
@@ -68,16 +69,18 @@ def test_streaming_equals_the_whole_sequence(name):
     assert np.any(steps(X[0])[0] != steps(X[0])[0])
 
 
-def test_streaming_is_the_same_integers_step_by_step():
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_streaming_is_the_same_integers_step_by_step(dtype):
     model = sequential(FastGRNN(8))
     result = conversion(
         model,
         representative_dataset=X,
         streaming=True,
-        input_type="int8",
-        output_type="int8",
+        activations=dtype,
+        input_type=dtype,
+        output_type=dtype,
     )
-    x = np.random.default_rng(1).integers(-128, 128, (1, 200, FEATURES)).astype(np.int8)
+    x = extremes(np.random.default_rng(1), dtype, (1, 200, FEATURES))
     (operator,) = result.operators
     expected, _ = reference.run(operator.integer_cell, x, return_sequences=True)
     interpreter = Interpreter(result.model)

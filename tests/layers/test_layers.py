@@ -350,9 +350,9 @@ def test_learns(layer_class, jit):
     layer = layer_class(8)
     model = keras.Sequential([keras.Input((20, 2)), layer, keras.layers.Dense(1, "sigmoid")])
     before = layer.get_weights()
-    optimizer, loss = keras.optimizers.Adam(0.02), "binary_crossentropy"
-    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=jit)
+    model.compile(keras.optimizers.Adam(0.02), "binary_crossentropy", jit_compile=jit)
+    model.optimizer.build(model.trainable_variables)  # in fit(), Keras 3 would trace twice
     model.fit(x[:800], y[:800], epochs=8, batch_size=50, verbose=0)
     for old, weight in zip(before, layer.weights, strict=True):
         assert np.min(np.abs(old - weight)) > 0, f"{weight.name} did not move"
-    assert model.evaluate(x[800:], y[800:], verbose=0)[1] > 0.85
+    assert np.mean((np.ravel(model(x[800:])) > 0.5) == y[800:]) > 0.85

@@ -11,19 +11,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from operator_cases import GENERATORS, Maker, Operator
+from tools import TEST_ALL
 
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.affine import choose_affine
 from keras_fastgrnn.micro.operator_rules import DATA, FASTGRNN, NOT_INT16, RULES, SHARED
 from keras_fastgrnn.micro.verify import UnsupportedOperator, verify
 
-CASES = 27  # of each type; a rule that lets all scales through is wrong in most
+# Of each type; a rule that lets all scales through is wrong in most.
+CASES = 27 if TEST_ALL else 18
 # The formats that int8 kernels of saturating functions write in.
 FIXED = [(1 / 256, -128), (1 / 128, 0), (16 / 256, 127)]
 FIXED_INT16 = (1 / 32768, 0)
-# Steps of 1 / 32768. These int16 kernels interpolate in tables: over 100 draws the largest errors
-# were 3 and 8 steps.
-INT16_STEPS = {"TANH": 4, "SOFTMAX": 10}
+# These int16 kernels interpolate in tables, or have 16 bits of a Newton step: over 100 draws the
+# largest errors were 3, 8 and 3 steps.
+INT16_STEPS = {"TANH": 4, "SOFTMAX": 10, "RSQRT": 4}
 
 
 def run_lite(operator):
@@ -128,7 +130,7 @@ def test_what_verify_lets_through_is_right(name):
     types = 1
     if {DATA, SHARED} & {*rule.reads, *rule.writes}:
         types = 2 if name in NOT_INT16 else 3
-    assert len(ran) >= types and min(ran.values()) >= 3
+    assert len(ran) >= types and min(ran.values()) >= CASES // 9  # one format of FIXED at least
 
 
 def test_a_wrong_scale_would_be_seen():

@@ -415,7 +415,8 @@ DAMAGES = {
     "fastgrnn": [
         (lambda e: put(e.op("CUSTOM"), customOptions=e.op("CUSTOM").customOptions[:-1]),
          "needs 36 bytes of options, not 35"),
-        (lambda e: put(e.op("CUSTOM").customOptions, _0=1), "options of version 2, not 1"),
+        (lambda e: put(e.op("CUSTOM").customOptions, _0=1), "options of version 2 or 3, not 1"),
+        (lambda e: put(e.op("CUSTOM").customOptions, _0=3), "38 bytes of options, not 36"),
         (lambda e: put(e.op("CUSTOM").customOptions, _8=4), r"needs \(1, timesteps, 4\)"),
         (lambda e: put(e.op("CUSTOM").customOptions, _6=4), r"to write \[\(1, 7, 4\)\]"),
         (lambda e: put(e.op("CUSTOM").customOptions, _4=0), r"to write \[\(1, 16\)\]"),
