@@ -12,8 +12,8 @@ QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 BENCHMARK := $(QUIET) $(BIN)/python -m benchmarks
 
 .PHONY: python setup demo wakeword denoise test test-all test-bare wheel figures bench-training bench-qat \
-  bench-adding bench-bounded-state bench-conversion pages bench-wake-word bench-paper bench-denoise toolchains \
-  mcu bench-mcu tflm-firmware docs lint clean
+  bench-int16 bench-adding bench-bounded-state bench-conversion pages bench-wake-word bench-paper bench-denoise \
+  toolchains mcu bench-mcu tflm-firmware docs lint clean
 
 # Whether there is a Python to make .venv with.
 python:
@@ -79,6 +79,11 @@ bench-training: setup
 # Those of docs/quantize.md.
 bench-qat: setup
 	$(BENCHMARK).quantization_aware
+	$(BENCHMARK).pages
+
+# and there those of 16-bit activations, in an hour: it goes on where it was stopped.
+bench-int16: setup toolchains
+	$(BENCHMARK).int16
 	$(BENCHMARK).pages
 
 # Those of docs/long_sequences.md: the adding problem, which takes an hour,

@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from benchmarks import record
-from benchmarks.pages import denoise, markdown, microcontrollers, paper, training, wake_word
+from benchmarks.pages import denoise, int16, markdown, microcontrollers, paper, training, wake_word
 from examples.common import command
 
 DOCS = record.ROOT / "docs"
@@ -58,6 +58,7 @@ def _training(target, make, section):
     return Part(f"make bench-{target}", ("training.json",), make, section)
 
 
+_int16 = partial(Part, "make bench-int16", ("int16.json",))
 _chips = partial(Part, "make bench-mcu", ("microcontrollers.json",))
 _word = partial(Part, "make bench-wake-word", ("wake_word.json",))
 _denoise = partial(Part, "make bench-denoise", ("denoise.json",))
@@ -89,6 +90,10 @@ TABLES = {
     },
     "windows": _training("bounded-state", training.bounded_windows, "bounded_state"),
     "stream": _training("bounded-state", training.bounded_stream, "bounded_state"),
+    "int16": _int16(int16.scores, "tasks"),
+    "int16 differences": _int16(int16.differences, "tasks"),
+    "int16 agreements": _int16(int16.agreements, "tasks"),
+    "int16 chips": _int16(int16.chips, "chips"),
     "qat": _training("qat", training.quantization_aware, "qat"),
     **{
         f"{units} units, {mode}": _training(

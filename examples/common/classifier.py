@@ -112,11 +112,22 @@ def callbacks(sparsity, steps, epochs):
 
 
 def train_aware(
-    model, train, *, seed, epochs, batch_size, learning_rate, clip=0.0, run_eagerly=False
+    model,
+    train,
+    *,
+    seed,
+    epochs,
+    batch_size,
+    learning_rate,
+    clip=0.0,
+    run_eagerly=False,
+    **arguments,
 ):
-    """The quantisation-aware copy of a trained model, trained on the logits of that model."""
+    """The quantisation-aware copy of a trained model, trained on the logits of that model;
+    `arguments` of `quantization_aware()` go before those made here."""
     keras.utils.set_random_seed(seed)
-    aware = quantization_aware(model, representative_dataset=representative(train, clip))
+    arguments = {"representative_dataset": representative(train, clip)} | arguments
+    aware = quantization_aware(model, **arguments)
     steps = epochs * math.ceil(len(train.x) / batch_size)
     aware.compile(
         keras.optimizers.Adam(
@@ -203,6 +214,14 @@ def int8_weights(tflite):
     weights += [cell.bias, np.array([cell.zeta, cell.nu])]
     weights += [np.frombuffer(kernel, np.int8), np.frombuffer(bias, np.int32)]
     return weights, len(constant(recurrent.inputs[1])) + len(kernel) + len(bias)
+
+
+def dense_kernel(tflite):
+    """The real values of the Dense layer's int8 weights: `(inputs, outputs)`."""
+    tensors, (_, dense), constant = _read(tflite)
+    tensor = tensors[dense.inputs[1]]
+    values = np.frombuffer(constant(dense.inputs[1]), np.int8).reshape(tensor.shape)
+    return values.T * np.array(tensor.quantization.scale)
 
 
 def _read(tflite):

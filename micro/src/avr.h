@@ -126,7 +126,7 @@ ALWAYS_INLINE int16_t round_high(int32_t v) {
   "clr r1"
 #define EXTEND "sbc %D0, %1\n"
 
-static inline int32_t multiply16(int16_t a, int16_t b) {
+ALWAYS_INLINE int32_t multiply16(int16_t a, int16_t b) {
   int32_t product;
   uint8_t zero;
   __asm__(MULTIPLY("muls", "mulsu", EXTEND, "mulsu", EXTEND)

@@ -105,7 +105,7 @@ static void scale_inputs(const fastgrnn_params* params, const void* x, int16_t* 
   if ((params->types & FASTGRNN_INT16_INPUT) != 0) {
     const int16_t* const v = (const int16_t*)x;
     for (i = 0; i < features; ++i) {
-      input[i] = (int16_t)((v[i] * (int32_t)multiplier + (1 << INPUT_SHIFT >> 1)) >> INPUT_SHIFT);
+      input[i] = (int16_t)round_shift(multiply16(v[i], (int16_t)multiplier), INPUT_SHIFT);
     }
   } else {
     const int8_t* const v = (const int8_t*)x;
@@ -156,12 +156,12 @@ void fastgrnn_output(const fastgrnn_params* params, const int16_t* state, void* 
   const int is_int16 = (params->types & FASTGRNN_INT16_OUTPUT) != 0;
   unsigned i;
   for (i = 0; i < params->units; ++i) {
-    const int32_t v =
-        round_shift(state[i] * (int32_t)params->output_multiplier, params->output_shift);
+    const int32_t v = multiply16(state[i], (int16_t)params->output_multiplier);
     if (is_int16) {
-      ((int16_t*)y)[i] = (int16_t)clip(v, -32768, 32767);
+      ((int16_t*)y)[i] = round_saturate(v, params->output_shift);
     } else {
-      ((int8_t*)y)[i] = (int8_t)clip(v + params->output_zero_point, -128, 127);
+      const int32_t q = round_shift(v, params->output_shift) + params->output_zero_point;
+      ((int8_t*)y)[i] = (int8_t)clip(q, -128, 127);
     }
   }
 }

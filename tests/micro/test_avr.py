@@ -40,6 +40,8 @@ def test_more_columns_than_a_byte_counts(features, density, tmp_path):
         bias=rng.integers(-4000, 4000, (2, 3)),
         activation="tanh",
         recurrent_activation="sigmoid",
+        input_dtype="int8",
+        output_dtype="int8",
         input_zero_point=-128,
         input_multiplier=127,
         fraction_bits=12,

@@ -1,0 +1,1 @@
+"""What 16-bit activations give and cost: `python -m benchmarks.int16`."""

@@ -1,0 +1,150 @@
+"""What int16 is measured on: the data of each task, its models, and what a seed of them gives."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from benchmarks.int16 import measure, series
+from benchmarks.paper import models
+from benchmarks.paper.models import Model
+from benchmarks.paper.tasks import TASKS as PAPER
+from benchmarks.paper.tasks import load_keywords
+from examples.common import activity, classifier, hapt
+from examples.common.classifier import Data, Split
+from keras_fastgrnn import FastGRNN
+
+
+class Task(NamedTuple):
+    """Attributes:
+    load: function from the data's folder to `Split`.
+    run: function of that, a seed and `settings`, to a dict of what is measured.
+    settings: dict, of the model and its training.
+    """
+
+    load: Callable
+    run: Callable
+    settings: dict
+
+
+def fit(layers, loss, train, *, seed, epochs, batch_size, learning_rate, run_eagerly=False, **_):
+    """A trained model of layers, which `layers()` makes."""
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential([keras.Input(train.x.shape[1:]), *layers()])
+    steps = epochs * -(-len(train.x) // batch_size)
+    model.compile(
+        classifier.adam(learning_rate, steps),
+        loss,
+        jit_compile=not run_eagerly,
+        run_eagerly=run_eagerly,
+    )
+    model.fit(train.x, train.y, batch_size=batch_size, epochs=epochs, verbose=0)
+    return model
+
+
+def wide_range(split, seed, settings):
+    """A sensor's raw numbers go in, as int8 or as int16; the model normalises them first."""
+
+    def layers():
+        normalization = keras.layers.Normalization()
+        normalization.adapt(split.train.x)
+        return normalization, FastGRNN(settings["units"]), keras.layers.Dense(2)
+
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = fit(layers, loss, split.train, seed=seed, **settings)
+    samples = classifier.representative(split.train)
+
+    def score(logits):
+        return {"score": np.mean(logits.argmax(axis=-1) == split.test.y)}
+
+    return {"float": score(classifier.predict(model, split.test.x))} | {
+        dtype: score(measure.run(measure.to_integers(model, samples, dtype), split.test.x))
+        for dtype in measure.DTYPES
+    }
+
+
+def regression(split, seed, settings):
+    """In float, and in integers before and after quantisation-aware training."""
+
+    def layers():
+        recurrent = FastGRNN(settings["units"], nu_initializer=activity.NU, **classifier.GLOROT)
+        return recurrent, keras.layers.Dense(1)
+
+    model = fit(layers, "mse", split.train, seed=seed, **settings)
+    # What is beyond the range saturates, and 200 of the windows lack the extremes; these overlap.
+    samples = split.train.x[::4]
+    trained = dict.fromkeys(measure.DTYPES, model)
+    for dtype in measure.DTYPES:
+        trained[f"{dtype}, QAT"] = classifier.train_aware(
+            model,
+            split.train,
+            seed=seed,
+            epochs=settings["aware_epochs"],
+            batch_size=settings["batch_size"],
+            learning_rate=settings["aware_learning_rate"],
+            run_eagerly=settings.get("run_eagerly", False),
+            representative_dataset=samples,
+            activations=dtype,
+        )
+    values = measure.regression(model, trained, samples, split.test)
+    error = classifier.predict(model, split.validation.x) - split.validation.y
+    values["float"]["validation"] = measure.rms(error) / np.std(split.validation.y)
+    return values
+
+
+def hapt_6(split, seed, settings):
+    """The model of examples/activity_recognition.py."""
+    model, _ = activity.train(
+        activity.low_rank, split.train, split.validation, seed=seed, **settings
+    )
+    samples = classifier.representative(split.train)
+    return measure.classification(model, samples, split, classifier.f1)
+
+
+def paper_task(name):
+    """`run` of a `Task` of the paper's: one of its models, on inputs of their whole range."""
+
+    def run(split, seed, settings):
+        task = PAPER[name]._replace(training=settings["training"])
+        model = models.train(task, split, Model(*settings["model"]), seed)
+        samples = classifier.representative(split.train)
+        return measure.classification(model, samples, split, _accuracy)
+
+    return run
+
+
+def _accuracy(y, logits):
+    return classifier.accuracy(classifier.confusion(y, logits))
+
+
+def load_activities(folder):
+    raw_data = folder / "RawData"
+    x, y, users = hapt.load(raw_data if raw_data.is_dir() else None)
+    return Split(*(Data(x[who], y[who]) for who in hapt.sides(users)))
+
+
+TRAINING = {"batch_size": 100, "learning_rate": 2e-2}
+AWARE = {"aware_epochs": 12, "aware_learning_rate": 1e-3}
+TASKS = {
+    "wide range": Task(
+        lambda _: series.wide_range(), wide_range, {"units": 8, "epochs": 10} | TRAINING
+    ),
+    "Mackey-Glass": Task(
+        lambda _: series.generated(), regression, {"units": 32, "epochs": 60} | TRAINING | AWARE
+    ),
+    "HAPT-6": Task(load_activities, hapt_6, activity.TRAINING | {"sparse": True}),
+    "electricity": Task(
+        lambda _: series.demand(), regression, {"units": 16, "epochs": 60} | TRAINING | AWARE
+    ),
+    "HAPT-2": Task(
+        PAPER["HAPT-2"].load,
+        paper_task("HAPT-2"),
+        {"model": ("FastGRNN", 32, 8, 8, 0.5), "training": PAPER["HAPT-2"].training},
+    ),
+    "keywords": Task(
+        lambda folder: load_keywords(folder, passes=8),
+        paper_task("Keywords-12"),
+        {"model": ("FastGRNN", 80, 16, 24, 0.5), "training": PAPER["Keywords-12"].training},
+    ),
+}
