@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_cells import Shape, integer_cell, shapes
+from random_cells import Shape, extremes, integer_cell, shapes
 from tensorflow.lite.python import schema_py_generated as schema
 from tflite_models import fastgrnn_model
 from tools import TEST_ALL
@@ -38,7 +38,9 @@ def chains(draw):
     for last in [*[False] * draw(st.integers(0, 2)), True]:
         shape = draw(shapes(max_timesteps=8))
         if chain:
-            shape = dataclasses.replace(shape, features=chain[-1][0].units)
+            before, _ = chain[-1]
+            joined = {"features": before.units, "input_dtype": before.output_dtype}
+            shape = dataclasses.replace(shape, **joined)
         names = ("return_sequences", "go_backwards", "reverse_output", "stateful")
         flags = {name: draw(st.booleans()) for name in names}
         flags["return_sequences"] |= not last
@@ -56,7 +58,9 @@ def test_random_cells_give_the_bytes_of_the_reference(chain, timesteps, seed):
         if i == 2:
             interpreter.reset()
             states = [None] * len(chain)
-        x = y = random_int8(1, timesteps, chain[0][0].features, seed=[seed, i])
+        first, _ = chain[0]
+        rng = np.random.default_rng([seed, i])
+        x = y = extremes(rng, first.input_dtype, (1, timesteps, first.features))
         for k, (cell, flags) in enumerate(chain):
             flags = dict(flags)
             stateful = flags.pop("stateful")
