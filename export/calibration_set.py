@@ -16,7 +16,7 @@ class CalibrationSet:
 
     Attributes:
         samples: list of arrays `(n, ...)`, one for each input of the model.
-        inputs: list of the same arrays after each `Front`, where the file rounds them to int8.
+        inputs: list of the same arrays after each `Front`, where the file rounds them.
         fronts: list of the `Front` of each input, which the file computes before it rounds; `None`
             for an input that has none.
         folded: set of the layers that the fronts replace.

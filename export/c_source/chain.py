@@ -41,8 +41,6 @@ _WORDS = {
     "RESHAPE": "a Reshape or Flatten",
     "SUB": "a subtraction",
 }
-# The format of a sensor's integers themselves.
-_SENSOR = Affine(1.0, 0, "int16")
 _WAY_OUT = (
     "Use TFLite Micro (docs/tflm.md), or a model of FastRNN and FastGRNN layers one after another, "
     "then at most a Dense layer with a softmax, sigmoid or tanh; a Normalization or Rescaling may "
@@ -268,7 +266,7 @@ def _read_scaling(reader):
     `(None, None)` for another model."""
     features = int(reader.tensor.shape[-1])
     operator = reader.next_of("RESHAPE", "DEPTHWISE_CONV_2D", "RESHAPE")
-    if operator is None or reader.affine != _SENSOR:
+    if operator is None or reader.affine != flatbuffer.SENSOR:
         return None, None
     weights = reader.constant(operator.inputs[1], np.int8)
     options = operator.builtinOptions

@@ -96,7 +96,9 @@ def pack(
     """
     gated = cell.recurrent_activation is not None
     flags = (return_sequences, go_backwards, reverse_output, stateful)
-    types = sum((dtype == "int16") << i for i, dtype in enumerate(_dtypes(cell)))
+    types = sum(
+        (dtype == "int16") << i for i, dtype in enumerate((cell.input_dtype, cell.output_dtype))
+    )
     version = 3 if types else 2
     fields = {
         "version": version,
@@ -193,10 +195,6 @@ def encodings(fields):
 def _codes(fields):
     bits = _ENCODING_BITS[fields["version"]]
     return [fields["encodings"] >> bits * i & (1 << bits) - 1 for i in range(len(_SLOTS))]
-
-
-def _dtypes(cell):
-    return cell.input_dtype, cell.output_dtype
 
 
 class _Reader:

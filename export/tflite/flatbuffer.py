@@ -8,6 +8,7 @@ from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.micro.flatbuffer_schema import OPERATORS, TYPES
 
 CUSTOM_CODE = b"FASTGRNN"
+SENSOR = Affine(1.0, 0, "int16")  # the format of a sensor's integers themselves
 _STEPS_TO_SATURATION = b"FASTGRNN_STEPS_TO_SATURATION"
 _INT8, _FLOAT32 = schema.TensorType.INT8, schema.TensorType.FLOAT32
 
@@ -84,8 +85,7 @@ def quantize_end(model, index, value):
     if not is_read and not is_written:
         set_affine(graph.tensors[index], value)
         return
-    twin = add_float_twin(model, index)
-    set_affine(graph.tensors[twin], value)
+    twin = add_quantized(model, graph.tensors[index].shape, value)
     if is_written:
         add_operator(model, schema.BuiltinOperator.QUANTIZE, [index], [twin])
     else:
@@ -121,7 +121,7 @@ def cast_input(model, i, dtype):
 def scaled_input(model, i, front):
     """Makes int16 input `i` one of a sensor's integers, and puts after it their `Front`, which has
     to be per feature: a DEPTHWISE_CONV_2D of one weight, whose scale is the multiplier."""
-    graph, builtin = model.subgraphs[0], schema.BuiltinOperator
+    graph = model.subgraphs[0]
     inner = graph.inputs[i]
     shape = graph.tensors[inner].shape
     features = int(shape[-1])
@@ -133,12 +133,6 @@ def scaled_input(model, i, front):
     weights = np.int8(127 * np.sign(multiplier)).reshape(1, 1, 1, -1)
     bias = np.rint(offset / scale).astype(np.int64)
 
-    def add_int16(shape, affine):
-        tensor = schema.TensorT()
-        tensor.shape, tensor.buffer = np.array(shape, np.int32), 0
-        set_affine(tensor, affine)
-        return add_tensor(model, tensor)
-
     def add_channels(type, values):
         index = add_constant(model, type, values)
         quantization = graph.tensors[index].quantization = schema.QuantizationParametersT()
@@ -146,24 +140,21 @@ def scaled_input(model, i, front):
         quantization.quantizedDimension = values.ndim - 1
         return index
 
-    def reshape(x, y):
-        shape = add_constant(model, schema.TensorType.INT32, np.array(graph.tensors[y].shape))
-        add_operator(model, builtin.RESHAPE, [x, shape], [y])
-
-    sensor, rows = Affine(1.0, 0, "int16"), [1, 1, int(np.prod(shape[:-1])), features]
-    graph.inputs[i] = x = add_int16(shape, sensor)
-    image, scaled = add_int16(rows, sensor), add_int16(rows, affine(graph.tensors[inner]))
-    reshape(x, image)
+    rows = [1, 1, int(np.prod(shape[:-1])), features]
+    graph.inputs[i] = x = add_quantized(model, shape, SENSOR)
+    image = add_quantized(model, rows, SENSOR)
+    scaled = add_quantized(model, rows, affine(graph.tensors[inner]))
+    reshape(model, x, image)
     inputs = [
         image,
         add_channels(schema.TensorType.INT8, weights),
         add_channels(schema.TensorType.INT64, bias),
     ]
-    operator = add_operator(model, builtin.DEPTHWISE_CONV_2D, inputs, [scaled])
+    operator = add_operator(model, schema.BuiltinOperator.DEPTHWISE_CONV_2D, inputs, [scaled])
     options = _set_options(operator, "DepthwiseConv2D")
     options.padding = schema.Padding.VALID
     options.strideW = options.strideH = options.depthMultiplier = 1
-    reshape(scaled, inner)
+    reshape(model, scaled, inner)
 
 
 def float_output(model, i):
@@ -200,6 +191,25 @@ def _set_options(operator, name):
     operator.builtinOptionsType = getattr(schema.BuiltinOptions, f"{name}Options")
     operator.builtinOptions = getattr(schema, f"{name}OptionsT")()
     return operator.builtinOptions
+
+
+def reshape(model, x, y):
+    """Puts a RESHAPE between two tensors, given by index."""
+    shape = add_integers(model, model.subgraphs[0].tensors[y].shape)
+    add_operator(model, schema.BuiltinOperator.RESHAPE, [x, shape], [y])
+
+
+def add_integers(model, values):
+    """Adds an int32 constant; returns its index."""
+    return add_constant(model, schema.TensorType.INT32, np.array(values, np.int32))
+
+
+def add_quantized(model, shape, value):
+    """Adds a tensor with the type and format of an `Affine`; returns its index."""
+    tensor = schema.TensorT()
+    tensor.shape, tensor.buffer = np.array(shape, np.int32), 0
+    set_affine(tensor, value)
+    return add_tensor(model, tensor)
 
 
 def add_float_twin(model, index):

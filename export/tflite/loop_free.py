@@ -8,6 +8,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from keras_fastgrnn.export.tflite.rewrite import (
+    int16_constants,
     integer_ends,
     rewrite,
     saturate_constants,
@@ -103,13 +104,12 @@ def convert_loop_free(function, arrays, activations):
         except Exception as error:
             raise ConverterError(error, activations) from error
     model = flatbuffer_utils.convert_bytearray_to_object(model)
-    if selects(model) or activations == "int16":
+    if selects(model) or int16_constants(model):
         floats = _calibrated(converter)
-        if selects(model):
-            widen(model, _ranges(floats))
-        if activations == "int16":
-            saturate_constants(model, floats)
-            integer_ends(model)
+        widen(model, _ranges(floats))
+        saturate_constants(model, floats)
+    if activations == "int16":
+        integer_ends(model)
     rewrite(model)
     return model
 

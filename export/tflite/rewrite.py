@@ -68,17 +68,14 @@ def integer_ends(model):
                 graph.operators.remove(operator)
 
 
-def _named(model, name):
+def _named(model, *names):
     operators = model.subgraphs[0].operators
-    return [op for op in operators if flatbuffer.operator_name(model, op) == name]
+    return [op for op in operators if flatbuffer.operator_name(model, op) in names]
 
 
 def selects(model):
     """Whether the model has operators for `widen()`."""
-    return any(
-        flatbuffer.operator_name(model, operator) in _SELECTING
-        for operator in model.subgraphs[0].operators
-    )
+    return bool(_named(model, *_SELECTING))
 
 
 def widen(model, ranges):
@@ -89,17 +86,10 @@ def widen(model, ranges):
     negative x.
     """
     graph = model.subgraphs[0]
-    readers = [
-        operator
-        for operator in graph.operators
-        if flatbuffer.operator_name(model, operator) in _SELECTING
-    ]
-    read = {index for operator in readers for index in operator.inputs}
+    read = {index for operator in _named(model, *_SELECTING) for index in operator.inputs}
     # The converter leaves some of these operators in float32.
-    for operator in graph.operators:
-        if flatbuffer.operator_name(model, operator) == "DEQUANTIZE" and not read.isdisjoint(
-            operator.outputs
-        ):
+    for operator in _named(model, "DEQUANTIZE"):
+        if not read.isdisjoint(operator.outputs):
             read.update(operator.inputs)
     for index in sorted(read):
         tensor = graph.tensors[index]
@@ -113,6 +103,15 @@ def widen(model, ranges):
             _rescale_biases(model, index, old.scale / new.scale)
 
 
+def int16_constants(model):
+    """The tensors for `saturate_constants()`."""
+    return [
+        tensor
+        for tensor in model.subgraphs[0].tensors
+        if tensor.type == _INT16 and model.buffers[tensor.buffer].data is not None
+    ]
+
+
 def saturate_constants(model, floats):
     """Rounds the int16 constants of a model again, from those of the model in float32: where the
     converter gives them the format of another tensor, values beyond that wrap around."""
@@ -121,8 +120,8 @@ def saturate_constants(model, floats):
         data = floats.buffers[tensor.buffer].data
         if data is not None and tensor.type == schema.TensorType.FLOAT32:
             values[tensor.name] = np.frombuffer(bytes(data), np.float32)
-    for tensor in model.subgraphs[0].tensors:
-        if tensor.type == _INT16 and tensor.name in values:
+    for tensor in int16_constants(model):
+        if tensor.name in values:
             rounded = flatbuffer.affine(tensor).quantize(values[tensor.name])
             flatbuffer.set_constant(model, tensor, rounded)
 
@@ -256,18 +255,15 @@ def _broadcast(model, operator):
         after += [size * count] if whole else [count, size]
     index = operator.inputs[0]
     if len(before) > len(x.shape):
-        index = _reshape(model, index, _add_like(model, before, x))
+        narrow = _add_like(model, before, x)
+        flatbuffer.reshape(model, index, narrow)
+        index = narrow
     wide = operator.outputs[0]
     if len(after) > len(y.shape):
         wide = _add_like(model, after, y)
-        _reshape(model, wide, operator.outputs[0])
+        flatbuffer.reshape(model, wide, operator.outputs[0])
     _rename(model, operator, "BROADCAST_TO")
-    operator.inputs, operator.outputs = [index, _add_integers(model, after)], [wide]
-
-
-def _reshape(model, x, y):
-    _add(model, "RESHAPE", [x, _add_integers(model, model.subgraphs[0].tensors[y].shape)], [y])
-    return y
+    operator.inputs, operator.outputs = [index, flatbuffer.add_integers(model, after)], [wide]
 
 
 def _add(model, name, inputs, outputs):
@@ -293,11 +289,4 @@ def _drop_unused_codes(model):
 
 def _add_like(model, shape, like):
     """Adds a tensor with the type and format of another."""
-    tensor = schema.TensorT()
-    tensor.shape, tensor.buffer = np.array(shape, np.int32), 0
-    flatbuffer.set_affine(tensor, flatbuffer.affine(like))
-    return flatbuffer.add_tensor(model, tensor)
-
-
-def _add_integers(model, values):
-    return flatbuffer.add_constant(model, schema.TensorType.INT32, np.array(values, np.int32))
+    return flatbuffer.add_quantized(model, shape, flatbuffer.affine(like))
