@@ -9,8 +9,6 @@ Writes benchmarks/results/denoise.json.
 """
 
 import functools
-import pathlib
-import tempfile
 
 import keras
 import numpy as np
@@ -21,7 +19,6 @@ from benchmarks.kept import Kept, digest
 from examples.common import command, data, denoiser, noisy_speech
 from examples.common.denoise_evaluation import as_scores, by_features, evaluate, ideal, mean
 from examples.common.noisy_speech import UNSEEN
-from keras_fastgrnn.export import c_source
 from keras_fastgrnn.export.c_source.chain import read_chain
 from tests.boards import TARGETS, program
 
@@ -82,10 +79,7 @@ def on_chip(tflite, x):
     chain = read_chain(tflite)
     x = chain.input.quantize(x * chain.factor + chain.offset)
     (target,) = (target for target in TARGETS if target.name == "Cortex-M4")
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        for path, text in c_source(tflite).items():
-            (folder / path).write_text(text)
+    with program.as_c(tflite) as folder:
         run = program.replay(target, folder, x[:, np.newaxis], chain.run(x))
     return {
         "m4_instructions_per_frame": run.predict,

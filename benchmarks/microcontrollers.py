@@ -17,7 +17,7 @@ from rich.progress import track
 from benchmarks import record
 from examples.common import command
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export import c_source, convert
+from keras_fastgrnn.export import convert
 from keras_fastgrnn.export.c_source.sensor import SENSORS
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import pack
@@ -28,6 +28,7 @@ from keras_fastgrnn.export.cell.formats import choose_formats, round_to
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.affine import choose_affine
 from tests.boards import TARGETS, Case, check, kernel_size, program
+from tests.random_cells import halve_factors
 
 ENCODINGS = {"dense": DENSE, "bitmap": BITMAP, "pairs": PAIRS}
 DENSITIES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -132,19 +133,12 @@ def generated(layer, features, *head, **arguments):
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     model = keras.Sequential([keras.Input((32, features)), layer, *head])
-    for weight in layer.cell.weights:
-        if "kernel_" in weight.name:  # a factor
-            values = rng.normal(0, 0.5, weight.shape)
-            values.ravel()[rng.permutation(values.size)[values.size // 2 :]] = 0
-            weight.assign(values)
+    halve_factors(layer.cell, rng)
     x = rng.normal(0, 1, (20, 32, features)).astype(np.float32)
     tflite = convert(model, representative_dataset=x, input_type="int8", output_type="int8")
     x = rng.integers(-128, 128, (4, 32, features), np.int8)
     y = np.concatenate([Interpreter(tflite).invoke(sequence[None]) for sequence in x])
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        for path, text in c_source(tflite, **arguments).items():
-            (folder / path).write_text(text)
+    with program.as_c(tflite, **arguments) as folder:
         yield folder, x, y
 
 

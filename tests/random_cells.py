@@ -96,6 +96,15 @@ def float_cell(shape):
     )
 
 
+def halve_factors(cell, rng):
+    """Random weights for the low-rank factors of a Keras cell, half of them zero."""
+    for weight in cell.weights:
+        if "kernel_" in weight.name:
+            values = rng.normal(0, 0.5, weight.shape)
+            values.ravel()[rng.permutation(values.size)[values.size // 2 :]] = 0
+            weight.assign(values)
+
+
 def sequences(shape, n=2):
     """Float `(n, timesteps, features)` with the statistics of a smooth sensor signal."""
     rng = np.random.default_rng([shape.seed, 1])

@@ -1,21 +1,20 @@
 """What a step costs on a chip where the ends of a layer are int16, the layer's output counted."""
 
-import pathlib
 import tempfile
 
 import keras
 import numpy as np
 
+from benchmarks.int16.measure import DTYPES, integer_types
 from examples.common import activity
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export import c_source, convert
+from keras_fastgrnn.export import convert
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import pack
 from keras_fastgrnn.micro import Interpreter
 from tests.boards import TARGETS, Case, check, program
-from tests.random_cells import Shape, integer_cell, sequences
+from tests.random_cells import Shape, halve_factors, integer_cell, sequences
 
-DTYPES = "int8", "int16"
 LARGE = {"units": 100, "features": 32, "kernel_rank": 0, "recurrent_rank": 0}
 SMALL = {"units": activity.UNITS, "features": 3, "kernel_rank": 2, "recurrent_rank": 8}
 SHAPES = {"Cortex-M4": LARGE, "Cortex-M55": LARGE, "ATmega328P": SMALL}
@@ -75,20 +74,13 @@ def as_c(target, shape, dtype):
     features = shape.pop("features")
     layer = FastGRNN(**shape)
     model = keras.Sequential([keras.Input((32, features)), layer])
-    for weight in layer.cell.weights:
-        if "kernel_" in weight.name:  # a factor, of which half is zero
-            values = rng.normal(0, 0.5, weight.shape)
-            values.ravel()[rng.permutation(values.size)[values.size // 2 :]] = 0
-            weight.assign(values)
+    halve_factors(layer.cell, rng)
     samples = rng.normal(0, 1, (20, 32, features)).astype(np.float32)
-    types = dict.fromkeys(("activations", "input_type", "output_type"), dtype)
+    types = integer_types(dtype)
     tflite = convert(model, representative_dataset=samples, streaming=True, **types)
     ends = np.iinfo(dtype)
     x = rng.integers(ends.min, ends.max, (30, 1, features), dtype, endpoint=True)
     interpreter = Interpreter(tflite)
     y = np.concatenate([interpreter.invoke(step[None]) for step in x])
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        for path, text in c_source(tflite).items():
-            (folder / path).write_text(text)
+    with program.as_c(tflite) as folder:
         return program.replay(target, folder, x, y.reshape(len(x), -1)).predict

@@ -10,10 +10,14 @@ from keras_fastgrnn.micro import Interpreter
 DTYPES = "int8", "int16"
 
 
+def integer_types(dtype):
+    """Arguments of `convert()` for activations, inputs and outputs of one type."""
+    return dict.fromkeys(("activations", "input_type", "output_type"), dtype)
+
+
 def to_integers(model, samples, dtype):
-    """`Conversion` of a model with inputs, outputs and activations of one type."""
-    types = dict.fromkeys(("activations", "input_type", "output_type"), dtype)
-    return conversion(model, representative_dataset=samples, **types)
+    """`Conversion` of a model with `integer_types()`."""
+    return conversion(model, representative_dataset=samples, **integer_types(dtype))
 
 
 def run(found, x):

@@ -6,15 +6,11 @@ decision is compared with those on this machine.
 QEMU counts instructions, simavr cycles.
 """
 
-import pathlib
-import tempfile
-
 import numpy as np
 
 from examples.common.detector import detections
 from examples.common.front_end import BANDS
 from examples.common.listener import Listener
-from keras_fastgrnn.export import c_source
 from keras_fastgrnn.micro import Interpreter
 from tests.boards import TARGETS, program
 
@@ -55,10 +51,7 @@ def measure(tflite, features, threshold_q, smoothing, refractory):
     at = detections(y[:, 0], **detector._asdict())
     detected = np.isin(np.arange(len(y)), at)
     figures = {"frames": len(features), "detections": int(detected.sum())}
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        for path, text in c_source(tflite).items():
-            (folder / path).write_text(text)
+    with program.as_c(tflite) as folder:
         for name, chip in CHIPS.items():
             (target,) = (target for target in TARGETS if target.name == chip)
             fit = target.data // (features.shape[1] + 2)

@@ -1,10 +1,14 @@
 """A model as C in a whole program, on the microcontrollers that emulators have."""
 
+import contextlib
+import pathlib
 import re
+import tempfile
 from typing import NamedTuple
 
 import numpy as np
 
+from keras_fastgrnn.export import c_source
 from tests.boards import FOLDER, compiler, emulate, execute
 
 
@@ -28,6 +32,16 @@ class Figures(NamedTuple):
     stack: int
     step: float
     predict: float
+
+
+@contextlib.contextmanager
+def as_c(tflite, **arguments):
+    """A temporary folder with the C of a .tflite file; `arguments` of `c_source()`."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        for path, text in c_source(tflite, **arguments).items():
+            (folder / path).write_text(text)
+        yield folder
 
 
 def replay(target, folder, x, y, detector=None, detected=None):
