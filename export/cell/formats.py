@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_fastgrnn.export.cell.reference import INPUT_SHIFT, IntegerCell, Matrix, Scalars
-from keras_fastgrnn.export.cell.rounding import round_matrix
+from keras_fastgrnn.export.cell.rounding import round_matrix, second_factor
 from keras_fastgrnn.micro.affine import Affine
 
 # The int16 state, and a relu gate and candidate, cover at least this times the largest magnitude
@@ -235,11 +235,8 @@ def _recurrent_matrices(cell, ranges, state_scale, fraction_bits):
     """Returns `U` (or its factors) rounded to int8, its formats, and the state's scale, raised by
     less than 2 to fit them."""
     matrices = cell.recurrent_kernel
-    moments = _moments(matrices, ranges.state_moment)
-    rounded = [
-        round_matrix(matrix, moment, _full_scale(matrix) * _STRETCH)
-        for matrix, moment in zip(matrices, moments, strict=True)
-    ]
+    rounded, last, moment = _round_first(matrices, ranges.state_moment)
+    rounded.append(round_matrix(last, moment, _full_scale(last) * _STRETCH))
     scales = [scale for _, scale in rounded]
     total = _floor_log2(1 / (state_scale * math.prod(scales))) - fraction_bits
     shifts = _shifts(
@@ -253,7 +250,7 @@ def _recurrent_matrices(cell, ranges, state_scale, fraction_bits):
     fitted = 2.0 ** -(fraction_bits + sum(shifts)) / math.prod(scales)
     if fitted > 2 * state_scale:  # a tiny matrix: coarser weights, not a coarser state
         coarser = scales[-1] * fitted / state_scale
-        rounded[-1] = round_matrix(matrices[-1], moments[-1], [coarser])
+        rounded[-1] = round_matrix(last, moment, [coarser])
         fitted = state_scale
     return *_with_shifts(rounded, shifts), fitted
 
@@ -262,12 +259,8 @@ def _input_matrices(cell, ranges, input, fraction_bits):
     """Returns `W` (or its factors) rounded to int8, its formats, and the input multiplier that
     makes the scales agree."""
     matrices = cell.kernel
-    moments = _moments(matrices, ranges.input_moment)
-    rounded = [
-        round_matrix(matrix, moment, _full_scale(matrix) * _STRETCH)
-        for matrix, moment in zip(matrices[:-1], moments, strict=False)
-    ]
-    scales = [*(scale for _, scale in rounded), _full_scale(matrices[-1])]
+    rounded, last, moment = _round_first(matrices, ranges.input_moment)
+    scales = [*(scale for _, scale in rounded), _full_scale(last)]
     input_scale = input.scale * (1 << INPUT_SHIFT[input.dtype])
     exact = input_scale * math.prod(scales) * 2.0**fraction_bits  # multiplier / 2**(sum of shifts)
     shifts = _shifts(
@@ -283,13 +276,21 @@ def _input_matrices(cell, ranges, input, fraction_bits):
     least = min(max(1, math.ceil(exact)), 127)
     most = min(max(least, math.floor(exact * _STRETCH[-1])), 127)
     unit = scales[-1] / exact
-    rounded.append(round_matrix(matrices[-1], moments[-1], unit * np.arange(least, most + 1)))
+    rounded.append(round_matrix(last, moment, unit * np.arange(least, most + 1)))
     return *_with_shifts(rounded, shifts), round(rounded[-1][1] / unit)
 
 
-def _moments(matrices, moment):
-    """Returns the second moment of each matrix's input; `moment` is that of the first input."""
-    return [moment, matrices[0].T @ moment @ matrices[0]][: len(matrices)]
+def _round_first(matrices, moment):
+    """Rounds the first of two factors, if there are two.
+
+    Returns:
+        `(rounded, last, moment)`: a list of the results of `round_matrix()`, the matrix that is left
+        to round, and the second moment of its input.
+    """
+    if len(matrices) == 1:
+        return [], matrices[0], moment
+    values, scale = round_matrix(matrices[0], moment, _full_scale(matrices[0]) * _STRETCH)
+    return [(values, scale)], *second_factor(matrices, values.T * scale, moment)
 
 
 def _shifts(name, matrices, total, *, unit, bound, projected):

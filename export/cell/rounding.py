@@ -30,8 +30,7 @@ def round_matrix(matrix, moment, scales):
     for support, rows in _equal_rows(nonzero):
         order = support[np.argsort(-moment.diagonal()[support], kind="stable")]
         known = moment[np.ix_(order, order)]
-        damping = _DAMPING * known.diagonal().mean() or 1.0  # or all inputs are 0
-        inverse = np.linalg.inv(known + damping * np.eye(len(order)))
+        inverse = np.linalg.inv(known + _damping(known) * np.eye(len(order)))
         factor = np.linalg.cholesky((inverse + inverse.T) / 2).T
         w = matrix.T[np.ix_(rows, order)] / scales
         for j in range(len(order)):
@@ -43,6 +42,36 @@ def round_matrix(matrix, moment, scales):
         integers[np.ix_(range(len(scales)), rows, order)] = w
     best = int(np.argmin(error))
     return integers[best].astype(np.int8), float(scales[best, 0, 0])
+
+
+def second_factor(matrices, first, moment):
+    """Makes up for the rounding of the first of two factors in the second, by least squares.
+
+    A weight of 0 stays 0.
+
+    Args:
+        matrices: floats `(inputs, rank)` and `(rank, outputs)`.
+        first: the first of them, rounded.
+        moment: as in `round_matrix()`, of the first's inputs.
+
+    Returns:
+        `(second, moment)`: floats `(rank, outputs)`, and the moment of its inputs.
+    """
+    known = first.T @ moment @ first
+    wanted = first.T @ moment @ matrices[0] @ matrices[1]
+    damping = _damping(known)
+    second = np.zeros_like(matrices[1])
+    for support, rows in _equal_rows(matrices[1].T != 0):
+        block = np.ix_(support, rows)
+        second[block] = np.linalg.solve(
+            known[np.ix_(support, support)] + damping * np.eye(len(support)),
+            wanted[block] + damping * matrices[1][block],
+        )
+    return second, known
+
+
+def _damping(moment):
+    return _DAMPING * moment.diagonal().mean() or 1.0  # or all inputs are 0
 
 
 def _equal_rows(nonzero):
