@@ -119,7 +119,8 @@ def _with_ends(inputs, layers):
     """The calibration set of the model without its recurrent layers.
 
     Two samples are appended that drive each tensor with a trained format to its minimum and
-    maximum, so that the converter finds this format too.
+    maximum, so that the converter finds this format too. The converter's int16 is symmetric, so
+    that an output of -32768 would make its scale larger: it is cut.
     """
     if all(layer.formats is None for layer in layers):
         return [*inputs, *(layer.y for layer in layers)]
@@ -130,7 +131,8 @@ def _with_ends(inputs, layers):
         if layer.formats is not None:
             low, high = layer.formats.output.limits
             if layer.formats.output.dtype == "int16":
-                low = -high  # the converter's int16 is symmetric
+                low = -high
+                y = np.maximum(y, low, dtype=np.float32)
             alternate = (np.arange(ends[0].size) % 2).reshape(ends[0].shape)
             ends = np.where(np.stack([alternate, 1 - alternate]), high, low).astype(np.float32)
         more.append(np.concatenate([y, ends]))

@@ -255,7 +255,8 @@ def test_any_model(build, n, inputs, outputs):
     rows = table(text, "sample")
     assert len(rows) == 1 + min(n, 4)
     assert len(rows[0]) == 1 + outputs
-    assert "nan" not in text.lower().replace("dominant-baseline", "")
+    words = re.sub(r"base64,[^\"]*|dominant-baseline", "", text)
+    assert "nan" not in words.lower()
 
 
 def test_int16_activations():
