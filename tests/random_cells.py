@@ -127,7 +127,7 @@ def integer_cell(shape, n=2):
     while True:
         try:
             ranges, states = calibrate(cell, x[:, :timesteps])
-            # Outputs of which none is a unit of the state are refused: tests/export/test_quantize.py.
+            # convert() refuses outputs below one unit of the state.
             most = max(states.max(), 2.0**-12)
             output = choose_affine(states.min(), most, shape.output_dtype)
             return quantize(cell, ranges, input, output), cell, input, output

@@ -284,8 +284,8 @@ def _round_first(matrices, moment):
     """Rounds the first of two factors, if there are two.
 
     Returns:
-        `(rounded, last, moment)`: a list of the results of `round_matrix()`, the matrix that is left
-        to round, and the second moment of its input.
+        `(rounded, last, moment)`: a list of the results of `round_matrix()`, the matrix that is
+        left to round, and the second moment of its input.
     """
     if len(matrices) == 1:
         return [], matrices[0], moment

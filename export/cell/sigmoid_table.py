@@ -12,9 +12,9 @@ LIMIT = 8.0
 def sigmoid_table():
     """Returns the sigmoid at 0, 1/8, ..., 65/8, as Q0.15 integers where 1.0 is 32768: `(66,)`.
 
-    A line between two points of the sigmoid lies on one side of the curve, and a recurrence adds up
-    an error that keeps its sign. Each entry is therefore `s(x) - step**2 / 12 * s''(x)`, whose lines
-    have the least mean squared error (to the second order of the step) and a mean error of 0.
+    A line between two points of the sigmoid lies on one side of the curve, and a recurrence adds
+    up an error that keeps its sign. Each entry is therefore `s(x) - step**2 / 12 * s''(x)`, whose
+    lines have the least mean squared error (to the second order of the step), of mean 0.
 
     Entry 64 is 1.0 instead of sigmoid(8), 32757: a gate that can not reach 1 leaks 3e-4 of the
     state a step, 4 % over a window of 128. Entry 65 repeats it, so that interpolation needs no
