@@ -109,7 +109,7 @@ def run_float(model, calibration):
         `FloatRun`.
 
     Raises:
-        ValueError: if the model can not be exported, or a layer's state diverges.
+        ValueError: if the model cannot be exported, or a layer's state diverges.
     """
     layers, dense_formats = [], []
 

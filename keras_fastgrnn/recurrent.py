@@ -71,10 +71,10 @@ class RecurrentCell(SimpleRNNCell):
         units = _positive_integer("units", units)
         for rate in ("dropout", "recurrent_dropout"):
             if not 0 <= kwargs.get(rate, 0) < 1:
-                raise ValueError(f"{rate}={kwargs[rate]!r}: expected 0 <= {rate} < 1.")
+                raise ValueError(f"{rate}={kwargs[rate]!r}; expected 0 <= {rate} < 1.")
         super().__init__(units, activation=activations.get(activation), **kwargs)
         if not tf.as_dtype(self.compute_dtype).is_floating:
-            raise ValueError(f"dtype={self.compute_dtype!r}: expected a floating-point dtype.")
+            raise ValueError(f"dtype={self.compute_dtype!r}; expected a floating-point dtype.")
         for argument, rank in (("kernel_rank", kernel_rank), ("recurrent_rank", recurrent_rank)):
             setattr(self, argument, None if rank is None else _positive_integer(argument, rank))
         self._scalar_initializers = {
@@ -88,8 +88,8 @@ class RecurrentCell(SimpleRNNCell):
     def build(self, input_shape):
         if input_shape[-1] is None:
             raise ValueError(
-                f"Cell '{self.name}': the number of features of inputs of shape {input_shape} "
-                "must be known. Give it in keras.Input."
+                f"Cell '{self.name}' needs a known number of features; its inputs have shape "
+                f"{input_shape}. Give it in keras.Input."
             )
         # Skips SimpleRNNCell.build(), whose weights these replace.
         keras.layers.Layer.build(self, input_shape)
@@ -254,7 +254,7 @@ class RecurrentLayer(RNN):
         if mask is not None:
             if not sequences.shape[:2].is_compatible_with(mask.shape[:2]):
                 raise ValueError(
-                    f"mask of shape {tuple(mask.shape)}: expected (batch, timesteps), which is "
+                    f"mask has shape {tuple(mask.shape)}; expected (batch, timesteps), which is "
                     f"{tuple(sequences.shape[:2])} for these sequences."
                 )
             mask = tf.reshape(tf.cast(mask, tf.bool), tf.shape(sequences)[:2])

@@ -32,7 +32,7 @@ class Interpreter:
     Raises:
         ValueError: if the bytes are damaged, or TFLite Micro refuses the model.
         ImportError: if tflite_micro is not installed, or has another version.
-        RuntimeError: if the C kernel can not be compiled.
+        RuntimeError: if the C kernel cannot be compiled.
 
     Attributes:
         inputs, outputs: lists with a `Tensor` for each input and output of the model.
@@ -41,8 +41,8 @@ class Interpreter:
     def __init__(self, model_bytes: bytes):
         if not isinstance(model_bytes, bytes):
             raise ValueError(
-                "model_bytes is the content of a .tflite file as bytes; got "
-                f"{type(model_bytes).__name__}."
+                "model_bytes is the content of a .tflite file, as bytes; got "
+                f"{type(model_bytes).__name__}. Read a file with pathlib.Path.read_bytes()."
             )
         verify(model_bytes)  # TFLite Micro itself crashes on a damaged file
         tflm = runtime.load()
@@ -141,7 +141,9 @@ class Interpreter:
 
     def _check_count(self, inputs):
         if len(inputs) != len(self.inputs):
-            raise ValueError(f"The model has {len(self.inputs)} inputs; got {len(inputs)}.")
+            raise ValueError(
+                f"The model has {len(self.inputs)} inputs; got {len(inputs)}. Give one array each."
+            )
 
     def _by_name(self, arrays):
         names = [tensor.name for tensor in self.inputs]
@@ -193,7 +195,7 @@ def _label(i, tensor):
 
 def _quantize(tensor, x, label):
     if np.isnan(x).any():
-        raise ValueError(f"Input {label} has NaN values.")
+        raise ValueError(f"Input {label} holds NaN: leave such samples out.")
     if tensor.scale is not None:
         return tensor.affine.quantize(x)
     values = x.astype(tensor.dtype)

@@ -43,8 +43,8 @@ _WORDS = {
 }
 _WAY_OUT = (
     "Use TFLite Micro (docs/tflm.md), or a model of FastRNN and FastGRNN layers one after another, "
-    "then at most a Dense layer with a softmax, sigmoid or tanh; a Normalization or Rescaling may "
-    "come first, in a file that takes float32."
+    "then at most a Dense layer with a softmax, sigmoid or tanh. A Normalization or Rescaling may "
+    "come first, in a file with float32 inputs."
 )
 
 
@@ -197,7 +197,7 @@ class _Reader:
         (self._graph,) = self._file.subgraphs
         for ends in ("inputs", "outputs"):
             if (count := len(getattr(self._graph, ends))) != 1:
-                raise refusal(f"it has {count} {ends}, and in C it has one")
+                raise refusal(f"it has {count} {ends}, and C takes one")
         (self._last,) = self._graph.inputs
         self._rest = list(self._graph.operators)
         self._where, self._cells = "the input", 0
@@ -246,19 +246,21 @@ class _Reader:
             ours = names.index("FASTGRNN", 1) if "FASTGRNN" in names[1:] else len(names)
             kinds = dict.fromkeys(name for name in names[:ours] if name != "DEQUANTIZE")
             words = ", ".join(f"{_WORDS[n]} ({n})" if n in _WORDS else n for n in kinds)
-            problem = "has no place there"
+            problem = "C has no code for it there"
             if self._last not in self._rest[0].inputs:
-                problem = "reads something else: a branch"
-            raise refusal(f"what comes behind {self._where}, {words}, {problem}")
+                problem = "it reads another tensor, and C has no branches"
+            raise refusal(f"after {self._where} comes {words}: {problem}")
         if not self._cells or self._last != self._graph.outputs[0]:
-            raise refusal("its output is not that of a recurrent layer or a Dense layer behind one")
+            raise refusal(
+                "its output does not come from a recurrent layer, or a Dense layer after one"
+            )
 
     def _name(self, operator):
         return flatbuffer.operator_name(self._file, operator)
 
 
 def refusal(problem):
-    return ValueError(f"The model can not be written as C: {problem}. {_WAY_OUT}")
+    return ValueError(f"The model cannot be written as C: {problem}. {_WAY_OUT}")
 
 
 def _read_scaling(reader):
@@ -311,14 +313,14 @@ def _feature_constant(reader, operator, x, features):
     others = [index for index in operator.inputs if reader.tensors[index] is not x]
     value = reader.constant(others[0], np.float32) if others else None
     if value is None:
-        raise refusal("its input is added to or multiplied by what is no constant")
+        raise refusal("its input is added to, or multiplied by, a tensor that is not constant")
     if value.size not in (1, features) or value.size != (value.shape or (1,))[-1]:
         raise refusal(
-            f"its normalisation has values of shape {list(value.shape)}, and in C one for each of "
-            f"the {features} features"
+            f"its normalisation has values of shape {list(value.shape)}, and C takes one for "
+            f"each of the {features} features"
         )
     if operator.builtinOptions.fusedActivationFunction != schema.ActivationFunctionType.NONE:
-        raise refusal("an activation follows on its normalisation")
+        raise refusal("an activation follows its normalisation")
     return np.broadcast_to(value.ravel().astype(np.float64), features)
 
 
@@ -333,10 +335,13 @@ def _read_cells(reader):
         if flags["go_backwards"] or flags["reverse_output"]:
             raise refusal(
                 f"{layer} reads or writes the steps from last to first (go_backwards, "
-                "Bidirectional), and a chip has the first step first"
+                "Bidirectional), and a chip gets the first step first"
             )
         if cells and flags["stateful"] != cells[0].stateful:
-            raise refusal(f"{layer} is stateful and the one before it is not, or the reverse")
+            raise refusal(
+                f"{layer} has stateful={flags['stateful']}, and the layer before it "
+                f"stateful={cells[0].stateful}"
+            )
         cells.append(Cell(options, cell, flags["stateful"]))
     return cells
 
@@ -349,7 +354,7 @@ def _read_dense(reader, cells):
     weights, units = reader.constant(operator.inputs[1], np.int8), cells[-1].integer_cell.units
     if weights.shape[1] != units:
         raise refusal(
-            f"its Dense layer reads {weights.shape[1]} values at once, and a step has {units}"
+            f"its Dense layer reads {weights.shape[1]} values at once, and a step gives {units}"
         )
     has_bias = len(operator.inputs) == 3 and operator.inputs[2] != -1
     dtype = np.int64 if x.dtype == "int16" else np.int32

@@ -18,8 +18,8 @@ _MODEL = {
     "quantized": "",
     "read": "quantised inputs",
     "sensor_comment": """ A real value r is r / @NAME@_INPUT_SCALE + @NAME@_INPUT_ZERO_POINT,
-// rounded and kept within @input_low@..@input_high@: with integers alone if c_source() gets the
-// sensor's unit.""",
+// rounded and saturated to @input_low@..@input_high@. Given the sensor's unit, c_source() writes a
+// function that does so in integers.""",
 }
 # An analogue input has 10 bits.
 _ANALOG_READ = {
@@ -31,10 +31,10 @@ _SENSOR = {
     "q": "q",
     "quantize_call": "@name@_quantize(x, q);",
     "usage": "@name@_quantize(x, q), @name@_step(&state, q);",
-    "quantized": ", by way of @name@_quantize()",
+    "quantized": ", through @name@_quantize()",
     "read": "the sensor's integers",
     "analog_read": "analogRead(A0)",
-    "sensor_comment": " It gives integers, which @name@_quantize() normalises.",
+    "sensor_comment": " @name@_quantize() normalises its integers.",
 }
 _NARROWED = {"int16": "x[i]", "int32": "narrow(x[i], quantize_low[i], quantize_narrow[i])"}
 
@@ -47,8 +47,8 @@ def make_quantizer(chain, unit, mean, std, sensor):
     if chain.sensor:
         if given:
             raise ValueError(
-                f"{_assignments(given)} is not supported, since the model reads {chain.sensor} "
-                "itself: leave it out."
+                f"{_assignments(given)} is not supported: the model itself reads the sensor's "
+                f"{chain.sensor}. Leave it out."
             )
         if chain.quantizer is not None:
             return chain.quantizer
@@ -71,21 +71,22 @@ def make_quantizer(chain, unit, mean, std, sensor):
 
 
 def _warn_if_useless(quantizer, parts):
-    """Says so where a unit or a mean can not be meant: its inverse, say, or in another unit.
-    `parts`: 1 in the sensor's integers, in parts of the model's range."""
+    """Warns of a unit or a mean that is surely a mistake, such as the inverse of the unit.
+
+    `parts`: 1 in the sensor's integers, as a fraction of the model's range."""
     limits, output = np.iinfo(quantizer.dtype), quantizer.output
     low, high = quantizer.quantize([[limits.min] * len(parts), [limits.max] * len(parts)])
     for features, problem in (
-        (low == high, f"all of the sensor's {quantizer.dtype} become one {output}"),
+        (low == high, f"every {quantizer.dtype} of the sensor becomes the same {output}"),
         (
             (low != high) & (parts >= 1),
-            f"1 in the sensor's integers is more than all of the {output}",
+            f"1 in the sensor's integers exceeds the whole range of {output}",
         ),
     ):
         if features.any():
             warnings.warn(
                 f"Features {np.flatnonzero(features).tolist()}: {problem}. Give unit, mean and std "
-                "in the unit of the training.",
+                "in the unit of the training data.",
                 stacklevel=4,  # the caller of c_source()
             )
 
@@ -138,7 +139,7 @@ def _float_values(chain):
         return {"normalized": "", "float_constants": "", "float_value": "x[i]"}
     arrays = {"factor": np.float32(chain.factor), "offset": np.float32(chain.offset)}
     return {
-        "normalized": "; of an input, after the model's normalisation",
+        "normalized": " (for an input, after the model's normalisation)",
         "float_constants": "\n".join(
             f"  static const float {name}[] = {{\n{rows(f'{v!s}f' for v in array)}}};"
             for name, array in arrays.items()

@@ -75,7 +75,7 @@ def sensor_affine(features, unit, mean=None, std=None):
     if not unit.all():
         raise ValueError(f"unit={unit.tolist()} is not supported: give numbers other than 0.")
     if (std < 1e-60).any():
-        raise ValueError(f"std={std.tolist()} is not supported: give numbers over 1e-60.")
+        raise ValueError(f"std={std.tolist()} is not supported: give numbers above 1e-60.")
     return unit / std, -mean / std
 
 
@@ -83,8 +83,8 @@ def _per_feature(name, value, features):
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" or array.size not in (1, features):
         raise ValueError(
-            f"{name}={value!r} is not supported: give a number, or a list of one for each of the "
-            f"{features} features."
+            f"{name}={value!r} is not supported: give one number, or a list with one for each of "
+            f"the {features} features."
         )
     array = np.broadcast_to(array.astype(np.float64).ravel(), features)
     # Beyond, a quotient might not be finite, nor a multiple of it.

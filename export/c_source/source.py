@@ -56,7 +56,7 @@ def c_source(
         dict of the paths and texts of the files in a folder.
 
     Raises:
-        ValueError: if the file is damaged, the model has an operator that can not be written, or
+        ValueError: if the file is damaged, the model has an operator that cannot be written, or
             an argument is not one of those above.
 
     Example:

@@ -12,7 +12,7 @@ LIMIT = 8.0
 def sigmoid_table():
     """Returns sigmoid(k / 8), k = 0..65, as Q0.15 integers where 1.0 is 32768; shape `(66,)`.
 
-    Entry 64 is 1.0 instead of sigmoid(8), 32757: a gate that can not reach 1 leaks 3e-4 of the
+    Entry 64 is 1.0 instead of sigmoid(8), 32757: a gate that cannot reach 1 leaks 3e-4 of the
     state a step, 4 % over a window of 128. Entry 65 repeats it, so that interpolation needs no
     special case at the end.
     """

@@ -184,7 +184,7 @@ def stream_limits(findings):
         if steps is not None:
             yield f"{name}: without a reset its state saturates after {steps:,} steps"
         elif operator.recurrent.stateful:
-            yield f"{name}: without a reset its state does not saturate on the samples in a row"
+            yield f"{name}: without a reset its state does not saturate on all samples in a row"
 
 
 def operator_names(model, operators):

@@ -137,7 +137,7 @@ def unresolved(conversion):
             yield (
                 f"{place.name}: one step of its {dtype} is {scale:.3g}, and nearly all values lie "
                 f"within {', '.join(spreads)}. Below {ENOUGH_STEPS:g} steps {dtype} hardly tells "
-                f"them apart. {place.remedy}{finer}"
+                f"values apart. {place.remedy}{finer}"
             )
 
 

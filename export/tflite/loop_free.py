@@ -16,7 +16,7 @@ from keras_fastgrnn.export.tflite.rewrite import (
     widen,
 )
 
-# The converter can not calibrate these: a segmentation fault would end the process.
+# The converter cannot calibrate these: a segmentation fault would end the process.
 _CONTROL_FLOW = {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"}
 
 
@@ -94,7 +94,7 @@ def convert_loop_free(function, arrays, activations):
         [a[i : i + 1] for a in arrays] for i in range(len(arrays[0]))
     )
     converter.target_spec.supported_ops = _OPERATORS[activations]
-    if activations == "int8":  # in int16 it can not give an end of its own to a float32 operator
+    if activations == "int8":  # in int16 it cannot give an end of its own to a float32 operator
         converter.inference_input_type = converter.inference_output_type = tf.int8
     with warnings.catch_warnings():
         # "Statistics for quantized inputs were expected": they come from the calibration.
