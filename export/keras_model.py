@@ -116,6 +116,13 @@ def is_recurrent(operation):
     )
 
 
+def is_bidirectional(operation):
+    """Whether an operation is a Bidirectional of FastRNN or FastGRNN layers."""
+    return isinstance(operation, keras.layers.Bidirectional) and is_recurrent(
+        operation.forward_layer
+    )
+
+
 def cells(layer):
     stacked = isinstance(layer.cell, keras.layers.StackedRNNCells)
     return layer.cell.cells if stacked else [layer.cell]
@@ -147,9 +154,7 @@ def _runner(operation, recurrent, visit, call):
             return outputs if len(outputs) > 1 else outputs[0]
         if is_recurrent(operation):
             outputs = _run_rnn(operation, _sequences(operation, args, kwargs), recurrent)
-        elif isinstance(operation, keras.layers.Bidirectional) and is_recurrent(
-            operation.forward_layer
-        ):
+        elif is_bidirectional(operation):
             outputs = _run_bidirectional(operation, _sequences(operation, args, kwargs), recurrent)
         else:
             try:

@@ -67,16 +67,6 @@ class Operator(FloatLayer):
     options: bytes
     weights: bytes
 
-    @property
-    def input(self):
-        """`Affine` of x."""
-        return self.formats.input
-
-    @property
-    def output(self):
-        """`Affine` of y."""
-        return self.formats.output
-
     def run_integers(self, x):
         """`run_integers()` of this operator."""
         return run_integers(self.recurrent, self.formats, self.integer_cell, x, self.lengths)

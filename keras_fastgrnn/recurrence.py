@@ -83,7 +83,7 @@ def recur(cell, inputs, state, *, mask, state_mask, return_sequences, unroll=Fal
     Returns:
         Tensor `(timesteps, batch, units)`, or `(batch, units)`.
     """
-    factors = cell.recurrent_kernel_factors()
+    factors = cell.factors("recurrent_kernel")
     if len(factors) == 2 and 2 * cell.recurrent_rank >= cell.units:
         factors = [tf.matmul(*factors)]  # One product a step, with no more multiplications.
     loop = _Loop(

@@ -36,6 +36,9 @@ class Interpreter:
 
     Attributes:
         inputs, outputs: lists with a `Tensor` for each input and output of the model.
+        arena_bytes: integer, the bytes of the tensor arena in use, by TFLite Micro's own record.
+            This machine's pointers have 8 bytes. Most microcontrollers have pointers of 4 bytes,
+            and need less.
     """
 
     def __init__(self, model_bytes: bytes):
@@ -56,23 +59,15 @@ class Interpreter:
                 raise ValueError(f"TFLite Micro refused the model: {messages()}") from error
             self._interpreter.print_allocations()
             total, *_ = re.findall(r"total (\d+) bytes", messages())
-            self._arena_bytes = int(total)
-        self.inputs = [
-            _tensor(graph.Tensors(graph.Inputs(i)), self._interpreter.get_input_details(i))
-            for i in range(graph.InputsLength())
-        ]
-        self.outputs = [
-            _tensor(graph.Tensors(graph.Outputs(i)), self._interpreter.get_output_details(i))
-            for i in range(graph.OutputsLength())
-        ]
-
-    @property
-    def arena_bytes(self) -> int:
-        """The bytes of the tensor arena in use, by TFLite Micro's own record.
-
-        This machine's pointers have 8 bytes. Most microcontrollers have pointers of 4 bytes and
-        need less."""
-        return self._arena_bytes
+            self.arena_bytes = int(total)
+        ends = (
+            (graph.InputsAsNumpy(), self._interpreter.get_input_details),
+            (graph.OutputsAsNumpy(), self._interpreter.get_output_details),
+        )
+        self.inputs, self.outputs = (
+            [_tensor(graph.Tensors(index), details(i)) for i, index in enumerate(indexes.tolist())]
+            for indexes, details in ends
+        )
 
     def invoke(self, *inputs: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
         """Runs one inference, on the stored values of the tensors, such as int8.

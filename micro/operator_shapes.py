@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 MAX_CONCATENATED = 10  # kMaxInputNum of TFLite Micro's CONCATENATION
 
-# Of FASTGRNN, docs/format.md: the size of the options by version, and bits of its fields.
+# FASTGRNN (docs/format.md): the size of the options by version, and bits of its fields.
 _OPTIONS_SIZES = {2: 36, 3: 38}
 _RETURN_SEQUENCES, _INT16_INPUT, _INT16_OUTPUT = 1, 1, 2
 

@@ -10,7 +10,7 @@ from keras_fastgrnn.export.aware.quantized_layers import (
     QuantizedRNN,
 )
 from keras_fastgrnn.export.converter import conversion
-from keras_fastgrnn.export.keras_model import cells, functional, is_recurrent
+from keras_fastgrnn.export.keras_model import cells, functional, is_bidirectional, is_recurrent
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 
@@ -107,7 +107,7 @@ def quantization_aware(
         return QuantizedRNN(**config | {"cell": quantized_cell(layer.cell)})
 
     def clone(layer):
-        if _is_bidirectional(layer):
+        if is_bidirectional(layer):
             both = layer.forward_layer, layer.backward_layer
             forward, backward = map(quantized_rnn, both)
             config = layer.get_config() | {"layer": forward, "backward_layer": backward}
@@ -154,10 +154,6 @@ def _start_from(operator, cell):
             )
 
 
-def _is_bidirectional(layer):
-    return isinstance(layer, keras.layers.Bidirectional) and is_recurrent(layer.forward_layer)
-
-
 def _heads(model, rest):
     """Returns a dict from each Dense layer between a recurrent layer and an output of the model to
     the `Affine` of its sums."""
@@ -170,7 +166,7 @@ def _heads(model, rest):
         while isinstance(source, keras.layers.Dropout):
             source = source.input._keras_history.operation
         if (
-            is_recurrent(source) or (_is_bidirectional(source) and source.merge_mode == "concat")
+            is_recurrent(source) or (is_bidirectional(source) and source.merge_mode == "concat")
         ) and layer.activation in _HEAD_ACTIVATIONS:
             (writer,) = (operator for operator in graph.operators if index in operator.outputs)
             if layer.activation not in (keras.activations.linear, keras.activations.relu):

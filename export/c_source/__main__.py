@@ -5,7 +5,6 @@ python -m keras_fastgrnn.export.c_source --model=model.tflite --output=folder [-
     [--unit=0.000244 [--mean=0.1,0,1] [--std=0.5] [--sensor=int16|int32]]
 """
 
-import os
 import pathlib
 import sys
 
@@ -50,12 +49,12 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown argument {argv[1]!r}: flags begin with --.")
     arguments = flags.FLAGS
-    output = pathlib.Path(arguments.output)
-    if not os.path.isfile(arguments.model):
-        sys.exit(f"--model={arguments.model} is not a file: name a .tflite file.")
+    model, output = pathlib.Path(arguments.model), pathlib.Path(arguments.output)
+    if not model.is_file():
+        sys.exit(f"--model={model} is not a file: name a .tflite file.")
     try:
         files = c_source(
-            pathlib.Path(arguments.model).read_bytes(),
+            model.read_bytes(),
             name=arguments.name,
             layout=arguments.layout,
             classes=arguments.classes,

@@ -1,4 +1,4 @@
-"""A .tflite file of recurrent layers one after another -> its integers."""
+"""Reads a .tflite file of recurrent layers, one after another, back into integers."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.micro.verify import verify
 
-# The least and the most value that a fused activation lets through.
+# The least and the largest output of a fused activation.
 _ENDS = {
     schema.ActivationFunctionType.RELU: (0, math.inf),
     schema.ActivationFunctionType.RELU_N1_TO_1: (-1, 1),
@@ -62,13 +62,12 @@ class Dense:
     """A FULLY_CONNECTED operator, as TFLite Micro computes it.
 
     An int8 output is `weights x + bias`, times `multiplier / 2**31 * 2**shift`, plus `zero_point`,
-    cut off at `low` and `high`. An int16 output is `weights x + bias`, times
-    `multiplier / 2**shift`, rounded half up, and cut off.
+    clipped to `low..high`. An int16 output is `weights x + bias`, times `multiplier / 2**shift`,
+    rounded half up and clipped.
 
     Attributes:
         weights: int8 `(units, features)`.
-        bias, multiplier, shift: lists of `units` integers. The bias has the zero point of `x` in
-            it.
+        bias, multiplier, shift: lists of `units` integers. The bias includes the zero point of x.
         zero_point, low, high: integers.
         is_int16: boolean.
     """
@@ -93,8 +92,8 @@ class Dense:
 
 
 def rescale(v, multiplier, shift):
-    """`v * multiplier / 2**31`, rounded half up, then `* 2**shift`, rounded half away from 0: what
-    TFLite's MultiplyByQuantizedMultiplier gives."""
+    """TFLite's MultiplyByQuantizedMultiplier: `v * multiplier / 2**31`, rounded half up, then
+    `* 2**shift`, rounded half away from 0."""
     v = ((v << np.maximum(shift, 0)) * multiplier + (1 << 30)) >> 31
     right = np.maximum(-shift, 0)
     rest, half = v & ((1 << right) - 1), (1 << right) >> 1
@@ -106,11 +105,11 @@ class Chain:
     """A model.
 
     Attributes:
-        sensor: string, the type of the integers of a sensor, if the file reads them; else `None`.
-        factor, offset: float64 `(features,)`: what is quantised is `x * factor + offset`. 1 and 0
-            where the model does not begin with a normalisation.
-        quantizer: `Quantizer`, what the file makes of them in integers; `None` if it uses float32.
-        input, output: `Affine` of its integers.
+        sensor: string, the type of a sensor's integers if the file reads them; else `None`.
+        factor, offset: float64 `(features,)`: the model quantises `x * factor + offset`. 1 and 0 if
+            it does not begin with a normalisation.
+        quantizer: `Quantizer` of a file that normalises in integers; `None` if it uses float32.
+        input, output: `Affine` of the integers that the layers read and write.
         timesteps: the length of the sequences that the model was converted for.
         cells: list of `Cell`.
         dense: `Dense` or `None`.
@@ -140,16 +139,16 @@ class Chain:
         return len(self.dense.bias) if self.dense else self.cells[-1].integer_cell.units
 
     def run(self, x):
-        """Integers `(timesteps, features)` of one sequence -> integers `(timesteps, outputs)`: the
-        outputs after each step."""
+        """Runs one sequence: integers `(timesteps, features)` -> the outputs after each step,
+        integers `(timesteps, outputs)`."""
         for cell in (cell.integer_cell for cell in self.cells):
             [x], _ = reference.run(cell, x[None], return_sequences=True)
         return self.dense.run(x) if self.dense else x
 
 
 def read_chain(tflite):
-    """Reads a model that is cells one after another, then at most a Dense layer and a softmax,
-    sigmoid or tanh. A normalisation of each feature may come first.
+    """Reads a model of cells one after another, then at most a Dense layer and a softmax, sigmoid
+    or tanh. A normalisation of each feature may come first.
 
     Args:
         tflite: bytes that `convert()` returned.
@@ -190,7 +189,7 @@ def read_chain(tflite):
 
 
 class _Reader:
-    """The operators of a file, one after another, and the tensor that the next one has to read."""
+    """Takes the operators of a file one after another; each must read the output of the last."""
 
     def __init__(self, tflite):
         self._file = schema.ModelT.InitFromPackedBuf(tflite, 0)
@@ -213,7 +212,7 @@ class _Reader:
         return flatbuffer.affine(self.tensor)
 
     def take(self, name):
-        """The next operator, if it is the one; else `None`."""
+        """Takes the next operator if it has this name; else returns `None`."""
         if not self._rest or self._name(self._rest[0]) != name:
             return None
         if self._last not in self._rest[0].inputs:
@@ -229,18 +228,18 @@ class _Reader:
         return operator
 
     def next_of(self, *names):
-        """The second of the next operators, if they are these."""
+        """The second of the next operators if they have these names; else `None`."""
         found = [self._name(operator) for operator in self._rest[: len(names)]]
         return self._rest[1] if found == [*names] else None
 
     def constant(self, index, dtype):
-        """The values of a tensor; `None` if it is no constant."""
+        """The values of a constant tensor; `None` for another tensor."""
         tensor = self.tensors[index]
         data = self._file.buffers[tensor.buffer].data
         return None if data is None else np.frombuffer(bytes(data), dtype).reshape(tensor.shape)
 
     def end(self):
-        """Refuses what was not taken."""
+        """Refuses the operators that were not taken."""
         if self._rest:
             names = [self._name(operator) for operator in self._rest]
             ours = names.index("FASTGRNN", 1) if "FASTGRNN" in names[1:] else len(names)
@@ -264,8 +263,8 @@ def refusal(problem):
 
 
 def _read_scaling(reader):
-    """What `flatbuffer.scaled_input()` makes of an int16 sensor: `(Quantizer, [factor, offset])`;
-    `(None, None)` for another model."""
+    """Reads the operators of `flatbuffer.scaled_input()`, which normalise an int16 sensor. Returns
+    `(Quantizer, [factor, offset])`; `(None, None)` for another model."""
     features = int(reader.tensor.shape[-1])
     operator = reader.next_of("RESHAPE", "DEPTHWISE_CONV_2D", "RESHAPE")
     if operator is None or reader.affine != flatbuffer.SENSOR:
@@ -295,7 +294,7 @@ def _read_scaling(reader):
 
 
 def _read_normalization(reader):
-    """`[factor, offset]` of each feature, before it is quantised."""
+    """Reads the normalisation in float32: `[factor, offset]`, an array of all features each."""
     features = int(reader.tensor.shape[-1])
     values = [np.ones(features), np.zeros(features)]
     if reader.affine is None:
@@ -309,7 +308,7 @@ def _read_normalization(reader):
 
 
 def _feature_constant(reader, operator, x, features):
-    """What an operator takes each feature of the tensor x times, or adds to it."""
+    """The constant that an operator multiplies by, or adds to, each feature of the tensor x."""
     others = [index for index in operator.inputs if reader.tensors[index] is not x]
     value = reader.constant(others[0], np.float32) if others else None
     if value is None:
@@ -325,7 +324,7 @@ def _feature_constant(reader, operator, x, features):
 
 
 def _read_cells(reader):
-    """The `Cell`s."""
+    """Reads the recurrent layers: a list of `Cell`."""
     cells = []
     while operator := reader.take("FASTGRNN"):
         options = bytes(operator.customOptions)
@@ -347,7 +346,7 @@ def _read_cells(reader):
 
 
 def _read_dense(reader, cells):
-    """The `Dense` behind the cells; `None` if there is none."""
+    """Reads the `Dense` after the cells; `None` if there is none."""
     x = reader.affine
     if not cells or not (operator := reader.take("FULLY_CONNECTED")):
         return None
@@ -395,7 +394,7 @@ def _dense(weights, bias, scales, activation, input, output):
 
 
 def _quantize_end(value, output):
-    """As TFLite Micro does it: rounded half away from 0, after a division in float32."""
+    """Rounds half away from 0 after a division in float32, as TFLite Micro does."""
     value = float(np.float32(value) / np.float32(output.scale))
     if math.isinf(value):
         return np.iinfo(output.dtype).max
@@ -403,19 +402,19 @@ def _quantize_end(value, output):
 
 
 def _multipliers(factors):
-    """`(multipliers, shifts)`, lists, of floats."""
+    """Floats -> `(multipliers, shifts)`, lists of integers."""
     pairs = [_quantize_multiplier(factor) for factor in np.ravel(factors).tolist()]
     return tuple(list(column) for column in zip(*pairs, strict=True))
 
 
 def _multipliers_int16(factors):
-    """The same as the int16 kernels of TFLite Micro have them: 15 bits, shifted to the right."""
+    """The same for TFLite Micro's int16 kernels: 15 bits, and shifts to the right."""
     multipliers, shifts = _multipliers(factors)
     return [min((m + (1 << 15)) >> 16, 32767) for m in multipliers], [15 - s for s in shifts]
 
 
 def _quantize_multiplier(value):
-    """`(multiplier, shift)`, for which `multiplier / 2**31 * 2**shift` is nearest to `value`."""
+    """`(multiplier, shift)` whose `multiplier / 2**31 * 2**shift` is nearest to `value`."""
     fraction, shift = math.frexp(value)
     multiplier = math.floor(fraction * 2**31 + 0.5)
     if multiplier == 2**31:

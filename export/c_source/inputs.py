@@ -1,4 +1,4 @@
-"""What a step in C reads: the integers of the model, or those of a sensor."""
+"""The inputs of a step in C: integers of the model, or of a sensor."""
 
 import warnings
 
@@ -40,7 +40,7 @@ _NARROWED = {"int16": "x[i]", "int32": "narrow(x[i], quantize_low[i], quantize_n
 
 
 def make_quantizer(chain, unit, mean, std, sensor):
-    """The `Quantizer` of what the C is to read, from the arguments of `c_source()`; `None` for the
+    """The `Quantizer` of the sensor, from the arguments of `c_source()`; `None` if the C reads the
     model's integers."""
     given = {"unit": unit, "mean": mean, "std": std, "sensor": sensor}
     given = {name: value for name, value in given.items() if value is not None}
@@ -96,10 +96,12 @@ def _assignments(given):
 
 
 def input_values(chain, quantizer):
-    """What the C reads, and what makes the model's integers of it."""
+    """The type of a step's input, and the functions that quantise to it."""
     dtype = chain.input.dtype
-    limits = np.iinfo(dtype)
+    limits, sensor = np.iinfo(dtype), quantizer.dtype if quantizer else dtype
     return {
+        "sensor": sensor,
+        "SENSOR": sensor.upper(),
         "input": dtype,
         "input_low": limits.min,
         "input_high": limits.max,
@@ -107,16 +109,12 @@ def input_values(chain, quantizer):
         "input_scale": np.float32(chain.input.scale),
         "input_zero_point": chain.input.zero_point,
         **_float_values(chain),
-        **(_model_values(dtype) if quantizer is None else _sensor_values(quantizer)),
+        **(_sensor_values(quantizer) if quantizer else _model_values(dtype)),
     }
 
 
 def _model_values(dtype):
-    return _MODEL | {
-        "sensor": dtype,
-        "SENSOR": dtype.upper(),
-        "analog_read": _ANALOG_READ[dtype],
-    }
+    return _MODEL | {"analog_read": _ANALOG_READ[dtype]}
 
 
 def _sensor_values(quantizer):
@@ -125,8 +123,6 @@ def _sensor_values(quantizer):
     if quantizer.output == "int16":
         functions = ["quantize16.c"]
     return _SENSOR | {
-        "sensor": dtype,
-        "SENSOR": dtype.upper(),
         "narrowed": _NARROWED[dtype],
         "quantize": "".join(f"\n{part(function)}\n" for function in functions).removesuffix("\n"),
         "quantize_declaration": part("quantize.h") + "\n",
@@ -134,7 +130,7 @@ def _sensor_values(quantizer):
 
 
 def _float_values(chain):
-    """What quantises a real value: with the normalisation that the model begins with, if any."""
+    """The quantisation of a real value, with the normalisation that the model begins with."""
     if (chain.factor == 1).all() and (chain.offset == 0).all():
         return {"normalized": "", "float_constants": "", "float_value": "x[i]"}
     arrays = {"factor": np.float32(chain.factor), "offset": np.float32(chain.offset)}

@@ -23,7 +23,7 @@ _CONTROL_FLOW = {"While", "StatelessWhile", "If", "StatelessIf", "Case", "Statel
 # The converter's messages on an unknown operator, among pages of MLIR.
 _UNKNOWN_OPERATOR = re.compile(r"error: '(tf\.\w+)' op is neither|supported for op: '(\w+)'")
 
-# What it makes of operators that have no int16 version is float32.
+# The converter leaves operators without an int16 version in float32.
 _OPERATORS = {
     "int8": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8],
     "int16": [
@@ -38,7 +38,7 @@ class LoopError(ValueError):
 
 
 class ConverterError(ValueError):
-    """A function that TensorFlow's converter refuses.
+    """TensorFlow's converter refuses a function.
 
     Attributes:
         operators: list of strings, the operators of TensorFlow that the converter does not know.
@@ -62,8 +62,8 @@ def convert_loop_free(function, arrays, activations):
 
     Returns:
         `ModelT` of the TFLite schema, rewritten for TFLite Micro, with int8 or int16 instead of
-        float32 inputs and outputs. What only float32 operators, or none, read or write stays
-        float32, with no scale.
+        float32 inputs and outputs. A tensor that only float32 operators, or none, read or write
+        stays float32, without a scale.
 
     Raises:
         LoopError: if the function contains a loop.

@@ -133,11 +133,12 @@ def test_patterns(example):
 def test_ranges_are_those_of_the_formats(example):
     findings, text, _ = example
     (operator,) = findings.conversion.operators
+    formats = operator.formats
     ranges = {r.name: r for r in layer_ranges(findings.layers[0])}
     assert list(ranges) == ["reads", "recurrent_kernel_a", "state", "writes"]
     for name, values, affine in (
-        ("reads", operator.x, operator.input),
-        ("writes", operator.y, operator.output),
+        ("reads", operator.x, formats.input),
+        ("writes", operator.y, formats.output),
     ):
         got, limits = ranges[name], affine.dequantize(np.array([-128, 127]))
         assert (got.low, got.high) == (values.min(), values.max())
@@ -145,8 +146,7 @@ def test_ranges_are_those_of_the_formats(example):
         assert got.saturated == 0
     # The output's multiplier, 15 bits, is the ratio of the state's scale to the output's.
     of_state = ranges["state"].most / 32767
-    formats = operator.formats
-    multiplier = of_state / operator.output.scale * 2.0**formats.output_shift
+    multiplier = of_state / formats.output.scale * 2.0**formats.output_shift
     assert round(multiplier) == formats.output_multiplier
     # The rounding changes the float state by far less than a tenth.
     largest = max(-ranges["state"].low, ranges["state"].high)

@@ -127,7 +127,7 @@ def test_convert_names_the_input_the_feature_and_its_steps(input_type):
         convert, model_of(FastGRNN(8)), representative_dataset=SMALL, input_type=input_type
     )
     result = conversion(model_of(FastGRNN(8)), representative_dataset=SMALL)
-    scale = result.operators[0].input.scale
+    scale = result.operators[0].formats.input.scale
     steps = np.subtract(*np.quantile(SMALL[..., 1], [0.99, 0.01])) / scale
     assert f"Input 'sensor': one step of its int8 is {scale:.3g}," in message
     assert f"{steps:.2g} steps in feature 1." in message

@@ -294,7 +294,7 @@ def test_clips_of_different_lengths():
     integers, _ = operator.run_integers(operator.x)
     starts = np.cumsum([0, *map(len, clips)])
     for start, clip in zip(starts[:-1], clips, strict=True):
-        x = operator.input.quantize(clip[np.newaxis])
+        x = operator.formats.input.quantize(clip[np.newaxis])
         (one,), _ = reference.run(operator.integer_cell, x, return_sequences=True)
         np.testing.assert_array_equal(integers[start : start + len(clip)], one)
     # As does the report.
@@ -323,7 +323,7 @@ def test_steps_until_the_state_saturates(reset):
     ):
         assert part in message
     # On the chip the state is below the limit before that step, and at the limit soon after.
-    x = operator.input.quantize(stream[:, : expected + 40])
+    x = operator.formats.input.quantize(stream[:, : expected + 40])
     integers = np.abs(reference.states(operator.integer_cell, x)[0].astype(int)).max(axis=1)
     assert integers[-1] == 32767
     # int8 inputs and weights shift the step by a few per cent.

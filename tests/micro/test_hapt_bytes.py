@@ -36,7 +36,7 @@ def test_whole_test_set(tmp_path, windows, layer):
         model, representative_dataset=representative, input_type="int8", output_type="int8"
     )
     (operator,) = result.operators
-    x = operator.input.quantize(x)
+    x = operator.formats.input.quantize(x)
 
     cell, flags = unpack(operator.options, operator.weights)
     flags.pop("stateful")

@@ -50,7 +50,7 @@ def expected(layers, x):
             weight.assign(rng.normal(0, 1, weight.shape) * (rng.random(weight.shape) < 0.5))
     result = conversion(model, representative_dataset=x, input_type="int8", output_type="int8")
     (operator,) = result.operators
-    x = operator.input.quantize(x)
+    x = operator.formats.input.quantize(x)
     cell, flags = unpack(operator.options, operator.weights)
     flags.pop("stateful")
     recurrent, _ = reference.run(cell, x, **flags)
