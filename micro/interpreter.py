@@ -137,7 +137,8 @@ class Interpreter:
     def _check_count(self, inputs):
         if len(inputs) != len(self.inputs):
             raise ValueError(
-                f"The model has {len(self.inputs)} inputs; got {len(inputs)}. Give one array each."
+                f"Number of inputs: got {len(inputs)}; the model has {len(self.inputs)}. "
+                "Give an array for each."
             )
 
     def _by_name(self, arrays):

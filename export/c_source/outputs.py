@@ -57,7 +57,7 @@ def _class_values(chain, classes):
         expected, each = 2, "0, and one for 1, above the threshold"
     if len(classes) != expected:
         raise ValueError(
-            f"classes={classes!r} has {len(classes)} names; expected {expected}: one for {each}."
+            f"classes={classes!r} has length {len(classes)}; expected {expected}: one for {each}."
         )
     return _NAMED_CLASSES | {"literals": ", ".join(map(_string_literal, classes))}
 

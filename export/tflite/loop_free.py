@@ -96,16 +96,13 @@ def convert_loop_free(function, arrays, activations):
     converter.target_spec.supported_ops = _OPERATORS[activations]
     if activations == "int8":  # in int16 it cannot give an end of its own to a float32 operator
         converter.inference_input_type = converter.inference_output_type = tf.int8
-    with warnings.catch_warnings():
-        # "Statistics for quantized inputs were expected": they come from the calibration.
-        warnings.simplefilter("ignore", UserWarning)
-        try:
-            model = converter.convert()
-        except Exception as error:
-            raise ConverterError(error, activations) from error
-    model = flatbuffer_utils.convert_bytearray_to_object(model)
+    try:
+        model = _convert(converter)
+    except Exception as error:
+        raise ConverterError(error, activations) from error
     if selects(model) or int16_constants(model):
-        floats = _calibrated(converter)
+        converter._experimental_calibrate_only = True  # float32, with the range of each tensor
+        floats = _convert(converter)
         widen(model, _ranges(floats))
         saturate_constants(model, floats)
     if activations == "int16":
@@ -114,10 +111,12 @@ def convert_loop_free(function, arrays, activations):
     return model
 
 
-def _calibrated(converter):
-    """Returns the `ModelT` in float32, with the range of each tensor."""
-    converter._experimental_calibrate_only = True
-    return flatbuffer_utils.convert_bytearray_to_object(converter.convert())
+def _convert(converter):
+    """Returns a `ModelT`."""
+    with warnings.catch_warnings():
+        # "Statistics for quantized inputs were expected": they come from the calibration.
+        warnings.simplefilter("ignore", UserWarning)
+        return flatbuffer_utils.convert_bytearray_to_object(converter.convert())
 
 
 def _ranges(model):

@@ -1084,13 +1084,13 @@ def test_refuses_bad_arguments():
         (dict(unit=[1, 2]), r"unit=\[1, 2\] is not supported: .* each of the 3 features"),
         (dict(classes="walk"), "classes='walk' is not supported: give a list of strings"),
         (dict(classes=[1, 2, 3, 4, 5, 6]), r"classes=\[1.*\] is not supported: give a list of str"),
-        (dict(classes=["a"]), r"classes=\['a'\] has 1 names; expected 6: one for each output"),
+        (dict(classes=["a"]), r"classes=\['a'\] has length 1; expected 6: one for each output"),
     ):
         with pytest.raises(ValueError, match=message):
             c_source(tflite, **arguments)
     detector, _ = chain({}, dense=dict(units=1, scales=1, then="LOGISTIC"))
     assert 'CLASSES {"no", "yes"}' in c_source(detector, classes=["no", "yes"])["model.h"]
-    with pytest.raises(ValueError, match="has 1 names; expected 2: one for 0, and one for 1"):
+    with pytest.raises(ValueError, match="has length 1; expected 2: one for 0, and one for 1"):
         c_source(detector, classes=["yes"])
     with pytest.raises(ValueError, match="has checksum"):
         c_source(tflite[:99] + bytes([tflite[99] ^ 1]) + tflite[100:])
