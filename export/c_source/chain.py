@@ -62,8 +62,8 @@ class Dense:
     """A FULLY_CONNECTED operator, as TFLite Micro computes it.
 
     An int8 output is `weights x + bias`, times `multiplier / 2**31 * 2**shift`, plus `zero_point`,
-    clipped to `low..high`. An int16 output is `weights x + bias`, times `multiplier / 2**shift`,
-    rounded half up and clipped.
+    cut off at `low` and `high`. An int16 output is `weights x + bias`, times
+    `multiplier / 2**shift`, rounded half up, and cut off.
 
     Attributes:
         weights: int8 `(units, features)`.

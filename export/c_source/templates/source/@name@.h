@@ -65,7 +65,7 @@ int @name@_predict(@name@_state* state, @output@_t* y);
 int @name@_selftest(void);
 #endif
 
-/* Real values -> the integers of a step. Needs floating point, and is in the program only if called.
+/* Real values -> the integers of a step. Needs floating point; not in the program unless called.
  * x, q: @NAME@_FEATURES values. */
 static inline void @name@_quantize_float(const float* x, @input@_t* q) {
 @float_constants@
