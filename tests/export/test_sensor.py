@@ -99,11 +99,14 @@ def test_each_feature_has_its_own_multiplier():
     [
         (dict(unit=0), r"unit=\[0.0, 0.0, 0.0\] is not supported: give numbers other than 0"),
         (dict(unit=[1, 2]), r"unit=\[1, 2\] is not supported: .* for each of the 3 features"),
-        (dict(unit="0.1"), "unit='0.1' is not supported: give a number"),
-        (dict(unit=True), "unit=True is not supported: give a number"),
+        (dict(unit="0.1"), "unit='0.1' is not supported: give one number"),
+        (dict(unit=True), "unit=True is not supported: give one number"),
         (dict(unit=1, mean=float("nan")), "mean=nan is not supported: give numbers below 1e60"),
-        (dict(unit=1, std=[1, 0, 1]), r"std=\[1.0, 0.0, 1.0\] is not supported: give numbers over"),
-        (dict(unit=1, std=-1), r"std=\[-1.0, .* is not supported: give numbers over"),
+        (
+            dict(unit=1, std=[1, 0, 1]),
+            r"std=\[1.0, 0.0, 1.0\] is not supported: give numbers above",
+        ),
+        (dict(unit=1, std=-1), r"std=\[-1.0, .* is not supported: give numbers above"),
     ],
 )
 def test_refuses_bad_numbers(arguments, message):
