@@ -11,10 +11,10 @@ from absl import app, flags, logging
 from keras_fastgrnn.export.converter import CHOICES, conversion
 from keras_fastgrnn.export.files import (
     by_input,
-    check_writable,
     read_model,
     read_samples,
     shown_warnings,
+    writable,
     write_file,
 )
 from keras_fastgrnn.export.keras_model import functional
@@ -54,9 +54,8 @@ def main(argv):
         raise app.UsageError(f"Unknown argument {argv[1]!r}: flags begin with --.")
     if not _VERBOSE.value:
         logging.set_verbosity(logging.ERROR)
-    output = pathlib.Path(_OUTPUT.value)
     try:
-        check_writable("output", output)
+        output = writable("output", _OUTPUT.value)
         page = None if _REPORT.value is None else _page(_REPORT.value, output)
         files = [read_samples(path) for path in _SAMPLES.value]
         model = read_model(_MODEL.value, output)
@@ -81,9 +80,7 @@ def main(argv):
 
 def _page(report, output):
     """Returns the function that writes the page, and refuses a bad path before the conversion."""
-    path = pathlib.Path(report)
-    check_writable("report", path)
-    if path.resolve() == output.resolve():
+    if writable("report", report).resolve() == output.resolve():
         raise ValueError(f"--report={report} is also the file of --output: name another.")
     try:
         from keras_fastgrnn.export.report.html import page

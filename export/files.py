@@ -14,12 +14,14 @@ import keras_fastgrnn  # noqa: F401  # registers the layers for keras.models.loa
 from keras_fastgrnn.compat import keras
 
 
-def check_writable(flag, path):
-    """Refuses the path of a file to write that is a folder, or in a folder that does not exist."""
+def writable(flag, value):
+    """Returns the path of a file to write, which must be in a folder that exists."""
+    path = pathlib.Path(value)
     if path.is_dir():
-        raise ValueError(f"--{flag}={path} is a folder: name a file in it.")
+        raise ValueError(f"--{flag}={value} is a folder: name a file in it.")
     if not path.parent.is_dir():
-        raise ValueError(f"--{flag}={path} is in a folder that does not exist: create the folder.")
+        raise ValueError(f"--{flag}={value} is in a folder that does not exist: create the folder.")
+    return path
 
 
 def read_samples(path):
