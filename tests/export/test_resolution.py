@@ -234,7 +234,7 @@ def test_outputs_are_measured_without_tflm(monkeypatch):
     monkeypatch.setattr(measure, "Interpreter", missing)
     result = conversion(model_of(FastGRNN(4)), representative_dataset=NOISE)
     findings = examine(result)
-    where = "TensorFlow Lite (TensorFlow Lite Micro cannot be run: it is not installed)"
+    where = "TensorFlow Lite (TensorFlow Lite Micro cannot run: it is not installed)"
     assert findings.measured_in == where
     _, (y,) = measure.integer_run(result)
     error = result.rest.outputs[0].dequantize(y) - findings.outputs[0].expected
