@@ -14,6 +14,7 @@ from keras_fastgrnn.export.files import (
     read_model,
     read_samples,
     shown_warnings,
+    writable,
     write_file,
 )
 from keras_fastgrnn.export.keras_model import functional
@@ -25,39 +26,37 @@ _MODEL = flags.DEFINE_string("model", None, "The .keras file to convert.")
 _SAMPLES = flags.DEFINE_multi_string(
     "samples",
     None,
-    "An .npy file of representative samples (n, ...), once for each input of the model, in their "
-    "order; or one .npz file with an array for each by its name.",
+    "An .npy file of representative samples (n, ...). For several inputs, repeat the flag in their "
+    "order, or give one .npz file with an array under the name of each.",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The .tflite file to write.")
 _STREAMING = flags.DEFINE_bool(
-    "streaming", False, "Whether the model takes one time step an invocation and keeps its state."
+    "streaming", False, "Whether the model takes one time step per invocation and keeps its state."
 )
 _CHOSEN = {
     name: flags.DEFINE_enum(name, CHOICES[name][0], CHOICES[name], help)
     for name, help in {
-        "reset": "Where a stream begins: at each sample, or all samples are one, in their order.",
-        "activations": "Type of the activations; int16 where int8 is too coarse.",
-        "input_type": "Type of the model's inputs.",
-        "output_type": "Type of its outputs.",
-        "optimize": "Whether matrices are stored for size or for speed.",
+        "reset": "sample: each sample begins a stream; never: the samples in order are one stream.",
+        "activations": "The type of the activations: int16 where int8 is too coarse.",
+        "input_type": "The type of the model's inputs.",
+        "output_type": "The type of the model's outputs.",
+        "optimize": "Whether to store matrices for size or for speed.",
     }.items()
 }
 _REPORT = flags.DEFINE_string(
-    "report", None, "The .html file to write a report with charts to. Needs matplotlib."
+    "report", None, "The .html file to write, a report with charts. Needs matplotlib."
 )
-_VERBOSE = flags.DEFINE_bool("verbose", False, "Whether TensorFlow's own messages are shown.")
+_VERBOSE = flags.DEFINE_bool("verbose", False, "Whether to show TensorFlow's own messages.")
 
 
 def main(argv):
     if len(argv) > 1:
-        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
+        raise app.UsageError(f"Unknown argument {argv[1]!r}: flags begin with --.")
     if not _VERBOSE.value:
         logging.set_verbosity(logging.ERROR)
-    output = pathlib.Path(_OUTPUT.value)
-    if output.is_dir() or not output.parent.is_dir():
-        sys.exit(f"--output={output} is not a file in a folder that exists: name such a file.")
-    page = None if _REPORT.value is None else _page(_REPORT.value, output)
     try:
+        output = writable("output", _OUTPUT.value)
+        page = None if _REPORT.value is None else _page(_REPORT.value, output)
         files = [read_samples(path) for path in _SAMPLES.value]
         model = read_model(_MODEL.value, output)
         samples = by_input(_SAMPLES.value, files, [x.name for x in functional(model).inputs])
@@ -81,18 +80,15 @@ def main(argv):
 
 def _page(report, output):
     """Returns the function that writes the page, and refuses a bad path before the conversion."""
-    path = pathlib.Path(report)
-    if path.is_dir() or not path.parent.is_dir():
-        sys.exit(f"--report={report} is not a file in a folder that exists: name such a file.")
-    if path.resolve() == output.resolve():
-        sys.exit(f"--report={report} is the file of --output: name another.")
+    if writable("report", report).resolve() == output.resolve():
+        raise ValueError(f"--report={report} is also the file of --output: name another.")
     try:
         from keras_fastgrnn.export.report.html import page
     except ModuleNotFoundError as error:
-        sys.exit(
-            f"--report draws with {error.name.partition('.')[0]}, which is not installed: "
-            "pip install matplotlib"
-        )
+        package = error.name.partition(".")[0]
+        raise ValueError(
+            f"--report draws with {package}, which is not installed: pip install matplotlib"
+        ) from error
     return page
 
 

@@ -15,7 +15,7 @@ _SAMPLES = 7  # for a layer by itself: refusals do not depend on the samples
 # Layer or operator -> its replacement.
 _INSTEAD = {
     "Conv3D": "use Conv2D",
-    "Embedding": "look the vectors up before the model, and give it those",
+    "Embedding": "look the vectors up before the model, and make them its input",
     "ATAN2": "compute the angle before the model",
     "GELU": "use relu or silu",
     "ONE_HOT": "give the model the one-hot vectors",
@@ -25,7 +25,7 @@ _INSTEAD = {
     "TOPK_V2": "sort before the model, or use keras.ops.max",
     "tf.Erf": "use tanh",
 }
-_ANY = "compute it before or behind the model, or with layers that docs/export.md lists"
+_ANY = "compute it before or after the model, or with the layers that docs/export.md lists"
 
 
 def explain(error, model, inputs, layers, activations):
@@ -54,7 +54,7 @@ def explain(error, model, inputs, layers, activations):
         specific = isinstance(error, UnsupportedOperator)
         vague = not isinstance(found.__cause__, (UnsupportedOperator, LoopError))
         return _refusal(found.layer, error) if specific and vague else found
-    return ValueError(f"The model can not be exported: {_reason(error)}.")
+    return ValueError(f"The model cannot be exported: {_reason(error)}.")
 
 
 def _convert_and_call(activations, layer, args, kwargs):
@@ -80,7 +80,7 @@ def _convert_and_call(activations, layer, args, kwargs):
 
 def _refusal(layer, error):
     refusal = LayerError(
-        f"Layer '{layer.name}' ({type(layer).__name__}) can not be exported: {_reason(error)}; "
+        f"Layer '{layer.name}' ({type(layer).__name__}) cannot be exported: {_reason(error)}; "
         f"{_instead(layer, error)}."
     )
     refusal.layer = layer

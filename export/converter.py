@@ -95,7 +95,7 @@ def convert(
         bytes, the content of a .tflite file.
 
     Raises:
-        ValueError: if the model or the data can not be converted, with the layer and the reason.
+        ValueError: if the model or the data cannot be converted, with the layer and the reason.
 
     Example:
 
@@ -182,17 +182,19 @@ def conversion(
 def _check_options(streaming, **options):
     for name, value in options.items():
         if value not in CHOICES[name]:
-            choice = " or ".join(map(repr, CHOICES[name]))
-            raise ValueError(f"{name}={value!r} is not supported: use {choice}.")
+            choices = ", ".join(map(repr, CHOICES[name]))
+            raise ValueError(f"{name}={value!r} is not supported: use one of {choices}.")
     activations = options["activations"]
     for name in ("input_type", "output_type"):
         if options[name] not in ("float32", activations):
             raise ValueError(
-                f"{name}={options[name]!r} does not go with activations={activations!r}: use "
+                f"{name}={options[name]!r} does not match activations={activations!r}: use "
                 f"'float32' or {activations!r}, or activations={options[name]!r}."
             )
     if options["reset"] == "never" and not streaming:
-        raise ValueError("reset='never' is for streaming=True: other models begin at each sample.")
+        raise ValueError(
+            "reset='never' needs streaming=True: without it every sample starts from a state of 0."
+        )
 
 
 def _warn_of_saturation(operators):

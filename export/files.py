@@ -14,39 +14,49 @@ import keras_fastgrnn  # noqa: F401  # registers the layers for keras.models.loa
 from keras_fastgrnn.compat import keras
 
 
+def writable(flag, value):
+    """Returns the path of a file to write, which must be in a folder that exists."""
+    path = pathlib.Path(value)
+    if path.is_dir():
+        raise ValueError(f"--{flag}={value} is a folder: name a file in it.")
+    if not path.parent.is_dir():
+        raise ValueError(f"--{flag}={value} is in a folder that does not exist: create the folder.")
+    return path
+
+
 def read_samples(path):
     """Returns the array of an .npy file, or the dict of arrays of an .npz file."""
-    what = (
+    how = (
         "np.save('samples.npy', samples) writes an .npy file, np.savez('samples.npz', name=...) an "
-        ".npz file with the samples of each input by its name."
+        ".npz file with the samples of each input under its name."
     )
     if not pathlib.Path(path).is_file():
-        raise ValueError(f"--samples={path} is not there: name an .npy or .npz file. {what}")
+        raise ValueError(f"--samples={path} is not a file: name an .npy or .npz file. {how}")
     try:
         loaded = np.load(path, allow_pickle=False)
         return loaded if isinstance(loaded, np.ndarray) else dict(loaded)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"--samples={path} is not an .npy or .npz file of numbers, or is damaged. {what}"
+            f"--samples={path} is not an .npy or .npz file of numbers, or is damaged. {how}"
         ) from error
 
 
 def read_model(path, output):
     """Returns the Keras model of a .keras file, which must not be the output file."""
-    path, what = pathlib.Path(path), "model.save('model.keras') writes one."
+    path, how = pathlib.Path(path), "model.save('model.keras') writes one."
     if not path.is_file():
-        raise ValueError(f"--model={path} is not there: name a .keras file. {what}")
+        raise ValueError(f"--model={path} is not a file: name a .keras file. {how}")
     if path.resolve() == output.resolve():
-        raise ValueError(f"--output={output} is the file of --model: name another.")
+        raise ValueError(f"--output={output} is also the file of --model: name another.")
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"--model={path} is not a .keras file, or is damaged. {what}")
+        raise ValueError(f"--model={path} is not a .keras file, or is damaged. {how}")
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # of many types
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(
-            f"--model={path} can not be loaded: {reason} A model with layers of your own is "
-            "converted in Python, by keras_fastgrnn.export.convert(model, ...)."
+            f"--model={path} cannot be loaded: {reason} Convert a model with layers of your own in "
+            "Python: keras_fastgrnn.export.convert(model, ...)."
         ) from error
 
 
@@ -62,8 +72,8 @@ def by_input(paths, files, names):
     if any(isinstance(file, dict) for file in files) or len(files) != len(names):
         raise ValueError(
             f"--samples={', '.join(paths)}: the model has inputs {', '.join(map(repr, names))}. "
-            "Give an .npy file for each, in this order, or one .npz file with an array for each by "
-            "its name."
+            "Give an .npy file for each, in this order, or one .npz file with an array under each "
+            "name."
         )
     return dict(zip(names, files, strict=True))
 

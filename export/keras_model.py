@@ -43,7 +43,7 @@ class Recurrent:
 
 
 class LayerError(ValueError):
-    """A layer that can not be exported. The message names it and the reason."""
+    """A layer that cannot be exported. The message names it and the reason."""
 
 
 def call_layer(layer, args, kwargs):
@@ -80,7 +80,7 @@ def run_model(model, inputs, recurrent, visit=None, call=call_layer):
         List of tensors, one for each output of the model.
 
     Raises:
-        ValueError: if the model can not be exported, with the layer's name and the reason.
+        ValueError: if the model cannot be exported, with the layer's name and the reason.
     """
     return tf.nest.flatten(
         run_through_graph(
@@ -116,6 +116,13 @@ def is_recurrent(operation):
     )
 
 
+def is_bidirectional(operation):
+    """Whether an operation is a Bidirectional of FastRNN or FastGRNN layers."""
+    return isinstance(operation, keras.layers.Bidirectional) and is_recurrent(
+        operation.forward_layer
+    )
+
+
 def cells(layer):
     stacked = isinstance(layer.cell, keras.layers.StackedRNNCells)
     return layer.cell.cells if stacked else [layer.cell]
@@ -129,8 +136,8 @@ def _runner(operation, recurrent, visit, call):
         # training=True is the default of layers that change images only in training.
         if kwargs.get("training") and not _trains_by_default(operation):
             raise ValueError(
-                f"Layer '{name}' is called with training=True, which can not be exported. "
-                "Call it without, or with training=None."
+                f"Layer '{name}' is called with training=True, which cannot be exported. "
+                "Call it without training, or with training=None."
             )
         if type(operation).__name__ == "PruneLowMagnitude":  # by name, without tfmot
             raise ValueError(
@@ -139,14 +146,15 @@ def _runner(operation, recurrent, visit, call):
             )
         if isinstance(operation, keras.Model):
             if len(args) != 1 or set(kwargs) - {"training", "mask"}:
-                raise ValueError(f"Model '{name}' is called with more than its inputs.")
+                raise ValueError(
+                    f"Model '{name}' is called with {len(args)} arguments and the keywords "
+                    f"{sorted(kwargs)}. Call it with its inputs alone, as one argument."
+                )
             outputs = run_model(operation, tf.nest.flatten(args[0]), recurrent, visit, call)
             return outputs if len(outputs) > 1 else outputs[0]
         if is_recurrent(operation):
             outputs = _run_rnn(operation, _sequences(operation, args, kwargs), recurrent)
-        elif isinstance(operation, keras.layers.Bidirectional) and is_recurrent(
-            operation.forward_layer
-        ):
+        elif is_bidirectional(operation):
             outputs = _run_bidirectional(operation, _sequences(operation, args, kwargs), recurrent)
         else:
             try:
@@ -178,17 +186,17 @@ def _sequences(layer, args, kwargs):
     # In tf_keras a symbolic initial state is in a list with the sequences.
     if arguments.get("initial_state") is not None or isinstance(args[0], list):
         raise ValueError(
-            f"Layer '{layer.name}' is called with an initial_state, which can not be exported: its "
-            "state starts at zero."
+            f"Layer '{layer.name}' is called with an initial_state, which cannot be exported. "
+            "Leave it out: the state starts at 0."
         )
     if arguments.get("mask") is not None or getattr(args[0], "_keras_mask", None) is not None:
         raise ValueError(
-            f"Layer '{layer.name}' gets a mask, which can not be exported. Leave out the Masking "
+            f"Layer '{layer.name}' gets a mask, which cannot be exported. Leave out the Masking "
             "layer or mask_zero, and pad at the start of the sequences."
         )
     if layer.return_state:
         raise ValueError(
-            f"Layer '{layer.name}' has return_state=True, which can not be exported: the state "
+            f"Layer '{layer.name}' has return_state=True, which cannot be exported: the state "
             "stays inside the operator. Use its output."
         )
     return args[0]

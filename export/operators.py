@@ -67,16 +67,6 @@ class Operator(FloatLayer):
     options: bytes
     weights: bytes
 
-    @property
-    def input(self):
-        """`Affine` of x."""
-        return self.formats.input
-
-    @property
-    def output(self):
-        """`Affine` of y."""
-        return self.formats.output
-
     def run_integers(self, x):
         """`run_integers()` of this operator."""
         return run_integers(self.recurrent, self.formats, self.integer_cell, x, self.lengths)
@@ -109,7 +99,7 @@ def run_float(model, calibration):
         `FloatRun`.
 
     Raises:
-        ValueError: if the model can not be exported, or a layer's state diverges.
+        ValueError: if the model cannot be exported, or a layer's state diverges.
     """
     layers, dense_formats = [], []
 

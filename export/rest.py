@@ -58,7 +58,7 @@ def convert_rest(model, calibration, run, activations):
         `Rest`.
 
     Raises:
-        ValueError: if TensorFlow's converter refuses a layer, or a layer can not keep the format
+        ValueError: if TensorFlow's converter refuses a layer, or a layer cannot keep the format
             of its training.
     """
     n_inputs = len(calibration.inputs)
@@ -145,8 +145,8 @@ def _keep_format(tflite, layer, does, index, trained):
     found = flatbuffer.affine(graph.tensors[index])
     if found is not None and found.dtype != trained.dtype:
         raise ValueError(
-            f"Layer '{layer.recurrent.name}' was trained with {trained.dtype} activations: give "
-            f"activations='{trained.dtype}'."
+            f"Layer '{layer.recurrent.name}' was trained with {trained.dtype} activations: convert "
+            f"it with activations='{trained.dtype}'."
         )
     writers = [other for other in graph.operators if index in other.outputs]
     readers = [other for other in graph.operators if index in other.inputs]
@@ -160,6 +160,6 @@ def _keep_format(tflite, layer, does, index, trained):
         raise ValueError(
             f"Layer '{layer.recurrent.name}' was trained with {trained}, but the tensor it "
             f"{does} has {found}, which other layers (pooling, concatenation) share. Give the "
-            "samples that quantization_aware() got, and do not train these layers; or leave "
-            "them out."
+            "samples that quantization_aware() got and do not train those layers, or leave them "
+            "out."
         )

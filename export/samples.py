@@ -86,8 +86,8 @@ def _batches(inputs, dataset):
         return _read(inputs, dataset, _BATCH)
     if not isinstance(dataset, Iterable):
         raise ValueError(
-            f"representative_dataset is {dataset!r}: give an array of samples, a dict of arrays by "
-            f"the names of the inputs ({_names(inputs)}), or batches of these."
+            f"representative_dataset={dataset!r} is not supported: give an array of samples, a "
+            f"dict of arrays by the names of the inputs ({_names(inputs)}), or batches of these."
         )
     if _is_sequence(dataset):
         return _read(inputs, dataset, {"batches": _read_each} | _BATCH)
@@ -139,7 +139,7 @@ def _by_input(inputs, samples):
             f"A batch of the representative dataset holds "
             f"{len(samples) if _is_sequence(samples) else 1} arrays; the model has {len(inputs)} "
             f"inputs, {_names(inputs)}. Give a dict of arrays by these names, or a list in this "
-            "order. Labels are left out of (samples, labels)."
+            "order. In a pair (samples, labels) the labels are ignored."
         )
     arrays = [_array(spec, x) for spec, x in zip(inputs, samples, strict=True)]
     if len({len(array) for array in arrays}) > 1:
@@ -152,12 +152,10 @@ def _by_input(inputs, samples):
 
 def _by_name(inputs, samples):
     names = [spec.name for spec in inputs]
-    unknown = [name for name in samples if name not in names]
-    missing = [name for name in names if name not in samples]
-    if unknown or missing:
+    if set(samples) != set(names):
         raise ValueError(
-            f"The inputs of the model are {_names(inputs)}. The representative dataset has the "
-            f"unknown {unknown}, and misses {missing}: give an array by the name of each input."
+            f"The inputs of the model are {_names(inputs)}; the representative dataset has arrays "
+            f"for {', '.join(map(repr, samples)) or 'none'}. Give one for each input, by its name."
         )
     return [samples[name] for name in names]
 
@@ -165,7 +163,7 @@ def _by_name(inputs, samples):
 def _without_labels(inputs, samples):
     """Returns the x of `(x, y)` or `(x, y, sample_weight)`."""
     if not _is_sequence(samples) or len(samples) not in (2, 3):
-        raise _OtherForm("The representative dataset is no pair of samples and labels.")
+        raise _OtherForm("The representative dataset is not a pair of samples and labels.")
     x, *labels = samples
     arrays = _by_input(inputs, x)
     n = len(arrays[0])
@@ -174,8 +172,8 @@ def _without_labels(inputs, samples):
         one_each = _is_sequence(label) and len(label) == n
         if not one_each and any(len(leaf) != n for leaf in leaves):
             raise ValueError(
-                f"The representative dataset is no pair of {n} samples and as many labels: these "
-                f"have the shapes {[np.shape(leaf) for leaf in leaves]}. Leave out labels."
+                f"The representative dataset is not a pair of {n} samples and as many labels: the "
+                f"labels have the shapes {[np.shape(leaf) for leaf in leaves]}. Leave them out."
             )
     return arrays
 
@@ -201,7 +199,9 @@ def _array(spec, samples):
     try:
         array = np.asarray(samples)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"The samples for input '{spec.name}' are no array: {error}") from error
+        raise ValueError(
+            f"The representative samples for input '{spec.name}' do not make an array: {error}"
+        ) from error
     if array.ndim == len(spec.shape):
         array = array[np.newaxis]
     if array.ndim != len(spec.shape) + 1 or any(
@@ -209,7 +209,7 @@ def _array(spec, samples):
     ):
         raise ValueError(
             f"A representative sample for input '{spec.name}' has shape {np.shape(samples)}; "
-            f"expected {_shape(spec, 'n')}, or {_shape(spec)} of one."
+            f"expected {_shape(spec, 'n')}, or {_shape(spec)} for one sample."
         )
     return array
 
@@ -260,7 +260,10 @@ def _checked(spec, array):
             f"{spec.dtype}, or other real numbers."
         )
     if array.size == 0:
-        raise ValueError(f"The representative samples for input '{spec.name}' are empty.")
+        raise ValueError(
+            f"The representative samples for input '{spec.name}' are empty, with shape "
+            f"{array.shape}: give at least one."
+        )
     with np.errstate(over="ignore", invalid="ignore"):
         values = array.astype(spec.dtype)
     if not np.isfinite(values).all():
@@ -271,6 +274,6 @@ def _checked(spec, array):
     if spec.dtype.kind in "iu" and not np.array_equal(values, array):
         raise ValueError(
             f"Input '{spec.name}' takes {spec.dtype}; a representative sample holds "
-            f"{array[values != array][0]}."
+            f"{array[values != array][0]}: give values that {spec.dtype} can hold."
         )
     return values

@@ -120,7 +120,8 @@ def check_streaming(model, steps, lengths):
         if recurrent.go_backwards:
             raise ValueError(
                 f"Layer '{recurrent.name}' reads its sequence backwards (go_backwards or "
-                "Bidirectional), which streaming can not do."
+                "Bidirectional), which a stream cannot. Convert the model without streaming, or "
+                "let the layer read forwards."
             )
         states.append(_random(n, timesteps, (recurrent.cell.units,), rng))
         return tf.constant(recurrent.write(states[-1]))
@@ -132,8 +133,8 @@ def check_streaming(model, steps, lengths):
         for y, expected in zip(tf.nest.flatten(got), outputs.pop(0), strict=True):
             if _differ(np.asarray(y), np.asarray(expected), n, timesteps):
                 raise ValueError(
-                    f"Layer '{name}' mixes time steps: given one at a time, its result would be "
-                    "another. Convert the model without streaming, or leave the layer out."
+                    f"Layer '{name}' mixes time steps: its result would differ if they came one at "
+                    "a time. Convert the model without streaming, or leave the layer out."
                 )
 
     run_model(

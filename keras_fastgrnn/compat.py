@@ -122,8 +122,8 @@ else:
                 mask = tf.sequence_mask(lengths, tf.shape(sequences)[1])
             if self.unroll and sequences.shape[1] is None:
                 raise ValueError(
-                    "Cannot unroll a RNN if the number of time steps is unknown. Give it in "
-                    "keras.Input."
+                    f"Layer '{self.name}': unroll=True needs a known number of time steps; the "
+                    f"sequences have shape {tuple(sequences.shape)}. Give it in keras.Input."
                 )
             # tf_keras puts a symbolic initial state into a list with the sequences.
             sequences, initial_state, _ = self._process_inputs(sequences, initial_state, None)

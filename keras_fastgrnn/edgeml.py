@@ -40,7 +40,7 @@ def load(
         outputs are logits. It takes inputs `(batch, timesteps, features)`.
 
     Raises:
-        OSError: if the folder or one of the files can not be read.
+        OSError: if the folder or one of the files cannot be read.
         ValueError: if the folder holds a quantised model or another cell, or a file is damaged or
             has the wrong shape or dtype.
 
@@ -53,7 +53,7 @@ def load(
     names = {path.stem for path in folder.iterdir() if path.suffix == ".npy"}
     if "paramScaleFactor" in names:
         raise ValueError(
-            f"{folder} is a model that EdgeML has quantised. Load the folder it was made from "
+            f"{folder} holds a model that EdgeML quantised. Load the float model "
             f"({folder.absolute().parent}), and let keras_fastgrnn.export.convert() quantise it."
         )
     layer_class = next(
@@ -79,7 +79,8 @@ def load(
             factors, dimensions = [name], [(inputs, "units")]
         else:
             raise ValueError(
-                f"{folder} has {name}.npy and also factors of it. Remove one of the models."
+                f"{folder} has {name}.npy and also its factors, {' and '.join(factors)}: keep the "
+                "files of one model."
             )
         return [
             _read(folder / f"{f}.npy", d, sizes, transposed)
@@ -117,7 +118,7 @@ def _read(path, dimensions, sizes, transposed=None):
                 f"{path} is damaged, or not a file of numpy.save(): {error}"
             ) from error
     if array.dtype.kind != "f":
-        raise ValueError(f"{path} has dtype {array.dtype}; expected floats.")
+        raise ValueError(f"{path} has dtype {array.dtype}; expected floats: save it as float32.")
     if transposed:
         dimensions = dimensions[::-1]
     expected = [str(sizes.get(d, d)) for d in dimensions]

@@ -136,7 +136,7 @@ class Pruning(keras.callbacks.Callback):
         if replicas > 1 and not isinstance(strategy, tf.distribute.MirroredStrategy):
             raise ValueError(
                 f"Pruning on several replicas needs a MirroredStrategy; this model has {replicas} "
-                f"in a {type(strategy).__name__}."
+                f"replicas in a {type(strategy).__name__}."
             )
         self._pruned = None
         make_train_function(self.model, self._prune_after(self.model.train_step))
@@ -184,7 +184,7 @@ class Pruning(keras.callbacks.Callback):
     def _build(self, data):
         if self.model.distribute_strategy.num_replicas_in_sync > 1:
             raise ValueError(
-                f"Model '{self.model.name}' is not built. To prune it on several replicas give it "
+                f"Model '{self.model.name}' is not built. To prune it on several replicas, give it "
                 "an Input, or call it once on data."
             )
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -200,7 +200,9 @@ class Pruning(keras.callbacks.Callback):
         unused = sorted(self.schedules.keys() - names.values())
         if unused:
             raise ValueError(
-                f"No trainable matrix is called {unused}; the model has {sorted(matrices)}."
+                f"schedules has the names {unused}, which fit no trainable matrix; the model has "
+                f"{sorted(matrices)}. Name a matrix, as 'kernel', or a layer too, as "
+                "'encoder/kernel'."
             )
         pruned = {}
         for path, matrix in matrices.items():
@@ -265,7 +267,7 @@ class Pruning(keras.callbacks.Callback):
                 warnings.warn(
                     f"Training ended after {int(self._step)} steps with the sparsity of "
                     f"{[path for path, _, _ in matrices]} at {reached:.4g}. Its schedule reaches "
-                    f"{target:.4g} at step {end_step}: train on, or give an earlier end_step.",
+                    f"{target:.4g} at step {end_step}: train longer, or give an earlier end_step.",
                     stacklevel=2,
                 )
 
@@ -340,8 +342,8 @@ def _sparsity_at(schedule, step):
     fraction = float(_evaluate(schedule, tf.constant(step, tf.int64))[1])
     if not 0.0 <= fraction <= 1.0:
         raise ValueError(
-            f"The schedule {schedule!r} gives the sparsity {fraction} at step {step}; "
-            "expected the fraction removed, 0 to 1."
+            f"The schedule {schedule!r} gives the sparsity {fraction} at step {step}; expected the "
+            "fraction removed, 0 to 1."
         )
     return fraction
 

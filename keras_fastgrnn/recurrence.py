@@ -78,12 +78,12 @@ def recur(cell, inputs, state, *, mask, state_mask, return_sequences, unroll=Fal
         return_sequences: whether to return the state after every step, or after the last one.
         unroll: whether to unroll the loop.
         by_hand: whether to use the gradient of this module instead of TensorFlow's. A SavedModel
-            can not hold the former.
+            cannot hold the former.
 
     Returns:
         Tensor `(timesteps, batch, units)`, or `(batch, units)`.
     """
-    factors = cell.recurrent_kernel_factors()
+    factors = cell.factors("recurrent_kernel")
     if len(factors) == 2 and 2 * cell.recurrent_rank >= cell.units:
         factors = [tf.matmul(*factors)]  # One product a step, with no more multiplications.
     loop = _Loop(

@@ -71,10 +71,10 @@ class RecurrentCell(SimpleRNNCell):
         units = _positive_integer("units", units)
         for rate in ("dropout", "recurrent_dropout"):
             if not 0 <= kwargs.get(rate, 0) < 1:
-                raise ValueError(f"{rate}={kwargs[rate]!r}: expected 0 <= {rate} < 1.")
+                raise ValueError(f"{rate}={kwargs[rate]!r}; expected 0 <= {rate} < 1.")
         super().__init__(units, activation=activations.get(activation), **kwargs)
         if not tf.as_dtype(self.compute_dtype).is_floating:
-            raise ValueError(f"dtype={self.compute_dtype!r}: expected a floating-point dtype.")
+            raise ValueError(f"dtype={self.compute_dtype!r}; expected a floating-point dtype.")
         for argument, rank in (("kernel_rank", kernel_rank), ("recurrent_rank", recurrent_rank)):
             setattr(self, argument, None if rank is None else _positive_integer(argument, rank))
         self._scalar_initializers = {
@@ -88,8 +88,8 @@ class RecurrentCell(SimpleRNNCell):
     def build(self, input_shape):
         if input_shape[-1] is None:
             raise ValueError(
-                f"Cell '{self.name}': the number of features of inputs of shape {input_shape} "
-                "must be known. Give it in keras.Input."
+                f"Cell '{self.name}' needs a known number of features; its inputs have shape "
+                f"{input_shape}. Give it in keras.Input."
             )
         # Skips SimpleRNNCell.build(), whose weights these replace.
         keras.layers.Layer.build(self, input_shape)
@@ -140,13 +140,9 @@ class RecurrentCell(SimpleRNNCell):
         """The weights that tfmot prunes."""
         return list(self.matrices().values())
 
-    def kernel_factors(self):
-        """Tensors to multiply the inputs by, one after the other."""
-        return list(map(tf.convert_to_tensor, self.matrices("kernel").values()))
-
-    def recurrent_kernel_factors(self):
-        """Tensors to multiply the state by, one after the other."""
-        return list(map(tf.convert_to_tensor, self.matrices("recurrent_kernel").values()))
+    def factors(self, name):
+        """The tensors of "kernel" or "recurrent_kernel" as a list: the matrix, or its factors."""
+        return list(map(tf.convert_to_tensor, self.matrices(name).values()))
 
     def bias_or_zeros(self):
         if self.bias is None:
@@ -161,9 +157,9 @@ class RecurrentCell(SimpleRNNCell):
             inputs *= self.get_dropout_mask(inputs)
         if training and self.recurrent_dropout:
             recurrent *= self.get_recurrent_dropout_mask(state)
-        for factor in self.kernel_factors():
+        for factor in self.factors("kernel"):
             inputs = tf.matmul(inputs, factor)
-        for factor in self.recurrent_kernel_factors():
+        for factor in self.factors("recurrent_kernel"):
             recurrent = tf.matmul(recurrent, factor)
         a = tf.nn.bias_add(inputs, self.input_bias()) + recurrent
         state, _ = self.update(a, state, *self.coefficients())
@@ -183,6 +179,14 @@ class RecurrentCell(SimpleRNNCell):
         }
 
 
+# The arguments of a layer that its cell does not have.
+_OF_LAYER = (
+    *("return_sequences", "return_state", "go_backwards", "stateful", "unroll"),
+    *("zero_output_for_mask", "activity_regularizer"),
+    *("input_shape", "batch_input_shape"),  # read by a Sequential, in place of an Input
+)
+
+
 class RecurrentLayer(RNN):
     """`keras.layers.RNN` over a `RecurrentCell`, with the inputs projected outside the loop.
 
@@ -192,38 +196,10 @@ class RecurrentLayer(RNN):
         Others: as in `keras.layers.GRU`.
     """
 
-    def __init__(
-        self,
-        cell_class,
-        *args,
-        return_sequences=False,
-        return_state=False,
-        go_backwards=False,
-        stateful=False,
-        unroll=False,
-        zero_output_for_mask=False,
-        activity_regularizer=None,
-        name=None,
-        dtype=None,
-        trainable=True,
-        **kwargs,
-    ):
-        # Arguments of the layer, not of the cell: a Sequential reads them in place of an Input.
-        shapes = {n: kwargs.pop(n) for n in ("input_shape", "batch_input_shape") if n in kwargs}
-        super().__init__(
-            cell_class(*args, name="cell", dtype=dtype, trainable=trainable, **kwargs),
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            zero_output_for_mask=zero_output_for_mask,
-            activity_regularizer=activity_regularizer,
-            name=name,
-            dtype=dtype,
-            trainable=trainable,
-            **shapes,
-        )
+    def __init__(self, cell_class, *args, name=None, dtype=None, trainable=True, **kwargs):
+        own = {argument: kwargs.pop(argument) for argument in _OF_LAYER if argument in kwargs}
+        both = {"dtype": dtype, "trainable": trainable}
+        super().__init__(cell_class(*args, name="cell", **both, **kwargs), name=name, **both, **own)
 
     def get_prunable_weights(self):
         """The weights that tfmot prunes."""
@@ -243,7 +219,7 @@ class RecurrentLayer(RNN):
             inputs *= cell.get_dropout_mask(inputs[0])
         timesteps_by_batch = tf.shape(inputs)[:2]
         inputs = tf.reshape(inputs, (-1, inputs.shape[-1]))
-        for factor in cell.kernel_factors():
+        for factor in cell.factors("kernel"):
             inputs = tf.matmul(inputs, factor)
         inputs = tf.nn.bias_add(inputs, cell.input_bias())
         inputs = tf.reshape(inputs, tf.concat([timesteps_by_batch, [self.units]], 0))
@@ -254,7 +230,7 @@ class RecurrentLayer(RNN):
         if mask is not None:
             if not sequences.shape[:2].is_compatible_with(mask.shape[:2]):
                 raise ValueError(
-                    f"mask of shape {tuple(mask.shape)}: expected (batch, timesteps), which is "
+                    f"mask has shape {tuple(mask.shape)}; expected (batch, timesteps), which is "
                     f"{tuple(sequences.shape[:2])} for these sequences."
                 )
             mask = tf.reshape(tf.cast(mask, tf.bool), tf.shape(sequences)[:2])

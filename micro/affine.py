@@ -48,7 +48,7 @@ def choose_affine(low, high, dtype="int8"):
         steps = (high - low) / 255 if dtype == "int8" else max(high, -low) / 32767
         scale = float(np.float32(steps))
     if not math.isfinite(scale):
-        raise ValueError(f"Can not quantise the range {low}..{high}: leave such samples out.")
+        raise ValueError(f"Cannot quantise the range {low}..{high}: leave such samples out.")
     if scale < 1e-30:  # all values are zero: any scale will do
         return Affine(1.0, 0, dtype)
     if dtype == "int16":

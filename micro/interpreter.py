@@ -32,17 +32,20 @@ class Interpreter:
     Raises:
         ValueError: if the bytes are damaged, or TFLite Micro refuses the model.
         ImportError: if tflite_micro is not installed, or has another version.
-        RuntimeError: if the C kernel can not be compiled.
+        RuntimeError: if the C kernel cannot be compiled.
 
     Attributes:
         inputs, outputs: lists with a `Tensor` for each input and output of the model.
+        arena_bytes: integer, the bytes of the tensor arena in use, by TFLite Micro's own record.
+            This machine's pointers have 8 bytes. Most microcontrollers have pointers of 4 bytes,
+            and need less.
     """
 
     def __init__(self, model_bytes: bytes):
         if not isinstance(model_bytes, bytes):
             raise ValueError(
-                "model_bytes is the content of a .tflite file as bytes; got "
-                f"{type(model_bytes).__name__}."
+                "model_bytes is the content of a .tflite file, as bytes; got "
+                f"{type(model_bytes).__name__}. Read a file with pathlib.Path.read_bytes()."
             )
         verify(model_bytes)  # TFLite Micro itself crashes on a damaged file
         tflm = runtime.load()
@@ -56,23 +59,15 @@ class Interpreter:
                 raise ValueError(f"TFLite Micro refused the model: {messages()}") from error
             self._interpreter.print_allocations()
             total, *_ = re.findall(r"total (\d+) bytes", messages())
-            self._arena_bytes = int(total)
-        self.inputs = [
-            _tensor(graph.Tensors(graph.Inputs(i)), self._interpreter.get_input_details(i))
-            for i in range(graph.InputsLength())
-        ]
-        self.outputs = [
-            _tensor(graph.Tensors(graph.Outputs(i)), self._interpreter.get_output_details(i))
-            for i in range(graph.OutputsLength())
-        ]
-
-    @property
-    def arena_bytes(self) -> int:
-        """The bytes of the tensor arena in use, by TFLite Micro's own record.
-
-        This machine's pointers have 8 bytes. Most microcontrollers have pointers of 4 bytes and
-        need less."""
-        return self._arena_bytes
+            self.arena_bytes = int(total)
+        ends = (
+            (graph.InputsAsNumpy(), self._interpreter.get_input_details),
+            (graph.OutputsAsNumpy(), self._interpreter.get_output_details),
+        )
+        self.inputs, self.outputs = (
+            [_tensor(graph.Tensors(index), details(i)) for i, index in enumerate(indexes.tolist())]
+            for indexes, details in ends
+        )
 
     def invoke(self, *inputs: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
         """Runs one inference, on the stored values of the tensors, such as int8.
@@ -141,7 +136,10 @@ class Interpreter:
 
     def _check_count(self, inputs):
         if len(inputs) != len(self.inputs):
-            raise ValueError(f"The model has {len(self.inputs)} inputs; got {len(inputs)}.")
+            raise ValueError(
+                f"Number of inputs: got {len(inputs)}; the model has {len(self.inputs)}. "
+                "Give an array for each."
+            )
 
     def _by_name(self, arrays):
         names = [tensor.name for tensor in self.inputs]
@@ -193,7 +191,7 @@ def _label(i, tensor):
 
 def _quantize(tensor, x, label):
     if np.isnan(x).any():
-        raise ValueError(f"Input {label} has NaN values.")
+        raise ValueError(f"Input {label} holds NaN: leave such samples out.")
     if tensor.scale is not None:
         return tensor.affine.quantize(x)
     values = x.astype(tensor.dtype)

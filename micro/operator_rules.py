@@ -70,7 +70,7 @@ class Rule(NamedTuple):
         """Returns two lists with a `Slot` for each tensor.
 
         Raises:
-            ValueError: if the operator can not have so many tensors.
+            ValueError: if the operator cannot have so many tensors.
         """
         return _slots(self.reads, len(inputs)), _slots(self.writes, len(outputs))
 
@@ -126,7 +126,7 @@ def _check_tensors(op):
     reads, writes = op.rule.slots(op.inputs, op.outputs)
     slots = [*zip([*reads, *writes], [*op.inputs, *op.outputs], strict=True)]
     for slot, x in slots:
-        need(slot.is_optional or x is not None, "the tensor that is left out")
+        need(slot.is_optional or x is not None, "every input that is not optional")
     slots = [(slot, x) for slot, x in slots if x is not None]
     data = next(
         (x.type for slot, x in slots if slot.scales in ("one", "shared") and slot.type == "data"),

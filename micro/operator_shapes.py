@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 MAX_CONCATENATED = 10  # kMaxInputNum of TFLite Micro's CONCATENATION
 
-# Of FASTGRNN, docs/format.md: the size of the options by version, and bits of its fields.
+# FASTGRNN (docs/format.md): the size of the options by version, and bits of its fields.
 _OPTIONS_SIZES = {2: 36, 3: 38}
 _RETURN_SEQUENCES, _INT16_INPUT, _INT16_OUTPUT = 1, 1, 2
 
@@ -30,7 +30,7 @@ def integers(tensor):
 
 
 def _axis(axis, rank):
-    need(-rank <= axis < rank, f"an axis of {rank} dimensions")
+    need(-rank <= axis < rank, f"an axis of {rank} dimensions, not {axis}")
     return axis % rank
 
 
@@ -56,7 +56,7 @@ def fixed(scale, zero_point):
 def hard_swish(op):
     [x], [y] = op.inputs, op.outputs
     if x.type == "int8":
-        need(x.scale[0] < 128 * y.scale[0], "a scale below 128 times the output's")
+        need(x.scale[0] < 128 * y.scale[0], f"a scale below 128 times the output's, {y.scale[0]}")
     return same(op)
 
 
@@ -67,12 +67,12 @@ def leaky_relu(op):
 
 def softmax(op):
     [x] = op.inputs
-    need(x.shape, "a dimension")
+    need(x.shape, "at least 1 dimension")
     need(math.isfinite(op.options.beta), "a finite beta")
     if x.type == "int8":
         # The int8 kernel aborts below, and at a row of 512 equal values.
         need(op.options.beta * x.scale[0] > 2.0**-26, f"a beta over 2^-26 / {x.scale[0]}")
-        need(x.shape[-1] < 512, "less than 512 int8 values in a row")
+        need(x.shape[-1] < 512, f"fewer than 512 int8 values in a row, not {x.shape[-1]}")
     return fixed(1 / 256, -128)(op)
 
 
@@ -91,7 +91,7 @@ def broadcast_to(op):
     rank = len(shape)
     need(len(x.shape) <= rank <= 5, f"{len(x.shape)} to 5 dimensions")
     pairs = zip((1,) * (rank - len(x.shape)) + x.shape, shape, strict=True)
-    need(all(size in (1, new) for size, new in pairs), "a shape to broadcast to")
+    need(all(size in (1, new) for size, new in pairs), f"a shape that broadcasts to {shape}")
     return [shape]
 
 
@@ -207,7 +207,7 @@ def batch_matmul(op):
         rows, inner = inner, rows
     if op.options.adj_y:
         inner_b, columns = columns, inner_b
-    need((batch, inner) == (batch_b, inner_b), "matrices that multiply")
+    need((batch, inner) == (batch_b, inner_b), f"matrices whose shapes match, not {a} and {b}")
     return [(*batch, rows, columns)]
 
 
@@ -226,7 +226,7 @@ def concatenation(op):
     shapes = [x.shape for x in op.inputs]
     axis = _axis(op.options.axis, len(shapes[0]))
     rests = {(shape[:axis], shape[axis + 1 :]) for shape in shapes}
-    need(len(rests) == 1, f"shapes that differ at axis {axis} alone")
+    need(len(rests) == 1, f"shapes that differ only at axis {axis}")
     [(left, right)] = rests
     return [(*left, sum(shape[axis] for shape in shapes), *right)]
 
@@ -244,7 +244,8 @@ def split_v(op):
     axis, sizes, count = integers(axis)[0], integers(sizes), len(op.outputs)
     need(0 <= axis < len(x.shape), f"an axis of {len(x.shape)} dimensions, counted from the first")
     need(op.options.num_splits == len(sizes) == count, f"num_splits and sizes for {count}")
-    need(min(sizes) >= 1 and sum(sizes) == x.shape[axis], f"sizes that make up axis {axis}")
+    length = x.shape[axis]
+    need(min(sizes) >= 1 and sum(sizes) == length, f"sizes that sum to {length} on axis {axis}")
     return [(*x.shape[:axis], size, *x.shape[axis + 1 :]) for size in sizes]
 
 
@@ -252,7 +253,7 @@ def pack(op):
     shape, count = op.inputs[0].shape, len(op.inputs)
     axis = _axis(op.options.axis, len(shape) + 1)
     need(op.options.values_count == count, f"values_count {count}")
-    need(all(x.shape == shape for x in op.inputs), "shapes that are equal")
+    need(all(x.shape == shape for x in op.inputs), "equal shapes")
     return [(*shape[:axis], count, *shape[axis:])]
 
 
@@ -291,14 +292,17 @@ def mirror_pad(op):
     need(paddings.shape == (len(x.shape), 2), "2 paddings for each axis")
     least = 1 - op.options.mode
     sizes = zip(x.shape, integers(paddings)[::2], integers(paddings)[1::2], strict=True)
-    need(all(max(left, right) <= n - least for n, left, right in sizes), "paddings to mirror")
+    need(
+        all(max(left, right) <= n - least for n, left, right in sizes),
+        "paddings that fit the input",
+    )
     return pad(op)
 
 
 def reverse(op):
     x, axes = op.inputs
     axes = integers(axes)
-    need(axes == tuple(range(axes[0], axes[0] + len(axes))), "axes that follow one another")
+    need(axes == tuple(range(axes[0], axes[0] + len(axes))), f"consecutive axes, not {axes}")
     need(axes[0] >= 0 and axes[-1] < len(x.shape), f"axes of {len(x.shape)} dimensions")
     return same(op)
 
@@ -309,7 +313,7 @@ def slicing(op):
     shape = []
     for length, start, count in zip(x.shape, integers(begin), integers(size), strict=True):
         count = length - start if count == -1 else count
-        need(0 <= start <= start + count <= length, "slices in the input")
+        need(0 <= start <= start + count <= length, "slices within the input")
         shape.append(count)
     return [tuple(shape)]
 

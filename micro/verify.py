@@ -65,7 +65,7 @@ def verify(model: bytes) -> None:
             must have the checksum.
 
     Raises:
-        ValueError: if TFLite Micro can not. Names the place in the file, and the value.
+        ValueError: if TFLite Micro cannot. Names the place in the file, and the value.
     """
     sealed = model[-8:-4] == _SEAL
     if sealed:
@@ -84,7 +84,7 @@ def verify(model: bytes) -> None:
     for operator in graph.operators:
         _find_rule(operator, file.operator_codes, graph.tensors)
         whole = sealed or operator.name != FASTGRNN
-        require(whole, operator.where, "is in a file without a checksum, whose end may be cut off")
+        require(whole, operator.where, "is in a file without a checksum, whose end may be missing")
     for buffer in file.buffers or ():
         outside = buffer.offset or buffer.size
         require(not outside, buffer.where, f"lies behind the flatbuffer, at byte {buffer.offset}")
@@ -144,7 +144,7 @@ def _find_rule(operator, codes, tensors):
     operator.where += f" ({operator.name}, writes {written})"
     operator.rule = RULES.get(operator.name)
     if operator.rule is None:
-        problem = "is not an operator that this interpreter checks"
+        problem = "is not an operator that this interpreter runs"
         raise UnsupportedOperator(operator, problem, "docs/tflm.md lists those it runs")
 
 

@@ -1,1 +1,1 @@
-"""The tests, and the boards that they and the benchmarks run programs on."""
+"""The tests, and the boards on which tests and benchmarks run programs."""

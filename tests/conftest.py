@@ -8,16 +8,16 @@ from tools import TEST_ALL
 
 TF_KERAS = os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("true", "1")  # TensorFlow's rule
 MARKERS = {
-    "test_all": "runs in `make test-all` alone: in `make test`, another case covers the same code",
-    "one_keras": "runs under Keras 3, and under tf_keras in `make test-all` alone",
+    "test_all": "runs only in `make test-all`: another case in `make test` covers the same code",
+    "one_keras": "runs under Keras 3, and under tf_keras only in `make test-all`",
 }
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if "PYTEST_XDIST_WORKER" in os.environ:  # a worker for each core: more threads wait for each other
+if "PYTEST_XDIST_WORKER" in os.environ:  # one worker per core: more threads would compete
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         os.environ.setdefault(name, "1")
 
-# The same examples in each run and on each machine, however slow it is.
+# The same examples in each run and on each machine, with no limit on time.
 hypothesis.settings.register_profile(
     "fixed",
     deadline=None,
@@ -33,8 +33,8 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves to `make test-all` the tests that are marked so, and begins with the longest."""
-    # At the end one worker would run them, and the other wait.
+    """Deselects the tests that are only for `make test-all`, and puts the longest ones first."""
+    # At the end, one worker would run them while the other waits.
     items.sort(key=lambda item: item.path.parent.name != "tests")
     if TEST_ALL:
         return
@@ -48,8 +48,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """One line for each reason to skip, in place of one for each test: pytest adds up those of one
-    place."""
+    """Moves all skips to one place: pytest then prints one line per reason, not one per test."""
     report = yield
     if report.skipped and isinstance(report.longrepr, tuple):
         report.longrepr = (str(item.session.config.rootpath / "tests"), None, report.longrepr[2])

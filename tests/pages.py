@@ -1,4 +1,4 @@
-"""What tests ask of a page of HTML."""
+"""Checks of an HTML page."""
 
 import html
 import json
@@ -7,7 +7,7 @@ import subprocess
 
 from tools import require
 
-# What sticks out of the page, or out of a chart, at the width of a phone.
+# Finds texts that stick out of the page, or of a chart, at the width of a phone.
 MEASURE = """
 const page = document.querySelector("iframe").contentDocument, cut = [];
 for (const text of page.querySelectorAll("svg text")) {
@@ -32,7 +32,7 @@ def table(text, head):
 
 
 def assert_self_contained(text):
-    """No script is in it, and nothing is asked of the network."""
+    """Checks that a page has no script and requests nothing from the network."""
     links = re.findall(r'(?:src|href)\s*=\s*"([^"]*)"', text)
     targets = set(re.findall(r'\bid="([^"]*)"', text))
     for link in [*links, *re.findall(r"url\(([^)]*)\)", text)]:

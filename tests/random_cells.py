@@ -1,4 +1,4 @@
-"""Random float cells, the integer cells they quantise to, and random integer cells."""
+"""Random float cells, their integer cells, and random integer cells."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from keras_fastgrnn.export.cell.formats import choose_formats, round_to
 from keras_fastgrnn.export.cell.reference import ACTIVATIONS, INPUT_SHIFT, IntegerCell, Matrix
 from keras_fastgrnn.micro.affine import choose_affine
 
-# The nonlinearities, written once more for the tests.
+# The nonlinearities, written independently of the product.
 FLOAT = {
     "tanh": np.tanh,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
@@ -24,8 +24,8 @@ FLOAT = {
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """What a random cell is drawn from. A rank of 0 is full rank; `scale` multiplies W and
-    U (1 is a trained cell's size), `density` is the fraction of weights that are not 0."""
+    """The parameters of a random cell. A rank of 0 is full rank; `scale` multiplies W and U (1 is a
+    trained cell's size); `density` is the fraction of nonzero weights."""
 
     units: int = 16
     features: int = 3
@@ -66,7 +66,7 @@ def shapes(max_timesteps=300):
 
 
 def _fits(shape):
-    """Whether the integer model surely holds one step: two relus multiply what they let through."""
+    """Whether one step surely fits the integer model: two relus multiply unbounded values."""
     relus = (shape.activation, shape.recurrent_activation) == ("relu", "relu")
     return not relus or shape.scale * shape.input_scale <= 10
 
@@ -97,7 +97,7 @@ def float_cell(shape):
 
 
 def halve_factors(cell, rng):
-    """Random weights for the low-rank factors of a Keras cell, half of them zero."""
+    """Gives the low-rank factors of a Keras cell random weights, half of them zero."""
     for weight in cell.weights:
         if "kernel_" in weight.name:
             values = rng.normal(0, 0.5, weight.shape)
@@ -138,11 +138,11 @@ def integer_cell(shape, n=2):
 
 
 def dequantized(cell, input, output):
-    """The float cell of which the integers of an `IntegerCell` are exact values.
+    """The float cell whose weights are exactly those of an `IntegerCell`.
 
     Returns:
-        `(FloatCell, state_scale, mix_unit)`; 1 of the state stands for `state_scale`, and
-        `mix_unit` of m for a `zeta (1 - z) + nu` of 1.
+        `(FloatCell, state_scale, mix_unit)`: the real value of 1 in the integer state, and the
+        integer m of a `zeta (1 - z) + nu` of 1.
     """
     one = 32768 >> cell.gate_shift
     input_unit = input.scale * (1 << INPUT_SHIFT[cell.input_dtype])
@@ -170,9 +170,19 @@ def dequantized(cell, input, output):
     )
 
 
+def plain_cell(kernel, recurrent_kernel, bias, **fields):
+    """An `IntegerCell` of the given matrices; its other fields are neutral unless given."""
+    neutral = dict(activation="tanh", recurrent_activation="sigmoid", beta=0)
+    neutral |= dict(input_dtype="int8", input_zero_point=0, input_multiplier=1)
+    neutral |= dict(output_dtype="int8", output_zero_point=0, output_multiplier=1, output_shift=30)
+    neutral |= dict(fraction_bits=12, gate_shift=0, bias_shift=0, mix_shift=0, zeta=1, nu=1)
+    matrices = {"kernel": kernel, "recurrent_kernel": recurrent_kernel}
+    return IntegerCell(**matrices, bias=bias, **neutral | fields)
+
+
 @st.composite
 def integer_cells(draw, least_dim=1, most_dim=40):
-    """Any cell that the kernel accepts, often with fields and weights at their ends."""
+    """Any cell that the kernel accepts, often with fields and weights at their limits."""
     limits = {name: (low, high) for name, _, low, high in FIELDS[2]}
 
     def integer(low, high):
@@ -229,7 +239,7 @@ def integer_cells(draw, least_dim=1, most_dim=40):
 
 
 def extremes(rng, dtype, shape):
-    """Random integers, half of them the least or the largest that there are."""
+    """Random integers, half of them the least or the largest of the dtype."""
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     ends = rng.choice([low, high], shape)
     return np.where(rng.random(shape) < 0.5, ends, rng.integers(low, high + 1, shape)).astype(dtype)

@@ -1,4 +1,4 @@
-"""The code of README and docs runs as it stands, links lead somewhere, the reference is built.
+"""The code of README and docs runs as printed, links resolve, and the API reference builds.
 
 Each test of code is a process of its own: an import that a page lacks is missed there.
 """
@@ -19,8 +19,8 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 GUIDES = ["train.md", "prune.md", "quantize.md", "export.md", "deploy.md", "keras.md"]
 TF_KERAS = "# TF_USE_LEGACY_KERAS=1 python train.py\n"
 
-# Runs the first file, and each of the others with the names that the first one made. A command that
-# stands on several pages is run once.
+# Runs the first file, and each other file with the names that the first one defined. Runs a command
+# that stands on several pages once.
 RUN = """
 import functools, pathlib, subprocess, sys
 names = {"shell": functools.cache(functools.partial(subprocess.run, shell=True, check=True))}
@@ -29,7 +29,7 @@ for path in sys.argv[1:]:
     exec(code, names if path == sys.argv[1] else dict(names))
 """
 
-# What is true at the end of a page, of the models that its code made.
+# Checks at the end of a page, of the models that its code made.
 CHECKS = {
     "train.md": """
 right = np.mean(model.predict(x_test, verbose=0).argmax(axis=-1) == y_test)
@@ -102,7 +102,7 @@ x, features = rng.normal(size=(4, 27)), 3
 
 
 def blocks(page):
-    """`(line, kind, text)` of each block of code: of fenced ones the language, of others ""."""
+    """`(line, language, text)` of each block of code; the language of an indented block is ""."""
     tokens = markdown_it.MarkdownIt().parse(page.read_text())
     for token in tokens:
         if token.type in ("fence", "code_block"):
@@ -110,7 +110,7 @@ def blocks(page):
 
 
 def code(page, only=lambda line, text: True):
-    """The Python of a page and its commands, each at its line: a traceback then shows it."""
+    """The Python and commands of a page, each at its line, so that a traceback names it."""
     lines = [""] * page.read_text().count("\n")
     for line, kind, text in blocks(page):
         if kind == "" and text.startswith("python -m keras_fastgrnn"):
@@ -124,7 +124,7 @@ def code(page, only=lambda line, text: True):
 
 
 def run(folder, files, **environment):
-    """Runs the files, a dict from name to code: what they print."""
+    """Runs files, a dict from name to code. Returns their output."""
     for name, text in files.items():
         (folder / name).write_text(text)
     path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
@@ -142,7 +142,7 @@ def run(folder, files, **environment):
 
 
 def test_quickstart_and_guides(tmp_path):
-    """All go on from the quickstart's trained model, which takes the longest."""
+    """All guides continue with the quickstart's trained model: training takes the longest."""
     page = DOCS / "quickstart.md"
     lines = [line for line, kind, _ in blocks(page) if kind == "python"]
     pages = {
@@ -205,7 +205,7 @@ def test_api_reference(tmp_path):
     for name in api_reference.MODULES:
         assert (tmp_path / f"{name.replace('.', '/')}.html").is_file()
     page = (tmp_path / "keras_fastgrnn.html").read_text()
-    # What is a section of Keras's docstrings, and not of Google's.
+    # A section of Keras's docstrings that Google's style does not have.
     assert '<h6 id="call-arguments">Call arguments:</h6>' in page
     assert "<li><strong>sequences:</strong>" in page
 

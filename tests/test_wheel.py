@@ -1,4 +1,4 @@
-"""The sdist, and the wheel that is made of it, installed in a virtual environment of its own."""
+"""The sdist, and the wheel built from it, installed in a virtual environment."""
 
 import pathlib
 import subprocess
@@ -23,7 +23,7 @@ RUN_TIME = {
 USE = """
 import sys
 
-# As if no extra were installed: an import of one of these fails.
+# As if no extra were installed: importing one of these fails.
 EXTRAS = ("tflite_micro", "pymicro_features", "matplotlib", "hypothesis", "pytest")
 sys.modules.update(dict.fromkeys(EXTRAS))
 
@@ -39,7 +39,7 @@ model = keras.Sequential([keras.layers.Input((12, 3)), keras_fastgrnn.FastGRNN(8
 data = keras_fastgrnn.export.convert(model, representative_dataset=x)
 del sys.modules["tflite_micro"]
 y = keras_fastgrnn.micro.Interpreter(data).predict(x)
-# One step of int8 at the output, and the rounding of the input and the weights.
+# One int8 step of the output, plus the rounding of the input and the weights.
 assert np.abs(y - model.predict(x, verbose=0)).max() < 0.02
 """
 
@@ -63,7 +63,7 @@ sys.exit(pytest.main(tests))
 
 
 def run(*command, cwd):
-    """What a command printed, which has to succeed."""
+    """Runs a command that must succeed. Returns its output."""
     result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
@@ -71,9 +71,9 @@ def run(*command, cwd):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The folder of the sdist and the wheel."""
+    """The folder with the sdist and the wheel."""
     folder = tmp_path_factory.mktemp("wheel")
-    # From a copy: a build leaves folders behind, and two could meet.
+    # From a copy: a build leaves folders behind, and two builds could collide.
     source = folder / "source"
     files = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
@@ -101,7 +101,7 @@ def test_fit_for_the_registry(built):
     assert printed.count("PASSED") == 2
 
 
-def test_sdist_holds_what_is_tested_and_read(built):
+def test_sdist_holds_tests_and_docs(built):
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -128,7 +128,7 @@ def test_holds_the_c_sources_the_templates_and_nothing_of_the_tests(wheel):
     assert names == expected
 
 
-def test_depends_on_the_run_time_packages_alone(wheel):
+def test_depends_only_on_runtime_packages(wheel):
     archive = zipfile.ZipFile(wheel)
     (metadata,) = (name for name in archive.namelist() if name.endswith("METADATA"))
     lines = archive.read(metadata).decode().split("\n\n")[0].splitlines()
@@ -139,17 +139,17 @@ def test_depends_on_the_run_time_packages_alone(wheel):
 
 @pytest.fixture(scope="module")
 def python(wheel, tmp_path_factory):
-    """The Python of a virtual environment with the wheel installed."""
+    """The Python of a virtual environment that has the wheel installed."""
     folder = tmp_path_factory.mktemp("venv")
     venv.create(folder)
     python = folder / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--quiet")
     run(*pip, wheel, cwd=folder)
-    # Its dependencies are those of this environment, whose own editable install of the package
-    # a .pth file read in this way does not bring along.
+    # It takes its dependencies from this environment; a .pth file read in this way does not bring
+    # along the editable install of the package.
     (packages,) = folder.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    # Somebody else's, which lies where a checkout has ours.
+    # Another project's folder, where a checkout has ours.
     (packages / "pyproject.toml").touch()
     for name in ("export", "micro"):
         (packages / name).mkdir()
@@ -162,6 +162,6 @@ def test_works_where_it_is_installed(python, tmp_path):
 
 
 def test_the_root_of_a_checkout_has_the_whole_package(python):
-    """Though Python takes the folder there for the package that is installed elsewhere."""
+    """Although Python imports the folder there in place of the installed package."""
     printed = run(python, "-c", CHECKOUT, cwd=ROOT)
     assert "--samples" in printed and " passed" in printed

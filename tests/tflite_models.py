@@ -1,4 +1,4 @@
-"""Models of FASTGRNN operators alone."""
+"""Models that consist of FASTGRNN operators."""
 
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
@@ -14,11 +14,11 @@ def fastgrnn_model(*cells, timesteps, edit=lambda model: None):
 
     Args:
         cells: pairs `(options, weights)` of bytes.
-        timesteps: of the input.
-        edit: called with the model, a `schema.ModelT`, before it is written.
+        timesteps: integer, of the input.
+        edit: function called with the `schema.ModelT` before it is written.
 
     Returns:
-        bytes of a .tflite file. Scales are 1: the kernel takes its own from the options.
+        bytes of a .tflite file. All scales are 1: the kernel reads its own from the options.
     """
     model, graph = schema.ModelT(), schema.SubGraphT()
     model.version, model.subgraphs = 3, [graph]

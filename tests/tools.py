@@ -1,4 +1,4 @@
-"""What to do where the machine lacks a tool; Python in a process of its own; `make test-all`."""
+"""Skips where the machine lacks a tool, Python in a process of its own, and `make test-all`."""
 
 import os
 import pathlib
@@ -12,24 +12,24 @@ TEST_ALL = "KERAS_FASTGRNN_TEST_ALL" in os.environ
 
 
 def require(packages, *tools):
-    """Skips a test whose tools are not all found; fails it where CI says that they have to be.
+    """Skips a test if a tool is missing, or fails it where CI requires the tools.
 
     Args:
-        packages: names of Debian's packages that have the tools.
+        packages: names of the Debian packages with the tools.
         *tools: names of programs.
     """
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
         names = " ".join(packages)
         message = f"{' and '.join(missing)} not found; in Debian: apt-get install {names}"
-        # Set by CI, where what is skipped would look like what works.
+        # CI sets it, because there a skipped test would pass unnoticed.
         if "KERAS_FASTGRNN_REQUIRE_TARGETS" in os.environ:
             pytest.fail(message)
         pytest.skip(message)
 
 
 def run_module(name, *arguments, **environment):
-    """Runs `python -m name` in the root of the checkout, with more variables of the environment."""
+    """Runs `python -m name` in the root of the checkout, with additional environment variables."""
     return subprocess.run(
         [sys.executable, "-m", name, *map(str, arguments)],
         cwd=pathlib.Path(__file__).parent.parent,

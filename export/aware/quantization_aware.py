@@ -10,7 +10,7 @@ from keras_fastgrnn.export.aware.quantized_layers import (
     QuantizedRNN,
 )
 from keras_fastgrnn.export.converter import conversion
-from keras_fastgrnn.export.keras_model import cells, functional, is_recurrent
+from keras_fastgrnn.export.keras_model import cells, functional, is_bidirectional, is_recurrent
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 
@@ -69,7 +69,7 @@ def quantization_aware(
     """
     if LEGACY:
         raise ValueError(
-            "Quantisation-aware training is for Keras 3: start Python without TF_USE_LEGACY_KERAS."
+            "quantization_aware() needs Keras 3: start Python without TF_USE_LEGACY_KERAS."
         )
     options = {"streaming": reset == "never", "reset": reset, "activations": activations}
     found = conversion(model, representative_dataset=representative_dataset, **options)
@@ -83,18 +83,20 @@ def quantization_aware(
             )
         if id(cell) in operators:
             raise ValueError(
-                f"Layer '{name}' is used more than once, and can have one format only. Use a "
-                "layer of its own each time."
+                f"Layer '{name}' is used more than once, but can have only one format. Use a layer "
+                "of its own in each place."
             )
         operators[id(cell)] = operator
     if not operators:
-        raise ValueError(f"Model '{model.name}' has no FastRNN or FastGRNN layer.")
+        raise ValueError(
+            f"Model '{model.name}' has no FastRNN or FastGRNN layer: train it in float."
+        )
     heads = _heads(model, found.rest)
     layers = []
 
     def quantized_cell(cell):
         kind = QuantizedFastGRNNCell if isinstance(cell, FastGRNNCell) else QuantizedFastRNNCell
-        # A 16-bit float can not hold an int16 state.
+        # A 16-bit float cannot hold an int16 state.
         config = cell.get_config() | {"dtype": "float32", "dropout": 0.0, "recurrent_dropout": 0.0}
         return kind.from_config(config | {"formats": operators[id(cell)].formats})
 
@@ -105,7 +107,7 @@ def quantization_aware(
         return QuantizedRNN(**config | {"cell": quantized_cell(layer.cell)})
 
     def clone(layer):
-        if _is_bidirectional(layer):
+        if is_bidirectional(layer):
             both = layer.forward_layer, layer.backward_layer
             forward, backward = map(quantized_rnn, both)
             config = layer.get_config() | {"layer": forward, "backward_layer": backward}
@@ -129,7 +131,7 @@ def quantization_aware(
     for pair in layers:
         for original, cell in zip(*map(cells, pair), strict=True):
             _start_from(operators[id(original)], cell)
-    # Refuses here, before the training, a model that can not be exported.
+    # Refuses here, before the training, a model that cannot be exported.
     samples = [x.swapaxes(0, 1) if options["streaming"] else x for x in found.inputs]
     conversion(copy, representative_dataset=[samples], **options)
     return copy
@@ -152,10 +154,6 @@ def _start_from(operator, cell):
             )
 
 
-def _is_bidirectional(layer):
-    return isinstance(layer, keras.layers.Bidirectional) and is_recurrent(layer.forward_layer)
-
-
 def _heads(model, rest):
     """Returns a dict from each Dense layer between a recurrent layer and an output of the model to
     the `Affine` of its sums."""
@@ -168,7 +166,7 @@ def _heads(model, rest):
         while isinstance(source, keras.layers.Dropout):
             source = source.input._keras_history.operation
         if (
-            is_recurrent(source) or (_is_bidirectional(source) and source.merge_mode == "concat")
+            is_recurrent(source) or (is_bidirectional(source) and source.merge_mode == "concat")
         ) and layer.activation in _HEAD_ACTIVATIONS:
             (writer,) = (operator for operator in graph.operators if index in operator.outputs)
             if layer.activation not in (keras.activations.linear, keras.activations.relu):

@@ -19,10 +19,9 @@ from keras_fastgrnn.fastgrnn import FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNNCell
 from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.recurrence import scan
+from keras_fastgrnn.recurrent import register
 
 _SIGMOID = sigmoid_table().astype(np.float64)
-
-register = keras.saving.register_keras_serializable(package="keras_fastgrnn")
 
 
 @tf.custom_gradient
@@ -135,8 +134,8 @@ class _QuantizedCell:
         bias = _round(bias * 2.0 ** (formats.fraction_bits - formats.bias_shift))
         bias = _clip(bias, -32768, 32767) * 2.0**formats.bias_shift
         return (
-            _integer_matrices(self.kernel_factors(), formats.kernel),
-            _integer_matrices(self.recurrent_kernel_factors(), formats.recurrent_kernel),
+            _integer_matrices(self.factors("kernel"), formats.kernel),
+            _integer_matrices(self.factors("recurrent_kernel"), formats.recurrent_kernel),
             tf.reshape(bias, (-1, self.units, 1)),
         )
 

@@ -1,11 +1,10 @@
-"""The command: a .tflite file -> a folder of C.
+"""Writes a .tflite file of keras_fastgrnn.export as a folder of C.
 
 python -m keras_fastgrnn.export.c_source --model=model.tflite --output=folder [--name=model]
     [--layout=c|cmake|arduino|esp-idf|zephyr] [--classes=walk,run]
     [--unit=0.000244 [--mean=0.1,0,1] [--std=0.5] [--sensor=int16|int32]]
 """
 
-import os
 import pathlib
 import sys
 
@@ -18,14 +17,14 @@ from keras_fastgrnn.export.files import write_file
 
 flags.DEFINE_string("model", None, "The .tflite file, written by keras_fastgrnn.export.")
 flags.DEFINE_string("output", None, "The folder to write.")
-flags.DEFINE_string("name", "model", "The model's name in the C, and of its files.")
-flags.DEFINE_enum("layout", "c", LAYOUTS, "What is to build the folder.")
-flags.DEFINE_list("classes", None, "The names of the classes, with commas between them.")
-flags.DEFINE_list("unit", None, "The real value of 1 in the sensor's integers, or one a feature.")
-flags.DEFINE_list("mean", None, "Of the normalisation before the model, or one a feature.")
-flags.DEFINE_list("std", None, "The same.")
-flags.DEFINE_enum("sensor", None, SENSORS, "The sensor's integers; int16 if there is a unit.")
-flags.DEFINE_bool("verbose", False, "Whether TensorFlow's own messages are shown.")
+flags.DEFINE_string("name", "model", "The name of the model in the C, and of the C files.")
+flags.DEFINE_enum("layout", "c", LAYOUTS, "The build system that the folder is for.")
+flags.DEFINE_list("classes", None, "The names of the classes, separated by commas.")
+flags.DEFINE_list("unit", None, "The real value of 1 in the sensor's integers, or one per feature.")
+flags.DEFINE_list("mean", None, "The mean subtracted before the model, or one per feature.")
+flags.DEFINE_list("std", None, "The deviation divided by before the model, or one per feature.")
+flags.DEFINE_enum("sensor", None, SENSORS, "The type of the sensor's integers; int16 by default.")
+flags.DEFINE_bool("verbose", False, "Whether to show TensorFlow's own messages.")
 flags.mark_flags_as_required(["model", "output"])
 
 
@@ -36,26 +35,26 @@ def _write(folder, files):
 
 
 def _numbers(flag, texts):
-    """What is written as 0.5 or as 0.5,1,2; `None` stays so."""
+    """The numbers of a flag such as `0.5` or `0.5,1,2`; `None` if it is not given."""
     try:
         return texts and [float(text) for text in texts]
     except ValueError:
         raise ValueError(
-            f"--{flag}={','.join(texts)} is not supported: give a number, or one for each feature "
-            "with commas between them."
+            f"--{flag}={','.join(texts)} is not supported: give one number, or one for each "
+            "feature, separated by commas."
         ) from None
 
 
 def main(argv):
     if len(argv) > 1:
-        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
+        raise app.UsageError(f"Unknown argument {argv[1]!r}: flags begin with --.")
     arguments = flags.FLAGS
-    output = pathlib.Path(arguments.output)
-    if not os.path.isfile(arguments.model):
-        sys.exit(f"--model={arguments.model} is not there: name a .tflite file.")
+    model, output = pathlib.Path(arguments.model), pathlib.Path(arguments.output)
+    if not model.is_file():
+        sys.exit(f"--model={model} is not a file: name a .tflite file.")
     try:
         files = c_source(
-            pathlib.Path(arguments.model).read_bytes(),
+            model.read_bytes(),
             name=arguments.name,
             layout=arguments.layout,
             classes=arguments.classes,

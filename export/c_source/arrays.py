@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Array(NamedTuple):
-    """An array of integers of a NumPy dtype; of a constant, also its values."""
+    """An array of integers of a NumPy dtype; `values` are those of a constant."""
 
     name: str
     dtype: str
@@ -34,5 +34,5 @@ def constant(name, dtype, values):
 
 
 def rows(values):
-    """An initializer's values, in lines."""
+    """The values of an initializer, wrapped into lines."""
     return textwrap.indent(textwrap.fill(", ".join(values), 96), "    ")

@@ -1,4 +1,4 @@
-"""A .tflite file of recurrent layers one after another -> its integers."""
+"""Reads a .tflite file of recurrent layers, one after another, back into integers."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro.affine import Affine
 from keras_fastgrnn.micro.verify import verify
 
-# The least and the most value that a fused activation lets through.
+# The least and the largest output of a fused activation.
 _ENDS = {
     schema.ActivationFunctionType.RELU: (0, math.inf),
     schema.ActivationFunctionType.RELU_N1_TO_1: (-1, 1),
@@ -43,8 +43,8 @@ _WORDS = {
 }
 _WAY_OUT = (
     "Use TFLite Micro (docs/tflm.md), or a model of FastRNN and FastGRNN layers one after another, "
-    "then at most a Dense layer with a softmax, sigmoid or tanh; a Normalization or Rescaling may "
-    "come first, in a file that takes float32."
+    "then at most a Dense layer with a softmax, sigmoid or tanh. A Normalization or Rescaling may "
+    "come first, in a file with float32 inputs."
 )
 
 
@@ -67,8 +67,7 @@ class Dense:
 
     Attributes:
         weights: int8 `(units, features)`.
-        bias, multiplier, shift: lists of `units` integers. The bias has the zero point of `x` in
-            it.
+        bias, multiplier, shift: lists of `units` integers. The bias includes the zero point of x.
         zero_point, low, high: integers.
         is_int16: boolean.
     """
@@ -93,8 +92,8 @@ class Dense:
 
 
 def rescale(v, multiplier, shift):
-    """`v * multiplier / 2**31`, rounded half up, then `* 2**shift`, rounded half away from 0: what
-    TFLite's MultiplyByQuantizedMultiplier gives."""
+    """TFLite's MultiplyByQuantizedMultiplier: `v * multiplier / 2**31`, rounded half up, then
+    `* 2**shift`, rounded half away from 0."""
     v = ((v << np.maximum(shift, 0)) * multiplier + (1 << 30)) >> 31
     right = np.maximum(-shift, 0)
     rest, half = v & ((1 << right) - 1), (1 << right) >> 1
@@ -106,11 +105,11 @@ class Chain:
     """A model.
 
     Attributes:
-        sensor: string, the type of the integers of a sensor, if the file reads them; else `None`.
-        factor, offset: float64 `(features,)`: what is quantised is `x * factor + offset`. 1 and 0
-            where the model does not begin with a normalisation.
-        quantizer: `Quantizer`, what the file makes of them in integers; `None` if it uses float32.
-        input, output: `Affine` of its integers.
+        sensor: string, the type of a sensor's integers if the file reads them; else `None`.
+        factor, offset: float64 `(features,)`: the model quantises `x * factor + offset`. 1 and 0 if
+            it does not begin with a normalisation.
+        quantizer: `Quantizer` of a file that normalises in integers; `None` if it uses float32.
+        input, output: `Affine` of the integers that the layers read and write.
         timesteps: the length of the sequences that the model was converted for.
         cells: list of `Cell`.
         dense: `Dense` or `None`.
@@ -140,16 +139,16 @@ class Chain:
         return len(self.dense.bias) if self.dense else self.cells[-1].integer_cell.units
 
     def run(self, x):
-        """Integers `(timesteps, features)` of one sequence -> integers `(timesteps, outputs)`: the
-        outputs after each step."""
+        """Runs one sequence: integers `(timesteps, features)` -> the outputs after each step,
+        integers `(timesteps, outputs)`."""
         for cell in (cell.integer_cell for cell in self.cells):
             [x], _ = reference.run(cell, x[None], return_sequences=True)
         return self.dense.run(x) if self.dense else x
 
 
 def read_chain(tflite):
-    """Reads a model that is cells one after another, then at most a Dense layer and a softmax,
-    sigmoid or tanh. A normalisation of each feature may come first.
+    """Reads a model of cells one after another, then at most a Dense layer and a softmax, sigmoid
+    or tanh. A normalisation of each feature may come first.
 
     Args:
         tflite: bytes that `convert()` returned.
@@ -190,14 +189,14 @@ def read_chain(tflite):
 
 
 class _Reader:
-    """The operators of a file, one after another, and the tensor that the next one has to read."""
+    """Takes the operators of a file one after another; each must read the output of the last."""
 
     def __init__(self, tflite):
         self._file = schema.ModelT.InitFromPackedBuf(tflite, 0)
         (self._graph,) = self._file.subgraphs
         for ends in ("inputs", "outputs"):
             if (count := len(getattr(self._graph, ends))) != 1:
-                raise refusal(f"it has {count} {ends}, and in C it has one")
+                raise refusal(f"it has {count} {ends}, and C takes one")
         (self._last,) = self._graph.inputs
         self._rest = list(self._graph.operators)
         self._where, self._cells = "the input", 0
@@ -213,7 +212,7 @@ class _Reader:
         return flatbuffer.affine(self.tensor)
 
     def take(self, name):
-        """The next operator, if it is the one; else `None`."""
+        """Takes the next operator if it has this name; else returns `None`."""
         if not self._rest or self._name(self._rest[0]) != name:
             return None
         if self._last not in self._rest[0].inputs:
@@ -229,41 +228,43 @@ class _Reader:
         return operator
 
     def next_of(self, *names):
-        """The second of the next operators, if they are these."""
+        """The second of the next operators if they have these names; else `None`."""
         found = [self._name(operator) for operator in self._rest[: len(names)]]
         return self._rest[1] if found == [*names] else None
 
     def constant(self, index, dtype):
-        """The values of a tensor; `None` if it is no constant."""
+        """The values of a constant tensor; `None` for another tensor."""
         tensor = self.tensors[index]
         data = self._file.buffers[tensor.buffer].data
         return None if data is None else np.frombuffer(bytes(data), dtype).reshape(tensor.shape)
 
     def end(self):
-        """Refuses what was not taken."""
+        """Refuses the operators that were not taken."""
         if self._rest:
             names = [self._name(operator) for operator in self._rest]
             ours = names.index("FASTGRNN", 1) if "FASTGRNN" in names[1:] else len(names)
             kinds = dict.fromkeys(name for name in names[:ours] if name != "DEQUANTIZE")
             words = ", ".join(f"{_WORDS[n]} ({n})" if n in _WORDS else n for n in kinds)
-            problem = "has no place there"
+            problem = "C has no code for it there"
             if self._last not in self._rest[0].inputs:
-                problem = "reads something else: a branch"
-            raise refusal(f"what comes behind {self._where}, {words}, {problem}")
+                problem = "it reads another tensor, and C has no branches"
+            raise refusal(f"after {self._where} comes {words}: {problem}")
         if not self._cells or self._last != self._graph.outputs[0]:
-            raise refusal("its output is not that of a recurrent layer or a Dense layer behind one")
+            raise refusal(
+                "its output does not come from a recurrent layer, or a Dense layer after one"
+            )
 
     def _name(self, operator):
         return flatbuffer.operator_name(self._file, operator)
 
 
 def refusal(problem):
-    return ValueError(f"The model can not be written as C: {problem}. {_WAY_OUT}")
+    return ValueError(f"The model cannot be written as C: {problem}. {_WAY_OUT}")
 
 
 def _read_scaling(reader):
-    """What `flatbuffer.scaled_input()` makes of an int16 sensor: `(Quantizer, [factor, offset])`;
-    `(None, None)` for another model."""
+    """Reads the operators of `flatbuffer.scaled_input()`, which normalise an int16 sensor. Returns
+    `(Quantizer, [factor, offset])`; `(None, None)` for another model."""
     features = int(reader.tensor.shape[-1])
     operator = reader.next_of("RESHAPE", "DEPTHWISE_CONV_2D", "RESHAPE")
     if operator is None or reader.affine != flatbuffer.SENSOR:
@@ -293,7 +294,7 @@ def _read_scaling(reader):
 
 
 def _read_normalization(reader):
-    """`[factor, offset]` of each feature, before it is quantised."""
+    """Reads the normalisation in float32: `[factor, offset]`, an array of all features each."""
     features = int(reader.tensor.shape[-1])
     values = [np.ones(features), np.zeros(features)]
     if reader.affine is None:
@@ -307,23 +308,23 @@ def _read_normalization(reader):
 
 
 def _feature_constant(reader, operator, x, features):
-    """What an operator takes each feature of the tensor x times, or adds to it."""
+    """The constant that an operator multiplies by, or adds to, each feature of the tensor x."""
     others = [index for index in operator.inputs if reader.tensors[index] is not x]
     value = reader.constant(others[0], np.float32) if others else None
     if value is None:
-        raise refusal("its input is added to or multiplied by what is no constant")
+        raise refusal("its input is added to, or multiplied by, a tensor that is not constant")
     if value.size not in (1, features) or value.size != (value.shape or (1,))[-1]:
         raise refusal(
-            f"its normalisation has values of shape {list(value.shape)}, and in C one for each of "
-            f"the {features} features"
+            f"its normalisation has values of shape {list(value.shape)}, and C takes one for "
+            f"each of the {features} features"
         )
     if operator.builtinOptions.fusedActivationFunction != schema.ActivationFunctionType.NONE:
-        raise refusal("an activation follows on its normalisation")
+        raise refusal("an activation follows its normalisation")
     return np.broadcast_to(value.ravel().astype(np.float64), features)
 
 
 def _read_cells(reader):
-    """The `Cell`s."""
+    """Reads the recurrent layers: a list of `Cell`."""
     cells = []
     while operator := reader.take("FASTGRNN"):
         options = bytes(operator.customOptions)
@@ -333,23 +334,26 @@ def _read_cells(reader):
         if flags["go_backwards"] or flags["reverse_output"]:
             raise refusal(
                 f"{layer} reads or writes the steps from last to first (go_backwards, "
-                "Bidirectional), and a chip has the first step first"
+                "Bidirectional), and a chip gets the first step first"
             )
         if cells and flags["stateful"] != cells[0].stateful:
-            raise refusal(f"{layer} is stateful and the one before it is not, or the reverse")
+            raise refusal(
+                f"{layer} has stateful={flags['stateful']}, and the layer before it "
+                f"stateful={cells[0].stateful}"
+            )
         cells.append(Cell(options, cell, flags["stateful"]))
     return cells
 
 
 def _read_dense(reader, cells):
-    """The `Dense` behind the cells; `None` if there is none."""
+    """Reads the `Dense` after the cells; `None` if there is none."""
     x = reader.affine
     if not cells or not (operator := reader.take("FULLY_CONNECTED")):
         return None
     weights, units = reader.constant(operator.inputs[1], np.int8), cells[-1].integer_cell.units
     if weights.shape[1] != units:
         raise refusal(
-            f"its Dense layer reads {weights.shape[1]} values at once, and a step has {units}"
+            f"its Dense layer reads {weights.shape[1]} values at once, and a step gives {units}"
         )
     has_bias = len(operator.inputs) == 3 and operator.inputs[2] != -1
     dtype = np.int64 if x.dtype == "int16" else np.int32
@@ -390,7 +394,7 @@ def _dense(weights, bias, scales, activation, input, output):
 
 
 def _quantize_end(value, output):
-    """As TFLite Micro does it: rounded half away from 0, after a division in float32."""
+    """Rounds half away from 0 after a division in float32, as TFLite Micro does."""
     value = float(np.float32(value) / np.float32(output.scale))
     if math.isinf(value):
         return np.iinfo(output.dtype).max
@@ -398,19 +402,19 @@ def _quantize_end(value, output):
 
 
 def _multipliers(factors):
-    """`(multipliers, shifts)`, lists, of floats."""
+    """Floats -> `(multipliers, shifts)`, lists of integers."""
     pairs = [_quantize_multiplier(factor) for factor in np.ravel(factors).tolist()]
     return tuple(list(column) for column in zip(*pairs, strict=True))
 
 
 def _multipliers_int16(factors):
-    """The same as the int16 kernels of TFLite Micro have them: 15 bits, shifted to the right."""
+    """The same for TFLite Micro's int16 kernels: 15 bits, and shifts to the right."""
     multipliers, shifts = _multipliers(factors)
     return [min((m + (1 << 15)) >> 16, 32767) for m in multipliers], [15 - s for s in shifts]
 
 
 def _quantize_multiplier(value):
-    """`(multiplier, shift)`, for which `multiplier / 2**31 * 2**shift` is nearest to `value`."""
+    """`(multiplier, shift)` whose `multiplier / 2**31 * 2**shift` is nearest to `value`."""
     fraction, shift = math.frexp(value)
     multiplier = math.floor(fraction * 2**31 + 0.5)
     if multiplier == 2**31:

@@ -12,7 +12,7 @@ _SIGMOID_TABLE = ", 132 of the sigmoid's table (DSP extension: 512)"
 
 
 def constant_values(chain, quantizer):
-    """The definitions of all constants, their bytes, and a remark on a table in the kernel."""
+    """The definitions of all constants, their bytes, and a remark on the kernel's table."""
     arrays, definitions = [], []
     parts = [_cell(f"cell_{i}", cell) for i, cell in enumerate(chain.cells)]
     parts += [_dense(chain.dense)] if chain.dense else []
@@ -35,7 +35,7 @@ def _cell(name, cell):
     encoded = encodings(fields)
 
     def array(part, dtype, values):
-        """The name of an array, which is left out if it is empty."""
+        """Adds an array and returns its name; an empty one is left out, as NULL."""
         if not len(values):
             return "NULL"
         arrays.append(constant(f"{name}_{part}", dtype, values))
@@ -60,7 +60,7 @@ def _cell(name, cell):
         "recurrent_kernel": "{" + ",\n     ".join(matrices[2:]) + "}",
         "bias": array("bias", "uint8", bias),
     }
-    # All other fields have the same name there.
+    # All other fields have the same name in fastgrnn_params.
     elsewhere = r"version|encodings|.*kernel.*_shift"
     members |= {field: v for field, v in fields.items() if not re.fullmatch(elsewhere, field)}
     body = "".join(f"    .{member} = {value},\n" for member, value in members.items())

@@ -1,4 +1,4 @@
-"""What a step in C reads: the integers of the model, or those of a sensor."""
+"""The inputs of a step in C: integers of the model, or of a sensor."""
 
 import warnings
 
@@ -18,8 +18,8 @@ _MODEL = {
     "quantized": "",
     "read": "quantised inputs",
     "sensor_comment": """ A real value r is r / @NAME@_INPUT_SCALE + @NAME@_INPUT_ZERO_POINT,
-// rounded and kept within @input_low@..@input_high@: with integers alone if c_source() gets the
-// sensor's unit.""",
+// rounded and saturated to @input_low@..@input_high@. Given the sensor's unit, c_source() writes a
+// function that does so in integers.""",
 }
 # An analogue input has 10 bits.
 _ANALOG_READ = {
@@ -31,24 +31,24 @@ _SENSOR = {
     "q": "q",
     "quantize_call": "@name@_quantize(x, q);",
     "usage": "@name@_quantize(x, q), @name@_step(&state, q);",
-    "quantized": ", by way of @name@_quantize()",
+    "quantized": ", through @name@_quantize()",
     "read": "the sensor's integers",
     "analog_read": "analogRead(A0)",
-    "sensor_comment": " It gives integers, which @name@_quantize() normalises.",
+    "sensor_comment": " @name@_quantize() normalises its integers.",
 }
 _NARROWED = {"int16": "x[i]", "int32": "narrow(x[i], quantize_low[i], quantize_narrow[i])"}
 
 
 def make_quantizer(chain, unit, mean, std, sensor):
-    """The `Quantizer` of what the C is to read, from the arguments of `c_source()`; `None` for the
+    """The `Quantizer` of the sensor, from the arguments of `c_source()`; `None` if the C reads the
     model's integers."""
     given = {"unit": unit, "mean": mean, "std": std, "sensor": sensor}
     given = {name: value for name, value in given.items() if value is not None}
     if chain.sensor:
         if given:
             raise ValueError(
-                f"{_assignments(given)} is not supported, since the model reads {chain.sensor} "
-                "itself: leave it out."
+                f"{_assignments(given)} is not supported: the model itself reads the sensor's "
+                f"{chain.sensor}. Leave it out."
             )
         if chain.quantizer is not None:
             return chain.quantizer
@@ -71,21 +71,22 @@ def make_quantizer(chain, unit, mean, std, sensor):
 
 
 def _warn_if_useless(quantizer, parts):
-    """Says so where a unit or a mean can not be meant: its inverse, say, or in another unit.
-    `parts`: 1 in the sensor's integers, in parts of the model's range."""
+    """Warns of a unit or a mean that is surely a mistake, such as the inverse of the unit.
+
+    `parts`: 1 in the sensor's integers, as a fraction of the model's range."""
     limits, output = np.iinfo(quantizer.dtype), quantizer.output
     low, high = quantizer.quantize([[limits.min] * len(parts), [limits.max] * len(parts)])
     for features, problem in (
-        (low == high, f"all of the sensor's {quantizer.dtype} become one {output}"),
+        (low == high, f"every {quantizer.dtype} of the sensor becomes the same {output}"),
         (
             (low != high) & (parts >= 1),
-            f"1 in the sensor's integers is more than all of the {output}",
+            f"1 in the sensor's integers exceeds the whole range of {output}",
         ),
     ):
         if features.any():
             warnings.warn(
                 f"Features {np.flatnonzero(features).tolist()}: {problem}. Give unit, mean and std "
-                "in the unit of the training.",
+                "in the unit of the training data.",
                 stacklevel=4,  # the caller of c_source()
             )
 
@@ -95,10 +96,12 @@ def _assignments(given):
 
 
 def input_values(chain, quantizer):
-    """What the C reads, and what makes the model's integers of it."""
+    """The type of a step's input, and the functions that quantise to it."""
     dtype = chain.input.dtype
-    limits = np.iinfo(dtype)
+    limits, sensor = np.iinfo(dtype), quantizer.dtype if quantizer else dtype
     return {
+        "sensor": sensor,
+        "SENSOR": sensor.upper(),
         "input": dtype,
         "input_low": limits.min,
         "input_high": limits.max,
@@ -106,16 +109,12 @@ def input_values(chain, quantizer):
         "input_scale": np.float32(chain.input.scale),
         "input_zero_point": chain.input.zero_point,
         **_float_values(chain),
-        **(_model_values(dtype) if quantizer is None else _sensor_values(quantizer)),
+        **(_sensor_values(quantizer) if quantizer else _model_values(dtype)),
     }
 
 
 def _model_values(dtype):
-    return _MODEL | {
-        "sensor": dtype,
-        "SENSOR": dtype.upper(),
-        "analog_read": _ANALOG_READ[dtype],
-    }
+    return _MODEL | {"analog_read": _ANALOG_READ[dtype]}
 
 
 def _sensor_values(quantizer):
@@ -124,8 +123,6 @@ def _sensor_values(quantizer):
     if quantizer.output == "int16":
         functions = ["quantize16.c"]
     return _SENSOR | {
-        "sensor": dtype,
-        "SENSOR": dtype.upper(),
         "narrowed": _NARROWED[dtype],
         "quantize": "".join(f"\n{part(function)}\n" for function in functions).removesuffix("\n"),
         "quantize_declaration": part("quantize.h") + "\n",
@@ -133,12 +130,12 @@ def _sensor_values(quantizer):
 
 
 def _float_values(chain):
-    """What quantises a real value: with the normalisation that the model begins with, if any."""
+    """The quantisation of a real value, with the normalisation that the model begins with."""
     if (chain.factor == 1).all() and (chain.offset == 0).all():
         return {"normalized": "", "float_constants": "", "float_value": "x[i]"}
     arrays = {"factor": np.float32(chain.factor), "offset": np.float32(chain.offset)}
     return {
-        "normalized": "; of an input, after the model's normalisation",
+        "normalized": " (for an input, after the model's normalisation)",
         "float_constants": "\n".join(
             f"  static const float {name}[] = {{\n{rows(f'{v!s}f' for v in array)}}};"
             for name, array in arrays.items()

@@ -1,8 +1,8 @@
-"""The files of a folder that a build system takes, from templates/.
+"""The files of a folder for a build system, from templates/.
 
-A layout is a folder there, its paths those of the files it writes. templates/source is in all of
-them; templates/parts has the pieces that only some models need. `fill()` puts a value in the place
-of each name between @, in texts and paths.
+A layout is a folder there, with the paths of the files that it writes. All layouts include
+templates/source; templates/parts has the pieces that only some models need. `fill()` replaces each
+name between @, in texts and paths, by its value.
 """
 
 import importlib.resources
@@ -13,7 +13,7 @@ _TEMPLATES = importlib.resources.files(__package__) / "templates"
 
 
 def layout_files(layout):
-    """The paths and texts of a layout, before they are filled, and its folder of C files."""
+    """The paths and texts of a layout, before `fill()`, and its folder of C files."""
     folder = "" if layout == "c" else "src/"
     files = {} if layout == "c" else dict(_read(_TEMPLATES / layout))
     return files | {f"{folder}{path}": text for path, text in _read(_TEMPLATES / "source")}, folder
@@ -25,13 +25,13 @@ def part(name):
 
 
 def fill(text, values):
-    """Puts each value in its place, and leaves out the lines of empty ones."""
+    """Replaces each name by its value, and leaves out a line that holds only an empty value."""
 
     def line(match):
         return match[0] if str(values[match[1]]) else ""
 
     text = re.sub(r"^ *@(\w+)@\n", line, text, flags=re.M)
-    while re.search(r"@\w+@", text):  # a value may have places for others
+    while re.search(r"@\w+@", text):  # a value may hold names of others
         text = re.sub(r"@(\w+)@", lambda match: str(values[match[1]]), text)
     return text
 

@@ -1,4 +1,4 @@
-"""The state of a model in C: what it remembers, and room to work in."""
+"""The state of a model in C: its memory between steps, and its scratch."""
 
 from keras_fastgrnn.export.c_source.arrays import Array
 
@@ -22,13 +22,13 @@ def _members(chain, alignment):
     if outputs_read:
         size = max(cell.units for cell in outputs_read)
         dtype = outputs_read[0].output_dtype
-        odd = size % 2 if dtype == "int8" else 0  # some chips would fill it up
+        odd = size % 2 if dtype == "int8" else 0  # some chips would pad it
         members.append(Array("y", dtype, size + odd))
     return members
 
 
 def _scratch_size(cell, alignment):
-    """As `fastgrnn_scratch_size()` in the kernel, for an instruction set of this `ALIGNMENT`."""
+    """The kernel's `fastgrnn_scratch_size()`, for an instruction set with this `ALIGNMENT`."""
     kernel_rank, recurrent_rank = (
         len(matrices[0].values) if len(matrices) == 2 else 0
         for matrices in (cell.kernel, cell.recurrent_kernel)

@@ -1,12 +1,12 @@
-"""What a prediction in C is, and the names of its classes."""
+"""A prediction in C, and the names of its classes."""
 
 import numpy as np
 
 from keras_fastgrnn.export.c_source.layouts import part
 
-# The largest output,
+# The prediction of a classifier: its largest output.
 _BEST = {
-    "returns": "the index of the largest, of the first if some are equal",
+    "returns": "the index of the largest output, of the first among equals",
     "best_variables": "int best = 0, i;",
     "best": """\
   for (i = 1; i < @NAME@_OUTPUTS; ++i) {
@@ -14,15 +14,15 @@ _BEST = {
   }
   return best;""",
 }
-# or whether the only output, of a sigmoid, is over 0.5.
+# The prediction of a detector: whether its only output, a sigmoid, is above 0.5.
 _DETECTED = {
-    "returns": "1 if it is over @NAME@_THRESHOLD, else 0",
+    "returns": "1 if the output is above @NAME@_THRESHOLD, else 0",
     "best_variables": "int logit;",
     "best": "  logit = y[0];\n  return logit > @NAME@_THRESHOLD;",
 }
 _NUMBERED_CLASSES = {"class_macro": "", "names": "", "class": "best", "class_format": "%d"}
 _NAMED_CLASSES = {
-    "class_macro": "/* The names of what is predicted. */\n#define @NAME@_CLASSES {@literals@}",
+    "class_macro": "/* The names of the classes. */\n#define @NAME@_CLASSES {@literals@}",
     "names": "static const char* const names[] = @NAME@_CLASSES;",
     "class": "names[best]",
     "class_format": "%s",
@@ -30,10 +30,10 @@ _NAMED_CLASSES = {
 
 
 def output_values(chain, classes):
-    """What becomes of the outputs.
+    """The outputs in the C, and the prediction.
 
     Raises:
-        ValueError: if `classes` are no names of what the model predicts.
+        ValueError: if `classes` are not names, or not as many as the model predicts.
     """
     return {
         "output": chain.output.dtype,
@@ -52,23 +52,22 @@ def _class_values(chain, classes):
     is_list = np.iterable(classes) and not isinstance(classes, str)
     if not is_list or not all(isinstance(name, str) for name in classes):
         raise ValueError(f"classes={classes!r} is not supported: give a list of strings.")
-    wanted, what = chain.outputs, "its outputs"
+    expected, each = chain.outputs, "each output"
     if _is_detector(chain):
-        wanted, what = 2, "0, or 1 over the threshold"
-    if len(classes) != wanted:
+        expected, each = 2, "0, and one for 1, above the threshold"
+    if len(classes) != expected:
         raise ValueError(
-            f"classes={classes!r} has {len(classes)} names, and the model predicts one of "
-            f"{wanted}: {what}."
+            f"classes={classes!r} has length {len(classes)}; expected {expected}: one for {each}."
         )
     return _NAMED_CLASSES | {"literals": ", ".join(map(_string_literal, classes))}
 
 
 def _is_detector(chain):
-    """Whether the only output says whether or not: of a sigmoid."""
+    """Whether the model has a single output, a sigmoid."""
     return chain.activation == "sigmoid" and chain.outputs == 1
 
 
 def _string_literal(text):
-    """A string of C, in UTF-8: whatever could end it, or be more than a character, in octal."""
-    plain = {*range(32, 127)} - set(b'"\\?@')  # ?: of trigraphs; @: of our own places
+    """A string of C, in UTF-8: bytes that could end it or begin an escape are in octal."""
+    plain = {*range(32, 127)} - set(b'"\\?@')  # ?: of trigraphs; @: of fill()
     return '"' + "".join(chr(b) if b in plain else rf"\{b:03o}" for b in text.encode()) + '"'

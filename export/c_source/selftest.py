@@ -1,4 +1,4 @@
-"""Inputs that a chip can make by itself, and what the integer model makes of them."""
+"""Inputs that a chip can generate, and the outputs of the integer model for them."""
 
 import dataclasses
 import math
@@ -8,21 +8,21 @@ import numpy as np
 
 from keras_fastgrnn.export.c_source.arrays import constant
 
-# A linear congruential generator modulo 2^32 (Numerical Recipes, section 7.1); its upper bits are
-# the random ones.
+# A linear congruential generator modulo 2^32 (Numerical Recipes, section 7.1), whose upper bits are
+# random.
 FACTOR, INCREMENT = 1664525, 1013904223
 SEQUENCES = 2
 
 
 class Selftest(NamedTuple):
-    """Two sequences for a model, the second all of extremes.
+    """Two sequences for a model; the second has only extreme values.
 
     Attributes:
-        steps: of a sequence.
+        steps: integer, the steps of a sequence.
         center, shift: lists of integers, one for each feature: an input of the first sequence is
-            `center` and a random int32 without its `shift` lowest bits.
-        outputs: integers `(k, outputs)`: of each sequence what is predicted after 1, 2, 4, ...
-            steps and after the last.
+            `center` plus a random int32 without its `shift` lowest bits.
+        outputs: integers `(k, outputs)`: for each sequence the outputs after 1, 2, 4, ... steps and
+            after the last.
     """
 
     steps: int
@@ -32,7 +32,7 @@ class Selftest(NamedTuple):
 
 
 def selftest(chain, quantizer=None):
-    """Returns the `Selftest` of a `Chain`, by way of a `Quantizer` if there is one."""
+    """Returns the `Selftest` of a `Chain`, through a `Quantizer` if there is one."""
     steps = min(max(chain.timesteps, 16), 1000)
     ends = np.iinfo(quantizer.dtype if quantizer else chain.input.dtype)
     center, shift = [0] * chain.features, [32 - ends.bits] * chain.features
@@ -51,7 +51,7 @@ def selftest(chain, quantizer=None):
 
 
 def selftest_values(chain, quantizer):
-    """The golden outputs in C, and how the chip makes its inputs."""
+    """The expected outputs in C, and the code that generates the inputs."""
     test = selftest(chain, quantizer)
     arrays = [constant("selftest_outputs", chain.output.dtype, test.outputs)]
     word = f"(int32_t)random >> {test.shift[0]}"
@@ -69,7 +69,7 @@ def selftest_values(chain, quantizer):
 
 
 def random_words(n):
-    """The first n of the generator, as int64 with the values of an int32."""
+    """The generator's first n numbers, int64 with the values of an int32."""
     words, word = np.empty(n, np.int64), 0
     for i in range(n):
         words[i] = word = (word * FACTOR + INCREMENT) % 2**32
@@ -77,9 +77,8 @@ def random_words(n):
 
 
 def _around(ends, wanted, low, narrow, multiplier, offset, shift):
-    """`(center, shift)` of one feature: around the middle of the model's integers, as wide as what
-    does not saturate or up to twice that, within the sensor's integers. `wanted`: the bits of the
-    model's, without the sign."""
+    """`(center, shift)` of one feature, in the sensor's integers: around the middle of the model's
+    range, once to twice as wide. `wanted`: the bits of the model's integers without the sign."""
     bits, middle = ends.bits - 1, -offset / multiplier if multiplier else 0
     if wanted == 7:
         middle = round(min(max(middle, -32768), 32767))

@@ -1,4 +1,4 @@
-"""Converted model -> plain C99, for chips that TFLite Micro does not fit on."""
+"""Converted model -> plain C99, for chips too small for TFLite Micro."""
 
 import re
 from collections.abc import Sequence
@@ -32,36 +32,36 @@ def c_source(
 ) -> dict[str, str]:
     """Writes a converted model as C99 without malloc, float or a library.
 
-    The C gives the bytes that TFLite Micro gives. A model is FastRNN and FastGRNN layers one after
-    another, then at most one Dense layer, then at most a softmax, sigmoid or tanh, which is left
-    out: the largest output is the same without it.
+    The C gives the bytes of TFLite Micro. The model must be FastRNN and FastGRNN layers one after
+    another, then at most one Dense layer, then at most a softmax, sigmoid or tanh, which the C
+    leaves out: the largest output is the same without it.
 
-    With `unit` the C also has `<name>_quantize()`, which takes the sensor's integers to the int8 of
-    the model in integers alone: `(x * unit - mean) / std`, and then a Normalization or Rescaling
-    layer, if the model begins with one. An x may differ by one step from what the .tflite file
-    makes of the real value.
+    With `unit` the C also has `<name>_quantize()`, which quantises the sensor's integers for the
+    model in integer arithmetic: `(x * unit - mean) / std`, and then the Normalization or Rescaling
+    layer that the model may begin with. The result may differ by one step from that of the .tflite
+    file for the real value.
 
     Args:
         tflite: bytes that `convert()` returned.
-        name: of the model in the C, and of its files: letters, digits and `_`.
-        layout: `"c"`: the C files alone. `"cmake"`: a library, and a program that runs the model.
+        name: string, the name of the model in the C and of its files: letters, digits and `_`.
+        layout: `"c"`: only the C files. `"cmake"`: a library, and a program that runs the model.
             `"arduino"`: a library with a sketch. `"esp-idf"`: a component. `"zephyr"`: a module.
-        classes: list of strings, the names of what the model predicts, for `<NAME>_CLASSES`.
-        unit: the real value of 1 in the sensor's integers, as a number or one for each feature. Not
-            for a model that reads integers itself: there it is 1.
+        classes: list of strings, the names of the classes, for `<NAME>_CLASSES`.
+        unit: the real value of 1 in the sensor's integers, one number or one for each feature. Not
+            for a model that itself reads integers, whose unit is 1.
         mean, std: numbers, likewise, if the data was normalised before the model.
-        sensor: `"int16"` (the default) or `"int32"`, the integers of the sensor.
+        sensor: `"int16"` (the default) or `"int32"`, the type of the sensor's integers.
 
     Returns:
-        dict of the paths and texts of the files in a folder.
+        Dict from path to text of the files of a folder.
 
     Raises:
-        ValueError: if the file is damaged, the model has an operator that can not be written, or
-            an argument is not one of those above.
+        ValueError: if the file is damaged, the model has an operator that C does not have, or an
+            argument is not one of those above.
 
     Example:
 
-    >>> # An accelerometer of 4096 a g, whose g were normalised for the training.
+    >>> # An accelerometer with 4096 per g. The training data, in g, was normalised.
     >>> files = c_source(tflite, name="walk", unit=1 / 4096, mean=x.mean((0, 1)), std=x.std((0, 1)))
     """
     if layout not in LAYOUTS:
@@ -90,7 +90,7 @@ def c_source(
 
 
 def _sequence_values(chain):
-    """The layers of a model, and the sequences that it takes."""
+    """The layers of a model, and the length of its sequences."""
     cells = [cell.integer_cell for cell in chain.cells]
     names = ["FastRNN" if cell.recurrent_activation is None else "FastGRNN" for cell in cells]
     layers = [f"{name} {cell.units}" for name, cell in zip(names, cells, strict=True)]

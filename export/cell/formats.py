@@ -215,7 +215,7 @@ def _largest_mix(cell, high_gate):
         cell.zeta * (1 - low_gate) + cell.nu,
         abs(cell.zeta * (1 - high_gate) + cell.nu),
         cell.zeta * high_gate,
-        2.0**-30,  # a sigmoid can underflow to 0, and a scale can not be
+        2.0**-30,  # a sigmoid can underflow to 0, and a scale cannot be
     )
 
 

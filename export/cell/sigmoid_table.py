@@ -16,7 +16,7 @@ def sigmoid_table():
     up an error that keeps its sign. Each entry is therefore `s(x) - step**2 / 12 * s''(x)`, whose
     lines have the least mean squared error (to the second order of the step), of mean 0.
 
-    Entry 64 is 1.0 instead of sigmoid(8), 32757: a gate that can not reach 1 leaks 3e-4 of the
+    Entry 64 is 1.0 instead of sigmoid(8), 32757: a gate that cannot reach 1 leaks 3e-4 of the
     state a step, 4 % over a window of 128. Entry 65 repeats it, so that interpolation needs no
     special case at the end.
     """

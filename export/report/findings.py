@@ -88,14 +88,16 @@ def examine(conversion):
         for kind in ("kernel", "recurrent_kernel"):
             *first, last = (matrix.values for matrix in getattr(cell, kind))
             matrices |= {f"{kind}_a": values for values in first} | {kind: last}
-        compared = compare(name, operator.output, operator.y, operator.output.dequantize(y))
+        affine = operator.formats.output
+        compared = compare(name, affine, operator.y, affine.dequantize(y))
         layers.append(Layer(name, matrices, operator, compared, states))
     for name, operator in operator_names(model, conversion.operators):
-        constants = _constants(model, operator)
         if not name.startswith("FASTGRNN"):
-            is_int8 = schema.TensorType.INT8
-            int8 = [data.view(np.int8) for tensor, data in constants if tensor.type == is_int8]
-            layers += [Layer(name, {"weights": values}) for values in int8]
+            layers += [
+                Layer(name, {"weights": data.view(np.int8)})
+                for tensor, data in _constants(model, operator)
+                if tensor.type == schema.TensorType.INT8
+            ]
     return Findings(conversion, model, _parts(model, conversion), layers, outputs, measured_in)
 
 
@@ -136,7 +138,7 @@ def layer_ranges(layer):
     """Returns the `Range` of each tensor of a recurrent layer with a format from calibration."""
     operator = layer.operator
     formats, seen = operator.formats, operator.ranges
-    yield _end_range("reads", operator.x, operator.input)
+    yield _end_range("reads", operator.x, formats.input)
     unit = formats.state_scale
     magnitudes = []
     for name, matrices, of_input in (
@@ -155,7 +157,7 @@ def layer_ranges(layer):
         yield Range(name, "int16", -largest, largest, -limit, limit, None)
     states, limit = layer.states, 32767 * unit
     yield Range("state", "int16", *(v * unit for v in states[:2]), -limit, limit, states.saturated)
-    yield _end_range("writes", operator.y, operator.output)
+    yield _end_range("writes", operator.y, formats.output)
 
 
 def _end_range(name, values, affine):
@@ -184,7 +186,7 @@ def stream_limits(findings):
         if steps is not None:
             yield f"{name}: without a reset its state saturates after {steps:,} steps"
         elif operator.recurrent.stateful:
-            yield f"{name}: without a reset its state does not saturate on the samples in a row"
+            yield f"{name}: without a reset its state does not saturate on all samples in a row"
 
 
 def operator_names(model, operators):

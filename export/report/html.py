@@ -67,13 +67,13 @@ def _summary(findings, what):
 
 def _ranges_and_values(findings):
     yield (
-        "<p>Blue: a tensor's values on the samples. Grey: the rest of its format; much grey wastes "
-        "bits, often for one outlier. Red: saturated values.</p>\n"
+        "<p>Blue: the range of a tensor's values on the samples. Grey: the rest of its format; "
+        "much grey wastes bits, often because of one outlier. Red: values that saturate.</p>\n"
     )
     yield "<h3>Inputs and outputs</h3>\n" + _ranges(end_ranges(findings))
     for place in input_places(findings.conversion):
         heading, features = worst_features(place)
-        yield f"<p>{html.escape(heading)}. {ENOUGH_STEPS:g} steps are few.</p>\n"
+        yield f"<p>{html.escape(heading)}. Fewer than {ENOUGH_STEPS:g} steps are too few.</p>\n"
         yield table(
             ("feature", ">least", ">most", f">spread in {place.affine.dtype} steps", ""),
             (
@@ -101,7 +101,7 @@ def _bytes(findings):
 
 
 def _sparsity(findings):
-    yield "<p>The nonzero weights of the recurrent layers; a row for each output of a matrix.</p>\n"
+    yield "<p>The nonzero weights of the recurrent layers: one row per output of a matrix.</p>\n"
     yield charts(
         chart(
             f"{layer.name}: {name}, {len(values)} x {values.shape[1]}, {_nonzero(values)} nonzero",
@@ -125,7 +125,7 @@ def _float_against_integer(findings):
         ax.plot(x, x + error, ".", color=BLUE, markersize=3, rasterized=True)
         ax.set(xlabel="float", ylabel="integer")
 
-    yield "<p>A point for each value. The line is y = x.</p>\n"
+    yield "<p>One point per value. The line is y = x.</p>\n"
     yield charts(
         chart(
             f"{at.name}: rms error {at.rms:.4g}", lambda figure, at=at: draw(figure, at), height=2.6

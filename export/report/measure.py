@@ -70,7 +70,7 @@ def compare_outputs(conversion, integer_outputs=None):
         integer_outputs = integer_outputs or integer_run(conversion)[1]
         values = [affine.dequantize(y) for affine, y in zip(affines, integer_outputs, strict=True)]
         reason = str(error).splitlines()[0]
-        where = f"TensorFlow Lite (TensorFlow Lite Micro can not be run: {reason})"
+        where = f"TensorFlow Lite (TensorFlow Lite Micro cannot run: {reason})"
     return [
         compare(f"output {i}", affine, expected, y)
         for i, (affine, expected, y) in enumerate(

@@ -101,7 +101,7 @@ def places(conversion):
         if index not in seen:
             name = f"The input of layer '{operator.recurrent.name}'"
             remedy = "Put a BatchNormalization before it, and clip outliers from the samples."
-            yield Place(name, operator.x, operator.input, remedy)
+            yield Place(name, operator.x, operator.formats.input, remedy)
         seen.add(index)
 
     for operator in graph.operators:
@@ -137,7 +137,7 @@ def unresolved(conversion):
             yield (
                 f"{place.name}: one step of its {dtype} is {scale:.3g}, and nearly all values lie "
                 f"within {', '.join(spreads)}. Below {ENOUGH_STEPS:g} steps {dtype} hardly tells "
-                f"them apart. {place.remedy}{finer}"
+                f"values apart. {place.remedy}{finer}"
             )
 
 

@@ -44,13 +44,13 @@ def assemble(rest, operators, *, ends, float_outputs, names, steps_to_saturation
 
 
 def _add_input(model, i, dtype, front):
-    """Puts what makes the activations of an input before it: a `Front` and a rounding."""
+    """Puts the operators of a `Front` and of the rounding before an input's integers."""
     [graph] = model.subgraphs
     inner = flatbuffer.type_name(graph.tensors[graph.inputs[i]])
     if dtype == "float32":
         flatbuffer.float_input(model, i, front or Front())
     elif front is None:
-        return  # the converter has made operators of what reads integers
+        return  # the converter has handled integer inputs
     elif dtype == inner == "int16" and front.is_per_feature:
         flatbuffer.scaled_input(model, i, front)
     else:

@@ -61,10 +61,9 @@ def add_recurrent(model, x, y, options, weights):
 
 def set_steps_to_saturation(model, steps):
     """Writes the steps until a stream's state saturates into metadata, which interpreters skip."""
-    metadata, buffer = schema.MetadataT(), schema.BufferT()
-    buffer.data = np.frombuffer(steps.to_bytes(4, "little"), np.uint8)
-    metadata.name, metadata.buffer = _STEPS_TO_SATURATION, len(model.buffers)
-    model.buffers.append(buffer)
+    metadata = schema.MetadataT()
+    metadata.name = _STEPS_TO_SATURATION
+    metadata.buffer = _add_buffer(model, steps.to_bytes(4, "little"))
     model.metadata = [metadata]
 
 
@@ -111,10 +110,8 @@ def float_input(model, i, front):
 def cast_input(model, i, dtype):
     """Makes float32 input `i` one of integers, and puts a CAST after it."""
     graph = model.subgraphs[0]
-    inner, outer = graph.inputs[i], schema.TensorT()
-    outer.type, outer.buffer = getattr(schema.TensorType, dtype.upper()), 0
-    outer.shape = graph.tensors[inner].shape
-    graph.inputs[i] = add_tensor(model, outer)
+    inner = graph.inputs[i]
+    graph.inputs[i] = _add_twin(model, inner, getattr(schema.TensorType, dtype.upper()))
     add_operator(model, schema.BuiltinOperator.CAST, [graph.inputs[i]], [inner])
 
 
@@ -214,8 +211,12 @@ def add_quantized(model, shape, value):
 
 def add_float_twin(model, index):
     """Adds a float32 tensor with the shape of tensor `index`; returns its index."""
+    return _add_twin(model, index, _FLOAT32)
+
+
+def _add_twin(model, index, type):
     twin = schema.TensorT()
-    twin.type, twin.shape, twin.buffer = _FLOAT32, model.subgraphs[0].tensors[index].shape, 0
+    twin.type, twin.shape, twin.buffer = type, model.subgraphs[0].tensors[index].shape, 0
     return add_tensor(model, twin)
 
 
@@ -229,10 +230,14 @@ def add_constant(model, type, values):
 
 def set_constant(model, tensor, values):
     """Makes a tensor a constant with the values of an array, in its own buffer."""
+    tensor.buffer = _add_buffer(model, values.tobytes())
+
+
+def _add_buffer(model, data):
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-    tensor.buffer = len(model.buffers)
+    buffer.data = np.frombuffer(data, np.uint8)
     model.buffers.append(buffer)
+    return len(model.buffers) - 1
 
 
 def add_tensor(model, tensor):

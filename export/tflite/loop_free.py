@@ -16,14 +16,14 @@ from keras_fastgrnn.export.tflite.rewrite import (
     widen,
 )
 
-# The converter can not calibrate these: a segmentation fault would end the process.
+# The converter cannot calibrate these: a segmentation fault would end the process.
 _CONTROL_FLOW = {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"}
 
 
 # The converter's messages on an unknown operator, among pages of MLIR.
 _UNKNOWN_OPERATOR = re.compile(r"error: '(tf\.\w+)' op is neither|supported for op: '(\w+)'")
 
-# What it makes of operators that have no int16 version is float32.
+# The converter leaves operators without an int16 version in float32.
 _OPERATORS = {
     "int8": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8],
     "int16": [
@@ -38,7 +38,7 @@ class LoopError(ValueError):
 
 
 class ConverterError(ValueError):
-    """A function that TensorFlow's converter refuses.
+    """TensorFlow's converter refuses a function.
 
     Attributes:
         operators: list of strings, the operators of TensorFlow that the converter does not know.
@@ -62,8 +62,8 @@ def convert_loop_free(function, arrays, activations):
 
     Returns:
         `ModelT` of the TFLite schema, rewritten for TFLite Micro, with int8 or int16 instead of
-        float32 inputs and outputs. What only float32 operators, or none, read or write stays
-        float32, with no scale.
+        float32 inputs and outputs. A tensor that only float32 operators, or none, read or write
+        stays float32, without a scale.
 
     Raises:
         LoopError: if the function contains a loop.
@@ -94,18 +94,15 @@ def convert_loop_free(function, arrays, activations):
         [a[i : i + 1] for a in arrays] for i in range(len(arrays[0]))
     )
     converter.target_spec.supported_ops = _OPERATORS[activations]
-    if activations == "int8":  # in int16 it can not give an end of its own to a float32 operator
+    if activations == "int8":  # in int16 it cannot give an end of its own to a float32 operator
         converter.inference_input_type = converter.inference_output_type = tf.int8
-    with warnings.catch_warnings():
-        # "Statistics for quantized inputs were expected": they come from the calibration.
-        warnings.simplefilter("ignore", UserWarning)
-        try:
-            model = converter.convert()
-        except Exception as error:
-            raise ConverterError(error, activations) from error
-    model = flatbuffer_utils.convert_bytearray_to_object(model)
+    try:
+        model = _convert(converter)
+    except Exception as error:
+        raise ConverterError(error, activations) from error
     if selects(model) or int16_constants(model):
-        floats = _calibrated(converter)
+        converter._experimental_calibrate_only = True  # float32, with the range of each tensor
+        floats = _convert(converter)
         widen(model, _ranges(floats))
         saturate_constants(model, floats)
     if activations == "int16":
@@ -114,10 +111,12 @@ def convert_loop_free(function, arrays, activations):
     return model
 
 
-def _calibrated(converter):
-    """Returns the `ModelT` in float32, with the range of each tensor."""
-    converter._experimental_calibrate_only = True
-    return flatbuffer_utils.convert_bytearray_to_object(converter.convert())
+def _convert(converter):
+    """Returns a `ModelT`."""
+    with warnings.catch_warnings():
+        # "Statistics for quantized inputs were expected": they come from the calibration.
+        warnings.simplefilter("ignore", UserWarning)
+        return flatbuffer_utils.convert_bytearray_to_object(converter.convert())
 
 
 def _ranges(model):

@@ -47,7 +47,7 @@ def load():
 
     Raises:
         ImportError: if tflite_micro is not installed, or has another version.
-        RuntimeError: if the kernel can not be compiled or loaded.
+        RuntimeError: if the kernel cannot be compiled or loaded.
     """
     with _lock:  # a second thread would otherwise load an incomplete kernel
         return _load()
@@ -86,7 +86,7 @@ def _kernel():
             subprocess.run(command, cwd=_SOURCES, check=True, capture_output=True, text=True)
         except OSError as error:
             raise RuntimeError(
-                f"The C kernel is compiled at first use, and the compiler '{command[0]}' can not "
+                f"The C kernel is compiled at first use, and the compiler '{command[0]}' cannot "
                 f"be run: {error.strerror}. Install one (on Debian and Ubuntu: apt install gcc "
                 "libc6-dev) or name yours in the environment variable CC."
             ) from error

@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Before the type of what is in the two blocks: an AVR reads program memory through pointers of
- * their own, which C++ does not have (there it is PROGMEM, and the pointers are plain). */
+/* Qualifies pointers into the two blocks. On AVR these are in program memory, which C reads through
+ * a type of its own; C++, which lacks the type, takes PROGMEM and plain pointers. */
 #if defined(__AVR__) && !defined(__cplusplus)
 #define FASTGRNN_FLASH __flash
 #else
@@ -41,10 +41,10 @@ extern "C" {
 
 typedef enum {
   FASTGRNN_OK = 0,
-  FASTGRNN_ERROR_OPTIONS_SIZE, /* the options block has not the size of its version */
+  FASTGRNN_ERROR_OPTIONS_SIZE, /* the options block does not have its version's size */
   FASTGRNN_ERROR_VERSION,      /* written for a version that this kernel does not read */
   FASTGRNN_ERROR_OPTIONS,      /* a field is out of its range */
-  FASTGRNN_ERROR_WEIGHTS_SIZE, /* the weights block is shorter or longer than the options say */
+  FASTGRNN_ERROR_WEIGHTS_SIZE, /* the weights block does not have the size that the options give */
   FASTGRNN_ERROR_WEIGHTS,      /* a bitmap or an index goes beyond its matrix */
   FASTGRNN_ERROR_NULL          /* a pointer is NULL */
 } fastgrnn_status;
@@ -60,20 +60,20 @@ typedef enum {
 } fastgrnn_activation;
 
 /* Bits of fastgrnn_params.flags. */
-#define FASTGRNN_RETURN_SEQUENCES 1u /* an output for each step, not for the last alone */
-#define FASTGRNN_GO_BACKWARDS 2u     /* read the input from its last step to its first */
-#define FASTGRNN_REVERSE_OUTPUT 4u   /* write the outputs from the last place to the first */
+#define FASTGRNN_RETURN_SEQUENCES 1u /* an output for each step, not only for the last */
+#define FASTGRNN_GO_BACKWARDS 2u     /* read the input from the last step to the first */
+#define FASTGRNN_REVERSE_OUTPUT 4u   /* write the outputs from last to first */
 #define FASTGRNN_STATEFUL 8u         /* keep the state from one sequence to the next */
 
-/* Bits of fastgrnn_params.types: the inputs, or the outputs, are int16 and not int8. An int16 has
- * no zero point. */
+/* Bits of fastgrnn_params.types: the inputs, or the outputs, are int16 instead of int8, with a zero
+ * point of 0. */
 #define FASTGRNN_INT16_INPUT 1u
 #define FASTGRNN_INT16_OUTPUT 2u
 
 /* How a matrix is stored. */
 typedef enum {
   FASTGRNN_DENSE = 0,
-  FASTGRNN_BITMAP = 1, /* the smallest, unless most weights are nonzero or very few are */
+  FASTGRNN_BITMAP = 1, /* the smallest, unless most weights or very few are nonzero */
   FASTGRNN_PAIRS = 2   /* the fastest if few are nonzero */
 } fastgrnn_encoding;
 
@@ -82,8 +82,8 @@ typedef enum {
 
 /* One int8 matrix, applied as out[rows] = matrix[rows][cols] * in[cols]. */
 typedef struct {
-  /* FASTGRNN_DENSE: NULL. FASTGRNN_BITMAP: one bit a weight, row by row, lowest bit first.
-   * FASTGRNN_PAIRS: the count of nonzeros of each row. */
+  /* FASTGRNN_DENSE: NULL. FASTGRNN_BITMAP: one bit per weight, row by row, lowest bit first.
+   * FASTGRNN_PAIRS: the number of nonzero weights in each row. */
   const FASTGRNN_FLASH uint8_t* index;
   /* Row by row: the weights, the nonzero weights, or pairs of a uint8 column, ascending in each
    * row, and its weight. */
@@ -93,12 +93,12 @@ typedef struct {
   uint8_t encoding;
 } fastgrnn_matrix;
 
-/* A cell, read-only after fastgrnn_init(). It points into the weights block, which is not copied
- * (it may stay in flash) and must outlive it. */
+/* A cell, read-only after fastgrnn_init(). It points into the weights block, which must outlive it:
+ * the block is not copied, and may stay in flash. */
 typedef struct {
-  /* kernel[0] and recurrent_kernel[0] are used only with a low rank: W = kernel[1] kernel[0]. */
+  /* kernel[0] and recurrent_kernel[0] are used only at low rank: W = kernel[1] kernel[0]. */
   fastgrnn_matrix kernel[2], recurrent_kernel[2];
-  /* int16, little-endian: [gate units], only in FastGRNN, then [units]. */
+  /* int16, little-endian: the gate's units (FastGRNN only), then the candidate's. */
   const FASTGRNN_FLASH uint8_t* bias;
   uint16_t units, features, kernel_rank, recurrent_rank; /* a rank of 0 is full rank */
   uint32_t nu;
@@ -108,10 +108,10 @@ typedef struct {
   uint8_t cell, activation, recurrent_activation, flags, types;
 } fastgrnn_params;
 
-/* Reads a cell from its two blocks and checks all of it: any two blocks of bytes are refused or
- * safe to run. Neither block needs an alignment.
+/* Reads a cell from its two blocks and checks every byte that matters: any two blocks are refused,
+ * or safe to run. Neither block needs an alignment.
  *
- * options: options_size bytes, read during the call only; on AVR in program memory.
+ * options: options_size bytes, read only during the call; on AVR in program memory.
  * weights: weights_size bytes, kept by reference; on AVR in program memory.
  * params: written; meaningful only if FASTGRNN_OK is returned. */
 fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t options_size,
@@ -121,22 +121,22 @@ fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t opti
 /* A sentence for a status, in static storage. */
 const char* fastgrnn_status_string(fastgrnn_status status);
 
-/* int16 elements of scratch memory that fastgrnn_step() and fastgrnn_run() need. */
+/* The number of int16 values of scratch memory that fastgrnn_step() and fastgrnn_run() need. */
 FASTGRNN_API size_t fastgrnn_scratch_size(const fastgrnn_params* params);
 
 /* One time step. No two of the buffers may overlap.
  *
- * x: features values, int8_t or int16_t as params->types says, in the scale and zero point the cell
- * was exported for.
+ * x: features values, int8_t or int16_t as params->types says, with the scale and zero point that
+ * the cell was exported for.
  * state: units int16 values, updated in place; all zero at the start of a sequence.
- * scratch: fastgrnn_scratch_size() int16 values, of no meaning before and after. */
+ * scratch: fastgrnn_scratch_size() int16 values, meaningless before and after. */
 FASTGRNN_API void fastgrnn_step(const fastgrnn_params* params, const void* x, int16_t* state,
                                 int16_t* scratch);
 
 /* The state as the output of a layer.
  *
- * y: units values, int8_t or int16_t as params->types says, in the output's scale and zero point.
- * Written; may not overlap the state. */
+ * y: units values, int8_t or int16_t as params->types says, with the output's scale and zero
+ * point. Written; must not overlap the state. */
 FASTGRNN_API void fastgrnn_output(const fastgrnn_params* params, const int16_t* state, void* y);
 
 /* A whole sequence, as the flags of the cell say. No two of the buffers may overlap.

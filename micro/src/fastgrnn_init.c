@@ -16,7 +16,7 @@ typedef struct {
 } block;
 
 /* Takes size bytes off the block; NULL if it has fewer. Sizes are uint32_t: a small chip's size_t
- * can not count 511 x 511 weights. */
+ * cannot count 511 x 511 weights. */
 static const FASTGRNN_FLASH uint8_t* take(block* b, uint32_t size) {
   const FASTGRNN_FLASH uint8_t* start = b->position;
   if (size > b->left) return NULL;

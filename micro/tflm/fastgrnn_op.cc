@@ -11,8 +11,8 @@ using namespace tflite; /* MicroContext... are in it or, in newer versions, in t
 
 typedef struct {
   fastgrnn_params params;
-  int16_t* state; /* of a stateful cell; any other has it behind its scratch memory */
-  int scratch;    /* index of the buffer */
+  int16_t* state; /* of a stateful cell; any other keeps it behind its scratch memory */
+  int scratch;    /* index of the scratch buffer */
 } fastgrnn_op;
 
 static TfLiteEvalTensor* get_tensor(const TfLiteContext* context, const TfLiteIntArray* indices,
@@ -20,7 +20,7 @@ static TfLiteEvalTensor* get_tensor(const TfLiteContext* context, const TfLiteIn
   return indices->data[i] < 0 ? NULL : MicroContextGetEvalTensor(context, indices->data[i]);
 }
 
-/* Whether a tensor is of a type and a shape; if not, says why. */
+/* Whether a tensor has the type and shape; prints the reason if not. */
 static int is_like(const char* name, const TfLiteEvalTensor* tensor, TfLiteType type, int rank,
                    const int* shape) {
   int i;
@@ -47,7 +47,7 @@ static int is_like(const char* name, const TfLiteEvalTensor* tensor, TfLiteType 
   return 1;
 }
 
-/* The size of a dimension that may be any from 1 up. */
+/* The size of a dimension that may have any size; at least 1. */
 static int any_size(const TfLiteEvalTensor* tensor, int i) {
   return tensor != NULL && tensor->dims->size > i && tensor->dims->data[i] > 1
              ? tensor->dims->data[i]

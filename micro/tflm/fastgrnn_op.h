@@ -3,8 +3,8 @@
  *
  *   resolver.AddCustom("FASTGRNN", Register_FASTGRNN());
  *
- * Inputs: x, int8 (1, timesteps, features), and the constant weights block, int8 (n).
- * Output: y, int8 (1, timesteps, units) with FASTGRNN_RETURN_SEQUENCES, else (1, units).
+ * Inputs: x, int8 or int16 (1, timesteps, features), and the constant weights block, int8 (n).
+ * Output: y, int8 or int16 (1, timesteps, units) with FASTGRNN_RETURN_SEQUENCES, else (1, units).
  * Custom options: the options block. docs/format.md defines both blocks.
  *
  * The state of a FASTGRNN_STATEFUL cell lasts from one Invoke() to the next, until

@@ -1,4 +1,4 @@
-"""Microcontrollers under emulators: how firmware is built for each, run, checked and measured."""
+"""Microcontrollers under emulators: builds, runs, checks and measures firmware for each."""
 
 import dataclasses
 import pathlib
@@ -45,7 +45,7 @@ class Target:
 
     @property
     def tools(self):
-        """The programs that it takes."""
+        """The programs that it needs."""
         return (f"{self.toolchain}gcc", self.emulator[0])
 
 
@@ -53,13 +53,13 @@ def _qemu(program, *machine, shift=7):
     return (
         *(program, "-M", *machine, "-nographic", "-monitor", "none", "-serial", "none"),
         *("-semihosting-config", "enable=on,target=native"),
-        # Each instruction takes 2^shift ns of the board's time.
+        # An instruction takes 2^shift ns of the board's time.
         *("-icount", f"shift={shift}", "-kernel"),
     )
 
 
 def _bare(specs, flash, ram):
-    """With a C library, but our own start and memory map."""
+    """A Cortex-M with a C library, and our own start code and memory map."""
     addresses = f"-Wl,--defsym=FLASH={flash:#x},--defsym=RAM={ram:#x}"
     return (f"--specs={specs}", "-nostartfiles", f"-T{FOLDER / 'board.ld'}", addresses)
 
@@ -85,7 +85,7 @@ TARGETS = (
     _cortex("m4", "mps2-an386", 25000000),
     _cortex("m7", "mps2-an500", 25000000),
     _cortex("m33", "mps2-an505", 20000000, flash=0x10000000, ram=0x38000000),
-    _cortex("m55", "mps3-an547", 32000000, "-mfloat-abi=hard"),  # "soft" would leave Helium out
+    _cortex("m55", "mps3-an547", 32000000, "-mfloat-abi=hard"),  # "soft" would exclude Helium
     Target(
         name="RV32IMC",
         toolchain="riscv64-unknown-elf-",
@@ -115,7 +115,7 @@ TARGETS = (
 
 
 class Case(NamedTuple):
-    """A cell, sequences for it, and the bytes that they have to give.
+    """A cell, its input sequences, and the expected bytes.
 
     Attributes:
         options, weights: bytes, the two blocks.
@@ -169,16 +169,16 @@ def build(target, cases, folder, optimize="-Os"):
 
 
 def kernel_size(firmware):
-    """Bytes of code and constants of the kernel in a firmware, of what the linker kept."""
+    """The bytes of the kernel's code and constants that the linker kept in a firmware."""
     linked = firmware.with_suffix(".map").read_text().partition("Linker script and memory map")[2]
-    # Not .comment and .ARM.attributes, which each object has and no chip gets.
+    # Without .comment and .ARM.attributes, which are in every object and on no chip.
     kept = r"^ \.(?:text|rodata|data|progmem)\S*\s+0x\w+\s+0x(\w+) \S*/fastgrnn\w*\.o$"
     sections = re.findall(kept, linked, re.MULTILINE)
     return sum(int(size, 16) for size in sections)
 
 
 def run(target, firmware):
-    """Runs a firmware; returns a `Measurement` for each of its cases.
+    """Runs a firmware. Returns a `Measurement` for each of its cases.
 
     Raises:
         RuntimeError: with what the firmware said, if a byte is wrong or it did not end well.
@@ -190,7 +190,7 @@ def run(target, firmware):
 
 
 def check(target, cases, folder, optimize="-Os"):
-    """Builds and runs the cases, in as many firmwares as they need; a `Measurement` for each."""
+    """Builds and runs the cases, in several firmwares if needed. Returns their `Measurement`s."""
     measurements, batch, room = [], [], target.data
     for case in [*cases, None]:
         size = 0 if case is None else len(case.data()) + 32  # its row in the table, and alignment
@@ -203,20 +203,20 @@ def check(target, cases, folder, optimize="-Os"):
 
 
 def compiler(target, optimize, *include):
-    """The command that compiles C for a target, with folders of headers."""
+    """The command that compiles C for a target, with the folders of headers."""
     folders = (f"-I{folder}" for folder in include)
     return (f"{target.toolchain}gcc", *_FLAGS, *target.flags, optimize, *folders)
 
 
 def emulate(target, firmware):
-    """Runs a firmware that says "passed" if all is well; returns what it said, in lines.
+    """Runs a firmware that prints "passed" at success. Returns its output, in lines.
 
     Raises:
         RuntimeError: with what the firmware said, if that is missing or it did not end well.
         subprocess.TimeoutExpired: if it did not end in two minutes.
     """
     output = execute([*target.emulator, str(firmware)], timeout=120)
-    # simavr colours what the serial port says, and shows the end of a line as a point.
+    # simavr colours the output of the serial port, and prints a point for the end of a line.
     lines = [line.rstrip(".") for line in re.sub(r"\x1b\[\d*m", "", output).splitlines()]
     if "passed" not in lines:
         raise RuntimeError("\n".join([f"{target.name}: {firmware} failed:", *lines]))
@@ -224,7 +224,7 @@ def emulate(target, firmware):
 
 
 def execute(command, timeout=None):
-    """Runs a command; returns what it printed, its errors among it.
+    """Runs a command. Returns its stdout and stderr.
 
     Raises:
         RuntimeError: with that, if it fails.
@@ -247,7 +247,7 @@ def execute(command, timeout=None):
 def _header(cases):
     arrays, rows = [], []
     for i, case in enumerate(cases):
-        # A block needs no alignment: it gets all that there are.
+        # A block needs no alignment: the cases use every alignment.
         data = bytes(i % 4) + case.data()
         sizes = (len(case.options), len(case.weights), len(case.state), *case.x.shape[:2])
         arrays.append(

@@ -30,13 +30,13 @@ void board_exit(int status) {
 void board_start(void) {
   SYST_CSR = 0;
   SYST_RVR = SYSTICK_MAX;
-  SYST_CVR = 0; /* any write clears it, and the flag of an overflow */
+  SYST_CVR = 0; /* any write clears the counter and its overflow flag */
   SYST_CSR = 5; /* the processor's clock, no interrupt */
 }
 
 uint32_t board_stop(void) {
   const uint32_t left = SYST_CVR;
-  const uint64_t ticks = SYSTICK_MAX - left + 1; /* the first went into loading the counter */
+  const uint64_t ticks = SYSTICK_MAX - left + 1; /* loading the counter took the first tick */
   if (SYST_CSR >> 16 & 1) return UINT32_MAX;
   return (uint32_t)((ticks * (UINT64_C(1000000000) / 128) + SYSTICK_HZ / 2) / SYSTICK_HZ);
 }
@@ -55,7 +55,7 @@ static void fault(void) {
 static void reset(void) {
   uint32_t* p;
 #if __ARM_FP || __ARM_FEATURE_MVE
-  CPACR |= UINT32_C(0xf) << 20; /* the coprocessor that floats and Helium are in */
+  CPACR |= UINT32_C(0xf) << 20; /* the coprocessors of floating point and Helium */
 #endif
   for (p = board_bss_start; p != board_bss_end; ++p) *p = 0;
   main();

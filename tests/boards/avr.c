@@ -18,10 +18,10 @@ void board_exit(int status) {
   (void)status; /* simavr has no exit code */
   cli();
   sleep_enable();
-  for (;;) sleep_cpu(); /* which no interrupt ends: simavr quits */
+  for (;;) sleep_cpu(); /* no interrupt ends the sleep, so simavr quits */
 }
 
-/* Timer 0 counts cycles, of which it holds the lowest 8 bits; timer 1 counts 64 cycles, 16 bits. */
+/* Timer 0 holds the lowest 8 bits of the cycle count; timer 1 counts every 64 cycles in 16 bits. */
 void board_start(void) {
   TCCR0B = 0;
   TCCR1B = 0;
@@ -34,7 +34,7 @@ void board_start(void) {
 
 uint32_t board_stop(void) {
   const uint8_t fine = TCNT0;
-  /* A turn early, since the two were neither started nor read at once. */
+  /* A turn early, because the timers are neither started nor read at the same time. */
   const uint32_t coarse = (uint32_t)TCNT1 * 64 - 64;
   if (TIFR1 >> TOV1 & 1) return UINT32_MAX;
   return coarse + (uint8_t)(fine - coarse);

@@ -1,4 +1,4 @@
-/* What each board gives: output, an end, and a counter. */
+/* The functions of each board: output, an end, and a counter. */
 #ifndef BOARD_H_
 #define BOARD_H_
 
@@ -22,7 +22,7 @@ static inline void board_write_line(const char* name, uint32_t value) {
   board_write(p);
 }
 
-/* Ends the emulator, which exits with the status if it can. */
+/* Ends the emulator, which exits with the status if it supports one. */
 void board_exit(int status);
 
 /* The counter: instructions where QEMU runs the board, cycles where simavr does.
@@ -32,7 +32,7 @@ void board_exit(int status);
 void board_start(void);
 uint32_t board_stop(void);
 
-/* Takes BOARD_TURN counts a turn, and a few more that do not depend on turns. */
+/* Takes BOARD_TURN counts per turn, and a few more that do not depend on the turns. */
 #ifdef __AVR__
 #define BOARD_TURN 6
 #else

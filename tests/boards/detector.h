@@ -8,17 +8,17 @@
 #include <stdint.h>
 
 typedef struct {
-  int8_t logits[SMOOTHING]; /* the last ones, as a ring */
+  int8_t logits[SMOOTHING]; /* the last ones, in a ring */
   uint8_t oldest;
-  int16_t sum;   /* of them */
-  uint16_t wait; /* for how many steps there is no detection */
+  int16_t sum;   /* of the logits */
+  uint16_t wait; /* steps until a detection may follow */
 } detector;
 
 /* d: a detector whose bytes are 0. */
 static void detector_init(detector* d) { d->wait = SMOOTHING - 1; }
 
-/* Whether the mean of the last SMOOTHING logits is THRESHOLD or more, and there was no detection in
- * the last REFRACTORY steps. */
+/* Whether the mean of the last SMOOTHING logits is at least THRESHOLD, and the last REFRACTORY
+ * steps had no detection. */
 static int detect(detector* d, int8_t logit) {
   d->sum = (int16_t)(d->sum + logit - d->logits[d->oldest]);
   d->logits[d->oldest] = logit;

@@ -1,12 +1,11 @@
-/* Runs the cells of cases.h, which boards writes, and compares each byte.
+/* Runs the cells of cases.h, which tests/boards/__init__.py writes, and compares each byte.
  *
- * Prints a line for whatever is wrong; for each case its index, the count of its calls, the
- * bytes of stack of the deepest and the bytes of RAM of the cell; and at the end "passed" or
- * "failed". */
+ * Prints a line for each error; for each case its index, the count of its calls, the bytes of stack
+ * of the deepest call and the cell's bytes of RAM; and at the end "passed" or "failed". */
 #include "board.h"
 #include "fastgrnn.h"
 
-/* A cell, and what fastgrnn_run() has to make of a number of sequences, a call each. */
+/* A cell, and the expected results of fastgrnn_run() on some sequences, one call each. */
 typedef struct {
   /* The options, the weights and, if status is 0, int16 state[units] before the first call,
    * x[calls] of x_size bytes, y[calls] of y_size bytes, int16 state[units] at the end. */
@@ -19,7 +18,7 @@ typedef struct {
 
 enum { UNTOUCHED = 0xa5, MEANINGLESS = 0x55, GAP = 8, BUFFERS = 5 };
 
-/* All buffers of the two cases at work lie in here, with a gap before and after each. */
+/* Holds all buffers of the two cases at work, with a gap before and after each. */
 static union {
   uint8_t bytes[MEMORY_SIZE];
   uint64_t alignment;
@@ -56,7 +55,7 @@ static void write_number(int32_t v) {
   board_write(p);
 }
 
-/* And makes no more calls of the case. */
+/* Reports an error and makes no more calls of the case. */
 static void complain(running_case* r, const char* what, size_t byte, int got, int expected) {
   status = 1;
   r->calls_left = 0;
@@ -205,7 +204,7 @@ int main(void) {
   }
   board_start();
   overhead = board_stop();
-  /* Two at a time, in turns: no cell leaves anything behind but in its own buffers. */
+  /* Two cases in turns: a cell must leave nothing behind except in its own buffers. */
   for (i = 0; i < CASES; i += 2) {
     const unsigned n = CASES - i < 2 ? 1 : 2;
     fill(memory.bytes, UNTOUCHED, MEMORY_SIZE);

@@ -1,7 +1,7 @@
-/* A whole program around a model. Without REPLAY it is the one whose bytes of flash and RAM are
- * stated: it reads a port and writes the class to another. With REPLAY replay.c does. With
- * SMOOTHING the class is whether the detector hears its keyword. INPUT and OUTPUT are the types of
- * the model. */
+/* A whole program around a model. Without REPLAY it reads one port and writes the class to another,
+ * and docs state its bytes of flash and RAM; with REPLAY replay.c gives the inputs and takes the
+ * outputs. With SMOOTHING the class is whether the detector hears its keyword. INPUT and OUTPUT are
+ * the types of the model. */
 #include "model.h"
 
 #ifdef SMOOTHING

@@ -1,4 +1,4 @@
-"""A model as C in a whole program, on the microcontrollers that emulators have."""
+"""A model as C in a whole program, on emulated microcontrollers."""
 
 import contextlib
 import pathlib
@@ -13,8 +13,8 @@ from tests.boards import FOLDER, compiler, emulate, execute
 
 
 class Detector(NamedTuple):
-    """Arguments of `examples.common.detector.Detector`: `smoothing` is 1 to 255, `refractory` 0 to
-    65,535, and the threshold an int8 logit."""
+    """Arguments of `examples.common.detector.Detector`: `smoothing` of 1 to 255, `refractory` of 0
+    to 65,535, and a threshold that is an int8 logit."""
 
     threshold: int
     smoothing: int
@@ -22,12 +22,12 @@ class Detector(NamedTuple):
 
     @property
     def flags(self):
-        """For the compiler."""
+        """The definitions for the compiler."""
         return tuple(f"-D{name.upper()}={value}" for name, value in self._asdict().items())
 
 
 class Figures(NamedTuple):
-    """Bytes of stack, and the target's counts of a step and of a prediction."""
+    """Bytes of stack, and the target's count for a step and for a prediction."""
 
     stack: int
     step: float
@@ -73,7 +73,7 @@ def replay(target, folder, x, y, detector=None, detected=None):
 
 
 def build_replay(target, folder, x, y, detector=None, detected=None):
-    """The program of `replay()`, without running it: its path."""
+    """Builds the program of `replay()`. Returns its path."""
     best = y.argmax(axis=1) if detector is None else np.asarray(detected)
     expected = np.concatenate([best[:, None].astype(y.dtype), y], axis=1)
     (folder / "sequences.h").write_text(
@@ -87,14 +87,14 @@ def build_replay(target, folder, x, y, detector=None, detected=None):
 
 
 def sizes(target, folder, detector=None):
-    """Bytes of flash and of static RAM of the program that has a model alone, or a detector too."""
+    """The bytes of flash and static RAM of a program with a model, and perhaps a detector."""
     program = _build(target, folder, "program.elf", detector)
     text, data, bss = _size(target, program)
     return text + data, data + bss
 
 
 def kernel_size(target, folder):
-    """Bytes of code and tables of a model, of any target: all but its own constants."""
+    """The bytes of a model's code and tables on any target, without the model's own constants."""
     model = folder / "m.o"
     execute([*compiler(target, "-Os", folder), "-c", str(folder / "model.c"), "-o", str(model)])
     text, _, _ = _size(target, model)
@@ -102,7 +102,7 @@ def kernel_size(target, folder):
 
 
 def _size(target, file):
-    """Bytes of code with constants, of initialised and of other variables."""
+    """The bytes of code with constants, of initialised variables, and of other variables."""
     line = execute([f"{target.toolchain}size", str(file)]).splitlines()[1]
     return [int(size) for size in line.split()[:3]]
 

@@ -1,5 +1,5 @@
-/* Gives program.c inputs from flash and compares what it makes of them. At the end it prints the
- * counts of all steps and of all predictions, the bytes of stack, and "passed". */
+/* Gives program.c inputs from flash and compares its outputs. At the end it prints the counts of
+ * all steps and all predictions, the bytes of stack, and "passed". */
 #include "board.h"
 #include "model.h"
 
@@ -25,7 +25,7 @@ void write_output(int best, const OUTPUT* y);
 static uint16_t sequence, step;
 static uint32_t count, steps, predictions;
 
-/* A step is counted from here on, so the program's loop is in it. */
+/* The count of a step begins here, and so includes the program's loop. */
 void read_input(INPUT* x) {
   uint16_t i;
   if (step != 0) {
@@ -44,7 +44,7 @@ void read_input(INPUT* x) {
 void write_output(int best, const OUTPUT* y) {
   const uint8_t* p = board_free_memory;
   uint16_t i;
-  /* The last step is in it, and all are alike. */
+  /* Includes the last step; all steps are alike. */
   predictions += board_stop() - count;
   steps += count;
   for (i = 0; i < 1 + MODEL_OUTPUTS; ++i) {

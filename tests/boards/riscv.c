@@ -6,7 +6,7 @@ enum { SYS_WRITE0 = 0x04, SYS_EXIT_EXTENDED = 0x20, APPLICATION_EXIT = 0x20026 }
 static void semihost(uint32_t operation, const void* parameter) {
   register uint32_t a0 __asm__("a0") = operation;
   register const void* a1 __asm__("a1") = parameter;
-  /* The three are known by their encoding, and have to be in one page. */
+  /* A debugger recognises these three instructions, which must lie in one page. */
   __asm__ volatile(
       ".option push\n .option norvc\n .balign 16\n"
       "slli x0, x0, 0x1f\n ebreak\n srai x0, x0, 7\n"

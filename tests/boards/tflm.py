@@ -17,7 +17,7 @@ _ARENA_SIZE = 8192
 
 
 class Measurement(NamedTuple):
-    """The cost of a firmware in which each byte was right.
+    """The cost of a firmware whose bytes were all right.
 
     Attributes:
         text: bytes of code and constants, the model with them, the windows without.
@@ -106,7 +106,7 @@ def run(tflm_dir, model, x, recurrent, y, folder):
 
 
 def header(model, x, recurrent, y):
-    """The C++ of windows.h: a model, and what it has to give."""
+    """The C++ of windows.h: a model, its inputs and the expected outputs."""
     arrays = [array.reshape(len(x), -1) for array in (x, recurrent, y)]
     sizes = "x[{}], recurrent[{}], y[{}]".format(*(array.shape[1] for array in arrays))
     rows = zip(*(array.tolist() for array in arrays), strict=True)
@@ -130,7 +130,7 @@ def _absolute(tflm_dir):
 
 
 def _commit(tree):
-    # Named so, git does not take a repository that the tree happens to lie in for the tree's.
+    # Given --git-dir, git does not mistake a repository around the tree for the tree's own.
     command = ["git", f"--git-dir={tree / '.git'}", f"--work-tree={tree}"]
     describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     result = subprocess.run([*command, *describe], capture_output=True, text=True, check=False)

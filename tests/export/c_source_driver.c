@@ -1,10 +1,10 @@
 /* Runs a model of INPUT and OUTPUT, int8_t or int16_t, on time steps from stdin, and writes the
- * class and the outputs after each of them.
- * With an argument it is the steps between two resets. */
+ * class and the outputs after each. The optional argument is the number of steps between two
+ * resets. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "model.c" /* not model.h: for what is local to it */
+#include "model.c" /* not model.h: its static functions are needed too */
 
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 
@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
     fprintf(stderr, "scratch is %d, not %d\n", (int)LENGTH(state.scratch), (int)scratch);
     return 1;
   }
-  /* It is all the same to init what was in there. */
+  /* init() must not depend on the content of the state. */
   for (i = 0; i < sizeof state; ++i) ((unsigned char*)&state)[i] = 0x55;
   if (model_init(NULL) == 0 || model_init(&state) != 0) return 1;
   while (fread(x, sizeof x, 1, stdin) == 1) {

@@ -1,4 +1,4 @@
-"""A model as plain C gives the bytes that it gives in TFLite Micro."""
+"""A model as plain C gives the bytes of TFLite Micro."""
 
 import math
 import pathlib
@@ -77,19 +77,19 @@ def run(folder, tflite, x, length=None):
 
 
 def dtypes(tflite):
-    """The types of a model's input and output in C."""
+    """The C types of a model's input and output."""
     chain = read_chain(tflite)
     return {"INPUT": chain.input.dtype, "OUTPUT": chain.output.dtype}
 
 
 def interpret(tflite, x):
-    """`x (n, timesteps, features)` in TFLite Micro: `(n, ...)`."""
+    """Runs `x (n, timesteps, features)` in TFLite Micro. Returns `(n, ...)`."""
     interpreter = Interpreter(tflite)
     return np.concatenate([interpreter.invoke(x[i : i + 1]) for i in range(len(x))])
 
 
 def check(folder, tflite, x):
-    """The C, step by step, against TFLite Micro with a whole sequence at once."""
+    """Compares the C, step by step, with TFLite Micro on whole sequences."""
     n, timesteps, features = x.shape
     classes, y = run(folder, tflite, x.reshape(-1, features))
     y = y.reshape(n, timesteps, -1)
@@ -103,8 +103,7 @@ def add_dense(
     model, units=6, scales=6, output_scale=0.05, limit=127, bias=True, activation=0, zero_point=11,
     then=None, dtype="int8",
 ):  # fmt: skip
-    """Puts a FULLY_CONNECTED with random weights behind the output of a model, and then what has
-    no options."""
+    """Appends a FULLY_CONNECTED with random weights to a model, then operators without options."""
     graph = model.subgraphs[0]
     rng = np.random.default_rng(0)
     [x] = graph.outputs
@@ -159,7 +158,7 @@ def add_dense(
 
 
 def chain(*shapes, dense=None, timesteps=7, optimize="size", n=4, dtype="int8", edit=None, **flags):
-    """A model of random cells, each read by the next, and inputs `(n, timesteps, features)`.
+    """A model of random cells, one after another, and inputs `(n, timesteps, features)`.
 
     Args:
         shapes: keyword arguments of `Shape` for each cell, of which all but the first leave out
@@ -232,8 +231,8 @@ def test_same_bytes(name, dtype, tmp_path):
 
 
 def test_product_of_scales_is_not_rounded_to_float32(tmp_path):
-    """As in sources of TFLite Micro of August 2026, for a matrix of one scale. The interpreter that
-    is pinned here does not. These are all the biases for which it would make a difference."""
+    """TFLite Micro's sources of August 2026 round it, for a matrix with one scale; the pinned
+    interpreter does not. The test has every bias for which the rounding makes a difference."""
     input_scale, scale, output_scale = np.float32(0.03), np.float32(0.006), np.float32(30)
     bias = np.arange(2**24)
 
@@ -305,7 +304,7 @@ def test_keras_model(keras_model, tmp_path, streaming):
     real = Affine(macro("OUTPUT_SCALE"), macro("OUTPUT_ZERO_POINT")).dequantize(y)
     probabilities = np.exp(real) / np.exp(real).sum(axis=1, keepdims=True)
     expected = Interpreter(with_floats).predict(samples.reshape(-1, *x.shape[1:]))
-    # Half of the softmax's step of 1 / 256, and as much for its tables.
+    # Half a step of the softmax, 1 / 256, and as much for its tables.
     assert np.abs(probabilities - expected).max() < 1 / 256
 
 
@@ -314,7 +313,7 @@ def test_keras_model(keras_model, tmp_path, streaming):
     [(1, "sigmoid", False), (3, "sigmoid", False), (2, "tanh", False), (1, "sigmoid", True)],
 )
 def test_activation_at_the_end(units, activation, sequences, tmp_path):
-    """It is left out; a sigmoid is over 0.5 where its logit is over the threshold."""
+    """The C leaves it out; a sigmoid is above 0.5 where its logit is above the threshold."""
     keras.utils.set_random_seed(0)
     head = keras.layers.Dense(units, activation)
     cell = FastGRNN(8, return_sequences=sequences)
@@ -340,7 +339,7 @@ def test_activation_at_the_end(units, activation, sequences, tmp_path):
         over = y[:, kept] > zero_point
         probabilities = Interpreter(with_floats).predict(samples).reshape(over.shape)
         assert 0 < over.mean() < 1
-        # A probability of 0.5 may be rounded to it, from less than half of its step.
+        # A probability within half a step of 0.5 may be rounded to 0.5.
         apart = probabilities != 0.5
         assert apart.mean() > 0.95
         np.testing.assert_array_equal(over[apart], probabilities[apart] > 0.5)
@@ -351,7 +350,7 @@ def test_activation_at_the_end(units, activation, sequences, tmp_path):
 
 
 def test_threshold_at_the_end_of_int8(tmp_path):
-    """Where no logit of the samples is over 0 the comparison is always false, without a warning."""
+    """If no logit of the samples is above 0, the comparison is always false; GCC must not warn."""
     tflite, x = chain({}, dense=dict(units=1, scales=1, zero_point=127, then="LOGISTIC"))
     classes, y = run(tmp_path, tflite, x.reshape(-1, 3))
     assert not classes.any() and y.max() == 127
@@ -461,8 +460,8 @@ def test_rescale(tmp_path):
     multiplier = rng.integers(2**30, 2**31, 8000)
     shift = rng.integers(-31, 8, 8000)
     v[::7], v[1::7] = -(2**31), 2**31 - 1
-    multiplier[::3], multiplier[1::30] = 2**30, 2**31 - 1  # the first often ends in a half
-    v >>= np.maximum(shift, 0)  # a larger one, c_source() refuses
+    multiplier[::3], multiplier[1::30] = 2**30, 2**31 - 1  # the first often gives a half
+    v >>= np.maximum(shift, 0)  # c_source() refuses larger values
     write(tmp_path, c_source(model_of("head")[0]) | {"rescale.c": RESCALE})
     execute(*GCC, str(tmp_path / "rescale.c"), "-o", str(tmp_path / "rescale"))
     arguments = np.stack([v, multiplier, shift], axis=1)
@@ -494,7 +493,7 @@ def test_header_states_the_bytes(name, tmp_path):
     ).groups()
     assert int(constants) == mine
     assert stated_table == (None if name == "relu" else str(table))
-    # model.c does not compile if it is not that.
+    # model.c compiles only if sizeof(model_state) is the stated size.
     assert f"sizeof(model_state) == {ram} " in files["model.c"]
 
 
@@ -519,7 +518,7 @@ int main(void) {
 
 
 def call(folder, files, function, sensor, x, dtype="int8"):
-    """Rows `x (n, features)` through a function that writes integers of a dtype."""
+    """Runs rows `x (n, features)` through a C function that writes integers of a dtype."""
     write(folder, files | {"quantize.c": QUANTIZE})
     macros = (f"-DSENSOR_T={sensor}", f"-DINPUT={dtype}_t", f"-DCALL=model_{function}")
     sources = [str(folder / name) for name in ("quantize.c", "model.c")]
@@ -529,7 +528,7 @@ def call(folder, files, function, sensor, x, dtype="int8"):
 
 
 def rescale_input(scale):
-    """An edit that gives the int16 input of a model a scale."""
+    """Returns an edit that gives a model's int16 input a scale."""
 
     def edit(model):
         [graph] = model.subgraphs
@@ -542,7 +541,7 @@ def rescale_input(scale):
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize("sensor", ["int16", "int32"])
 def test_quantize(sensor, dtype, tmp_path):
-    """Every int16, and what tells the int32 apart, at 60 random units, means and deviations."""
+    """Every int16, and revealing int32 values, at 60 random units, means and deviations."""
     rng, features = np.random.default_rng(0), 60
     limits = np.iinfo(sensor)
     edit = rescale_input(2**-8) if dtype == "int16" else None
@@ -570,15 +569,15 @@ def test_quantize(sensor, dtype, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(unit=[1, 4096, 1]), r"Features \[1\]: 1 in the sensor's integers is more than all"),
+        (dict(unit=[1, 4096, 1]), r"Features \[1\]: 1 in the sensor's integers exceeds the whole"),
         (
             dict(unit=0.001, mean=[0, 0, 200]),
-            r"Features \[2\]: all of the sensor's int16 become one",
+            r"Features \[2\]: every int16 of the sensor becomes the same int8",
         ),
-        (dict(unit=1e-9), r"Features \[0, 1, 2\]: all of the sensor's int16 become one int8"),
+        (dict(unit=1e-9), r"Features \[0, 1, 2\]: every int16 of the sensor becomes the same"),
     ],
 )
-def test_warns_of_a_unit_that_can_not_be_meant(arguments, message):
+def test_warns_of_an_implausible_unit(arguments, message):
     with pytest.warns(UserWarning, match=message) as caught:
         c_source(model_of("head")[0], **arguments)
     assert caught[0].filename == __file__
@@ -587,7 +586,7 @@ def test_warns_of_a_unit_that_can_not_be_meant(arguments, message):
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize("normalized", [False, True])
 def test_quantize_float(normalized, dtype, tmp_path):
-    """As TFLite's QUANTIZE: also of halves, infinity, and beside what one more would round up."""
+    """As TFLite's QUANTIZE, also for halves, infinity and the values next to a half."""
     affine = AFFINE if dtype == "int8" else Affine(2.0**-8, 0, "int16")
     edit = begin_with(*(NORMALIZATION if normalized else (None, None)), affine=affine)
     cell, *_ = integer_cell(Shape(input_dtype=dtype))
@@ -608,8 +607,8 @@ AFFINE = Affine(0.25, -3)
 
 
 def begin_with(factor=None, offset=None, dtype=None, affine=AFFINE):
-    """An edit of a model of 3 features that reads float32, as convert() writes one that begins with
-    a normalisation: a MUL and an ADD before the QUANTIZE; before these a CAST of integers."""
+    """Returns an edit that puts a normalisation first in a model of 3 features, as convert() does:
+    a MUL and an ADD before the QUANTIZE and, for integers, a CAST before these."""
 
     def edit(model):
         graph, builtin = model.subgraphs[0], schema.BuiltinOperator
@@ -634,7 +633,7 @@ def begin_with(factor=None, offset=None, dtype=None, affine=AFFINE):
     [NORMALIZATION, (NORMALIZATION[0], None), (None, NORMALIZATION[1]), ([[[2.0]]], 0.5)],
 )
 def test_the_normalisation_of_the_file(factor, offset, tmp_path):
-    """With the sensor's unit alone the C is what the file makes of real values, but for a step."""
+    """Given only the sensor's unit, the C is within one step of the file on real values."""
     cell = pack(integer_cell(Shape())[0])
     tflite = fastgrnn_model(cell, timesteps=3, edit=begin_with(factor, offset))
     x = np.random.default_rng(0).integers(-1500, 1500, (1000, 3)).astype(np.int16)
@@ -643,14 +642,14 @@ def test_the_normalisation_of_the_file(factor, offset, tmp_path):
     real = x * np.float32(0.01) * np.float32(1 if factor is None else np.ravel(factor))
     real += np.float32(0 if offset is None else np.ravel(offset))
     assert np.abs(got - Affine(0.25, -3).quantize(real)).max() <= 1
-    assert "of an input, after the model's normalisation" in files["model.h"]
-    # And TFLite Micro takes such a file.
+    assert "for an input, after the model's normalisation" in files["model.h"]
+    # TFLite Micro also accepts such a file.
     assert Interpreter(tflite).predict(x[None, :3] * np.float32(0.01)).shape == (1, 16)
 
 
 @pytest.mark.parametrize("dtype", ["INT16", "INT32"])
 def test_a_file_that_reads_integers(dtype, monkeypatch, tmp_path):
-    """The C reads the same, with no more to say about them."""
+    """The C reads the same integers, without a unit."""
     if "CAST" not in RULES:
         monkeypatch.setattr(chain_module, "verify", lambda tflite: None)
     edit = begin_with(*NORMALIZATION, dtype=dtype)
@@ -659,12 +658,12 @@ def test_a_file_that_reads_integers(dtype, monkeypatch, tmp_path):
     got = call(tmp_path, c_source(tflite), "quantize", f"{dtype.lower()}_t", x).astype(int)
     real = x.astype(np.float32) * NORMALIZATION[0] + NORMALIZATION[1]
     assert np.abs(got - Affine(0.25, -3).quantize(real)).max() <= 1
-    message = f"unit=1 is not supported, since the model reads {dtype.lower()} itself"
+    message = f"unit=1 is not supported: the model itself reads the sensor's {dtype.lower()}"
     with pytest.raises(ValueError, match=message):
         c_source(tflite, unit=1)
 
 
-# ---- It tests itself ----
+# ---- The self-test ----
 
 
 SELFTEST = """
@@ -700,7 +699,7 @@ def test_selftest(name, sensor, dtype, tmp_path):
     assert run_selftest(tmp_path, c_source(model_of(name, dtype)[0], **SENSORS[sensor])) == 0
 
 
-def test_selftest_finds_what_is_wrong(tmp_path):
+def test_selftest_finds_errors(tmp_path):
     files = c_source(model_of("head")[0], unit=0.01)
 
     def wrong(pattern, replacement, path="model.c"):
@@ -708,7 +707,7 @@ def test_selftest_finds_what_is_wrong(tmp_path):
         assert count == 1
         return run_selftest(tmp_path, files | {path: text})
 
-    # The 16 steps of a sequence are compared after 1, 2, 4, 8 and 16, at 6 outputs.
+    # A sequence has 16 steps; 6 outputs are compared after steps 1, 2, 4, 8 and 16.
     assert wrong(r"(selftest_outputs\[60\] = \{\n +)-?\d+", r"\g<1>99") == 1
     assert wrong(r"-?\d+(\};\n+static .+ selftest_center)", r"99\1") == 32
     assert wrong(r"(dense_bias\[6\] = \{\n +)(-?\d+)", r"\g<1>1000 + \2") == 1
@@ -719,7 +718,7 @@ def test_selftest_finds_what_is_wrong(tmp_path):
 
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
 def test_golden_outputs_are_those_of_tflite_micro(dtype):
-    """What the chip is compared with, which the integer model made."""
+    """The integer model made them; the chip is compared with them."""
     tflite, _ = model_of("head at each step", dtype)
     read = read_chain(tflite)
     x = extremes(np.random.default_rng(1), dtype, (1, read.timesteps, read.features))
@@ -747,7 +746,7 @@ def test_cmake(tmp_path):
 
 
 def test_cmake_with_a_sensor(tmp_path):
-    """It prints names, tests itself first, and is optimised without being told so."""
+    """The program prints names, runs the self-test first, and is optimised by default."""
     tflite, _ = model_of("head")
     arguments = dict(unit=0.01, mean=3, classes=CLASSES)
     files = c_source(tflite, name="activity", layout="cmake", **arguments)
@@ -764,7 +763,7 @@ def test_cmake_with_a_sensor(tmp_path):
     assert lines == "".join(expected)
 
 
-# What the two SDKs have of these names.
+# Stubs of the SDKs' functions.
 SDKS = {
     "esp-idf": """
         function(idf_component_register)
@@ -851,7 +850,7 @@ def test_arduino(arguments, dtype, tmp_path):
     write(tmp_path, files | {"core/Arduino.h": ARDUINO, "core/core.cpp": ARDUINO_CORE})
     options = ("-mmcu=atmega328p", "-Os", "-Wall", "-Wextra", "-Werror", "-c")
     paths = (f"-I{tmp_path / 'src'}", f"-I{tmp_path / 'core'}")
-    # As the Arduino IDE does it.
+    # As the Arduino IDE builds it.
     cpp = ("avr-g++", "-std=gnu++11", *options, *paths, "-x", "c++", "-include", "Arduino.h")
     sketch = tmp_path / "examples/activity_example/activity_example.ino"
     execute(*cpp, str(sketch), "-o", str(tmp_path / "sketch.o"))
@@ -870,7 +869,7 @@ QUICK = "ATmega328P", "Cortex-M4"
 
 
 def on_chips(name, first, *others):
-    """Parameters: the first case on all chips; in `make test`, the others on those of QUICK."""
+    """Parameters: the first case on all chips, the others on all, or in `make test` on QUICK."""
     return pytest.mark.parametrize(
         ("target", name),
         [
@@ -915,7 +914,7 @@ int main(void) {
 
 
 def run_on(target, folder, files, *macros):
-    """What a program on a chip says, in lines."""
+    """Builds a program and runs it on a chip. Returns the lines that it prints."""
     write(folder, files)
     sources = [str(path) for path in folder.glob("*.c")]
     board = str(boards.FOLDER / target.board)
@@ -926,7 +925,7 @@ def run_on(target, folder, files, *macros):
 
 @on_chips("sensor", "int16", "none", "int32")
 def test_selftest_on_a_chip(target, sensor, tmp_path):
-    """The bytes of a sensor's integers, of the steps and of the prediction are the host's."""
+    """The quantised inputs, the steps and the prediction have the bytes of the host."""
     files = c_source(model_of("head")[0], **SENSORS[sensor])
     lines = run_on(target, tmp_path, files | {"main.c": SELFTEST_ON_A_CHIP}, "-DMODEL_SELFTEST")
     assert "selftest 0" in lines
@@ -956,7 +955,7 @@ int main(void) {
 
 @pytest.mark.parametrize("name", ["ATmega328P", "Cortex-M0", "Cortex-M4"])
 def test_quantize_on_a_chip(name, tmp_path):
-    """Every int16 of three features."""
+    """Every int16, for three features."""
     chip = next(target for target in TARGETS if target.name == name)
     require(chip.packages, *chip.tools)
     arguments = dict(unit=[0.01, -0.3, 7e-5], mean=[0, 1000, -1], std=[1, 30, 0.1])
@@ -992,7 +991,7 @@ def test_bytes_of_a_program(tmp_path):
     write(tmp_path, files)
     figures = program.replay(avr, tmp_path, x, interpret(tflite, x))
     flash, static_ram = program.sizes(avr, tmp_path)
-    # The state, and nothing else: all constants are in program memory.
+    # Only the state: all constants are in program memory.
     assert static_ram == int(re.search(r"RAM: (\d+) bytes", files["model.h"])[1])
     assert flash <= 5000
     assert static_ram + figures.stack <= 300
@@ -1005,21 +1004,25 @@ def test_bytes_of_a_program(tmp_path):
     "topology, message",
     [
         ("go_backwards", "recurrent layer 1 reads or writes the steps from last to first"),
-        ("bidirectional_last", "behind recurrent layer 1, a FastRNN or .*, reads something else"),
-        ("after_dense", r"behind the input, a Dense layer \(FULLY_CONNECTED\), has no place there"),
-        ("after_conv", r"behind the input, .*a convolution \(CONV_2D\).* has no place there"),
-        ("flattened_sequence", r"behind recurrent layer 1, a Reshape or Flatten \(RESHAPE\), a De"),
-        ("two_inputs", "it has 2 inputs, and in C it has one"),
-        ("two_outputs", "it has 2 outputs, and in C it has one"),
+        (
+            "bidirectional_last",
+            "after recurrent layer 1 comes a FastRNN or .*: it reads another",
+        ),
+        ("after_dense", r"after the input comes a Dense layer \(FULLY_CONNECTED\): C has no code"),
+        ("after_conv", r"after the input comes .*a convolution \(CONV_2D\).*: C has no code"),
+        (
+            "flattened_sequence",
+            r"after recurrent layer 1 comes a Reshape or Flatten \(RESHAPE\)",
+        ),
+        ("two_inputs", "it has 2 inputs, and C takes one"),
+        ("two_outputs", "it has 2 outputs, and C takes one"),
     ],
 )
 def test_refuses_a_model(topology, message):
     model = topologies.randomize(getattr(topologies, topology)())
     samples = topologies.samples(model, 10)
     tflite = convert(model, representative_dataset=[samples])
-    with pytest.raises(
-        ValueError, match=f"can not be written as C: .*{message}.* Use TFLite Micro"
-    ):
+    with pytest.raises(ValueError, match=f"cannot be written as C: .*{message}.* Use TFLite Micro"):
         c_source(tflite)
 
 
@@ -1045,9 +1048,9 @@ def unread_head(model):
 @pytest.mark.parametrize(
     "edit, message",
     [
-        (two_heads, r"behind the Dense layer, a Dense layer \(FULLY_CONNECTED\), has no place"),
-        (flat_head, "its Dense layer reads 32 values at once, and a step has 16"),
-        (unread_head, "its output is not that of a recurrent layer or a Dense layer behind one"),
+        (two_heads, r"after the Dense layer comes a Dense layer \(FULLY_CONNECTED\): C has"),
+        (flat_head, "its Dense layer reads 32 values at once, and a step gives 16"),
+        (unread_head, "its output does not come from a recurrent layer, or a Dense layer after"),
         (
             lambda model: add_dense(model, output_scale=1e-9),
             "the sums of its Dense layer may overflow 32 bits",
@@ -1060,10 +1063,10 @@ def test_refuses_a_head(edit, message):
         c_source(fastgrnn_model(cell, timesteps=2, edit=edit))
 
 
-def test_refuses_what_is_stateful_in_part():
+def test_refuses_partly_stateful_cells():
     first = pack(integer_cell(Shape(units=3))[0], return_sequences=True)
     second = pack(integer_cell(Shape())[0], stateful=True)
-    with pytest.raises(ValueError, match="recurrent layer 2 is stateful and the one before"):
+    with pytest.raises(ValueError, match="layer 2 has stateful=True, and the .* stateful=False"):
         c_source(fastgrnn_model(first, second, timesteps=3))
 
 
@@ -1081,13 +1084,13 @@ def test_refuses_bad_arguments():
         (dict(unit=[1, 2]), r"unit=\[1, 2\] is not supported: .* each of the 3 features"),
         (dict(classes="walk"), "classes='walk' is not supported: give a list of strings"),
         (dict(classes=[1, 2, 3, 4, 5, 6]), r"classes=\[1.*\] is not supported: give a list of str"),
-        (dict(classes=["a"]), r"classes=\['a'\] has 1 names, and the model predicts one of 6"),
+        (dict(classes=["a"]), r"classes=\['a'\] has length 1; expected 6: one for each output"),
     ):
         with pytest.raises(ValueError, match=message):
             c_source(tflite, **arguments)
     detector, _ = chain({}, dense=dict(units=1, scales=1, then="LOGISTIC"))
     assert 'CLASSES {"no", "yes"}' in c_source(detector, classes=["no", "yes"])["model.h"]
-    with pytest.raises(ValueError, match="one of 2: 0, or 1 over the threshold"):
+    with pytest.raises(ValueError, match="has length 1; expected 2: one for 0, and one for 1"):
         c_source(detector, classes=["yes"])
     with pytest.raises(ValueError, match="has checksum"):
         c_source(tflite[:99] + bytes([tflite[99] ^ 1]) + tflite[100:])
@@ -1118,4 +1121,4 @@ def test_command(tmp_path):
 
     result = command("--model=model.tflite", "--output=c", "--unit=1,fast")
     assert result.returncode == 1
-    assert "--unit=1,fast is not supported: give a number" in result.stderr
+    assert "--unit=1,fast is not supported: give one number" in result.stderr

@@ -53,7 +53,7 @@ def test_states_and_ranges(activation, gate, kernel_rank, recurrent_rank):
     cell, x = float_cell(shape), sequences(shape, n=3)
     ranges, states = calibrate(cell, x)
     expected, seen = zip(*(run_one(cell, sequence) for sequence in x), strict=True)
-    # Float64 both, in another order.
+    # Both are float64; the sums differ in order.
     np.testing.assert_allclose(states, expected, rtol=1e-12, atol=1e-12)
     for name in seen[0]:
         largest = max(max(one[name]) for one in seen)
@@ -62,7 +62,7 @@ def test_states_and_ranges(activation, gate, kernel_rank, recurrent_rank):
 
 
 def test_runs_of_several_lengths_are_merged():
-    """As if it had been one run, of which each sequence has as many steps as it has."""
+    """The result is that of one run over all sequences."""
     shape = Shape()
     cell, x = float_cell(shape), sequences(shape, n=6)
     parts = [(x[:2], 20), (x[2:], 5)]
@@ -100,7 +100,7 @@ def test_diverging_state():
 @pytest.mark.parametrize("return_sequences", [False, True])
 @pytest.mark.parametrize("values", [1, 7, 40, 100])
 def test_blocks_change_nothing(monkeypatch, values, return_sequences):
-    """One sample a block, several samples, and blocks that end within a sample."""
+    """Blocks of one sample, of several samples, and blocks that end within a sample."""
     shape = Shape(units=5, recurrent_rank=4, timesteps=6)
     cell, x = float_cell(shape), sequences(shape, n=7)
     expected_ranges, expected = calibrate(cell, x)

@@ -35,7 +35,7 @@ def as_dataset(arrays):
     return arrays[0] if len(arrays) == 1 else [arrays]
 
 
-# In `make test` these stand for all in int16: every kind of operator around the recurrent ones.
+# The topologies that `make test` runs in int16: every kind of operator around recurrent ones.
 INT16 = ("after_conv", "bidirectional_concat", "head", "operators_between", "pooled_sequence")
 
 
@@ -58,7 +58,7 @@ def test_topology(build, activations):
     arrays = samples(model, 40)
     result = conversion(model, representative_dataset=as_dataset(arrays), activations=activations)
 
-    # Standard operators and one custom operator for each run of a cell.
+    # Standard operators, and one custom operator for each run of a cell.
     file = schema.ModelT.InitFromPackedBuf(result.model, 0)
     codes = [
         file.operatorCodes[operator.opcodeIndex].builtinCode
@@ -71,18 +71,17 @@ def test_topology(build, activations):
     inputs = inputs[0] if len(inputs) == 1 else inputs
     got = outputs_of(interpreter.predict(inputs))
 
-    # TFLite Micro against the integers as NumPy (the cells) and TensorFlow Lite (the rest) have
-    # them. The two libraries round a few operators in different ways, by one step; the layers
-    # behind amplify a step, which int16 resolves.
+    # TFLite Micro against the integers of NumPy (the cells) and TensorFlow Lite (the rest). The two
+    # libraries round a few operators differently, by one step; in int16 later layers may amplify
+    # the step.
     steps = 1.001 if activations == "int8" else 16
     _, integers = integer_run(result)
     for y, expected, affine in zip(got, integers, result.rest.outputs, strict=True):
         expected = affine.dequantize(expected[:10])
         np.testing.assert_allclose(y, expected, rtol=1e-5, atol=steps * affine.scale)
 
-    # Against Keras: int8 weights carry 7 bits, as inputs and outputs do, and a state sums the
-    # errors of its steps; 5 % of the output's rms is four times what the worst of these models
-    # shows.
+    # Against Keras: weights, inputs and outputs have 7 bits, and a state accumulates the errors of
+    # its steps. 5 % of the output's rms is four times the error of the worst of these models.
     keras_outputs = outputs_of(model.predict(inputs, verbose=0))
     for y, expected in zip(got, keras_outputs, strict=True):
         assert y.shape == expected.shape
@@ -123,8 +122,8 @@ def test_integer_input_and_output():
 
 @pytest.mark.parametrize("end", ["input_type", "output_type"])
 @pytest.mark.parametrize(("activations", "type"), [("int8", "int16"), ("int16", "int8")])
-def test_an_integer_end_has_the_type_of_the_activations(end, activations, type):
-    message = f"{end}='{type}' does not go with activations='{activations}': use 'float32'"
+def test_integer_inputs_and_outputs_have_the_type_of_the_activations(end, activations, type):
+    message = f"{end}='{type}' does not match activations='{activations}': use 'float32'"
     with pytest.raises(ValueError, match=message):
         convert(
             sequential(FastGRNN(4)),
@@ -150,7 +149,7 @@ def test_conversion_does_not_touch_the_model():
     np.testing.assert_array_equal(model.predict(X, verbose=0), before)
 
 
-def test_stateful_layer_goes_on_with_its_state():
+def test_stateful_layer_keeps_its_state():
     model = randomize(
         keras.Sequential(
             [
@@ -162,7 +161,7 @@ def test_stateful_layer_goes_on_with_its_state():
     )
     data = convert(model, representative_dataset=X)
     interpreter = Interpreter(data)
-    for _ in range(2):  # the second time from a state that was reset
+    for _ in range(2):  # the second time after a reset
         got = interpreter.predict(X)
         expected = model.predict(X, batch_size=1, verbose=0)
         # The bound of test_topology.
@@ -227,9 +226,9 @@ REFUSED = {
     ),
     "subclassed": (lambda: Subclassed(name="s"), "'s' .* neither Sequential nor functional"),
     "not built": (lambda: keras.Sequential([FastGRNN(4)], name="s"), "'s' is not built"),
-    "what TFLite Micro can not run": (
+    "what TFLite Micro cannot run": (
         lambda: _functional(lambda x: layers.Embedding(9, 4, name="e")(FastGRNN(8)(x))),
-        r"Layer 'e' \(Embedding\) can not be exported: .* look the vectors up before the model",
+        r"Layer 'e' \(Embedding\) cannot be exported: .* look the vectors up before the model",
     ),
     "activation": (lambda: sequential(FastGRNN(8, activation="gelu", name="r")), "'r'.*gelu"),
 }
@@ -255,11 +254,11 @@ def test_weights_that_are_not_finite_are_refused():
 def test_unknown_type_is_refused():
     with pytest.raises(ValueError, match="input_type='uint8' is not supported"):
         convert(sequential(FastGRNN(8)), representative_dataset=X, input_type="uint8")
-    with pytest.raises(ValueError, match="optimize='time' is not supported: use 'size' or 'speed'"):
+    with pytest.raises(ValueError, match="optimize='time' is not supported: use one of 'size', 's"):
         convert(sequential(FastGRNN(8)), representative_dataset=X, optimize="time")
 
 
-def test_optimize_changes_the_storage_alone():
+def test_optimize_changes_only_the_storage():
     model = sequential(FastGRNN(16))
     for weight in model.weights:
         if "kernel" in weight.path and "dense" not in weight.path:

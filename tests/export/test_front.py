@@ -1,4 +1,4 @@
-"""What normalises first in a model is computed in float32, before the input is rounded."""
+"""A normalisation that stands first is computed in float32, before the input is rounded."""
 
 import warnings
 
@@ -16,7 +16,7 @@ from keras_fastgrnn.export.c_source.chain import read_chain
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.micro import Interpreter
 
-# With one int8 scale for all, a step would be 3,900 standard deviations of feature 0.
+# With one int8 scale for all features, a step would be 3,900 standard deviations of feature 0.
 RANGES = np.float32([0.001, 1.0, 1000.0])
 X = np.random.default_rng(0).normal(2 * RANGES, RANGES, (100, 20, 3)).astype(np.float32)
 
@@ -59,7 +59,7 @@ def operators(data):
 
 
 def first_operators(data):
-    """Those before the QUANTIZE, with the shapes of their constants."""
+    """The operators before the QUANTIZE, with the shapes of their constants."""
     found = list(operators(data))
     return found[: [name for name, _ in found].index("QUANTIZE")]
 
@@ -71,7 +71,7 @@ def assert_as_right_as_float(model, data, x=X):
 
 
 EACH, ONE = (3,), (1,)
-TWO = {"MUL": EACH, "ADD": ONE}  # of a mean of 2 standard deviations
+TWO = {"MUL": EACH, "ADD": ONE}  # for a mean of 2 standard deviations
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_constants(first, expected):
     assert_as_right_as_float(model, data)
 
 
-def test_only_what_stands_first_is_taken():
+def test_only_leading_layers_are_taken():
     with pytest.warns(UserWarning, match="steps in feature 0"):
         data = convert(sequential(layers.ReLU(), normalization()), representative_dataset=X)
     assert first_operators(data) == []
@@ -125,7 +125,7 @@ def test_models_within_the_model():
     assert_as_right_as_float(model, data)
 
 
-def test_each_input_has_its_own():
+def test_each_input_has_its_own_front():
     a, b = keras.Input((20, 3), name="a"), keras.Input((4,), name="b")
     y = [FastGRNN(6)(normalization()(a)), layers.Rescaling([1.0, 10.0, 0.1, 1e-3])(b)]
     model = topologies.randomize(keras.Model([a, b], layers.Dense(4)(layers.Concatenate()(y))))
@@ -137,12 +137,12 @@ def test_each_input_has_its_own():
 
 
 @pytest.mark.parametrize("used", ["the input elsewhere", "the layer elsewhere", "as an output"])
-def test_what_is_used_elsewhere_stays(used):
+def test_a_layer_used_elsewhere_stays(used):
     x, layer = keras.Input((20, 3)), layers.Rescaling([1.0, 2.0, 3.0])
     y = layer(x)
     outputs = [FastGRNN(4)(y)]
     if used == "as an output":
-        outputs.append(layers.Rescaling([2.0, 3.0, 4.0])(y))  # the first goes, this one too
+        outputs.append(layers.Rescaling([2.0, 3.0, 4.0])(y))  # replaced, as is the first
         outputs.append(y)
     else:
         other = x if used == "the input elsewhere" else layer(layers.Dense(3)(y))
@@ -157,7 +157,7 @@ def test_what_is_used_elsewhere_stays(used):
         assert np.sqrt(np.mean((got - want) ** 2)) < 0.05 * np.sqrt(np.mean(want**2))
 
 
-def test_int8_input_is_rounded_before():
+def test_int8_input_is_rounded_before_the_normalisation():
     with pytest.warns(UserWarning, match="steps in feature 0"):
         data = convert(sequential(normalization()), representative_dataset=X, input_type="int8")
     assert not any(shape for _, shape in operators(data))  # the Normalization is int8
@@ -177,7 +177,7 @@ def test_streaming():
 
 
 def test_training_agrees_with_the_file():
-    """What the recurrent layer of the training reads is what the file rounds."""
+    """In training the recurrent layer reads the values that the file rounds."""
     aware = quantization_aware(sequential(normalization()), representative_dataset=X)
     said = aware.predict(X, verbose=0)
     data = convert(aware, representative_dataset=X)
@@ -185,15 +185,16 @@ def test_training_agrees_with_the_file():
     step = (
         Interpreter(convert(aware, representative_dataset=X, output_type="int8")).outputs[0].scale
     )
-    # (x - mean) / deviation and x * multiplier + offset may differ in the last bit, and so may an
-    # int8 of x; a Dense rounds twice (docs/quantize.md). Each is a step of the output at most.
+    # (x - mean) / deviation and x * multiplier + offset may differ in the last bit, which may move
+    # an int8 of x by one; a Dense rounds twice (docs/quantize.md). Each moves an output by at most
+    # one step.
     differ = np.abs(Interpreter(data).predict(X) - said) > step / 2
     assert differ.mean() < 0.02
 
 
 # ---- Integers of a sensor ----
 
-SPANS = np.array([9000, 300, 20, 2])  # of four features that have one scale
+SPANS = np.array([9000, 300, 20, 2])  # of four features with one scale
 
 
 def sensor_model(dtype):
@@ -218,7 +219,7 @@ def test_each_feature_of_a_sensor_has_its_own_multiplier(dtype, activations):
     assert interpreter.inputs[0].dtype == dtype
     expected = model.predict(x, verbose=0)
     error = np.sqrt(np.mean((interpreter.predict(x) - expected) ** 2))
-    # int8 weights make 0.03 of it. With one scale for all, two features are lost, and it is 0.5.
+    # int8 weights cause 0.03. With one scale for all, two features would be lost: 0.5.
     assert error < 0.08 * expected.std()
     # An int16 sensor needs no float32.
     names = [name for name, _ in operators(tflite)]
@@ -240,5 +241,5 @@ def test_an_int16_sensor_in_c(tmp_path):
         got = chain.run(chain.quantizer.quantize(sample))
         np.testing.assert_array_equal(got, interpreter.invoke(sample[None])[0])
     assert "void model_quantize(const int16_t* x, int16_t* q);" in c_source(tflite)["model.h"]
-    with pytest.raises(ValueError, match="unit=1 is not supported, since the model reads int16"):
+    with pytest.raises(ValueError, match="unit=1 is not supported: the model itself reads"):
         c_source(tflite, unit=1)

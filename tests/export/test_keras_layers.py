@@ -163,7 +163,7 @@ REFUSED = {
     "SimpleRNN": (lambda: layers.SimpleRNN(4, return_sequences=True, name="bad"), "loop.*FastGRNN"),
     "TimeDistributed": (lambda: layers.TimeDistributed(FastGRNN(2), name="bad"), "loop"),
 }
-# Layers that read images or volumes get the sequence as one.
+# Layers that read images or volumes get the sequence reshaped to one.
 RANKS = {"2D": 4, "3D": 5, "1D": 3}
 IMAGES = ("CenterCrop", "RandomFlip", "Resizing", "ConvLSTM1D")
 
@@ -183,7 +183,7 @@ def build(name, layer, kind="converted"):
     return keras.Model(x, layers.Dense(2)(FastGRNN(4)(y)))
 
 
-# In `make test-all` all of them, which take some 70 s of a CPU; else these.
+# The cases of `make test`. `make test-all` runs all, in about 70 s of CPU time.
 QUICK = (
     "Concatenate of 23", "Conv1D", "Conv1DTranspose", "Maximum", "ReLU", "RepeatVector",
     "Rescaling", "UpSampling1D", "celu", "clip", "conditions", "cumsum", "divided by the peak",
@@ -191,7 +191,7 @@ QUICK = (
 )  # fmt: skip
 
 
-# In int16 those whose operators have no int16 kernel, or constants of another tensor's format.
+# In int16: operators without an int16 kernel, or with constants in another tensor's format.
 QUICK_INT16 = (
     *("ELU", "GlobalMaxPooling1D", "LSTM unrolled", "Maximum", "ReLU of a slope"),
     *("UnitNormalization", "clip", "conditions", "divided by the peak", "magnitude"),
@@ -211,8 +211,8 @@ def test_converts(name, activations):
     data = convert(model, representative_dataset=X, activations=activations)
     y = Interpreter(data).predict(X)
     expected = model(X, training=False).numpy()
-    # What int8 weights, an int8 input, state and output cost an untrained model, at most 0.02, and
-    # a margin.
+    # int8 weights, inputs and outputs cost these untrained models at most 0.02; half as much again
+    # is the margin.
     assert np.abs(y - expected).max() < 0.03 * np.ptp(expected)
 
 
@@ -222,7 +222,7 @@ def test_is_refused_by_name(name):
     with pytest.raises(ValueError, match=message) as refusal:
         convert(build(name, make(), "refused"), representative_dataset=X)
     text = str(refusal.value)
-    assert re.match(rf"Layer 'bad' \({name}\) can not be exported: .*; .*\.$", text)
+    assert re.match(rf"Layer 'bad' \({name}\) cannot be exported: .*; .*\.$", text)
     assert "damaged" not in text and "\n" not in text and len(text) < 320
 
 

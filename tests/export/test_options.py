@@ -46,7 +46,7 @@ def test_round_trip(cell, flags, optimize):
 
 @pytest.mark.parametrize("version", FIELDS)
 def test_the_documented_fields(version):
-    """docs/format.md has the fields of the options block, at their offsets, with their ranges."""
+    """docs/format.md lists the fields of the options block with their offsets and ranges."""
     row = r"^\| (\d+) \| (u?int\d+) \| `(\w+)` \| (-?\d+)\.\.(\d+) \|(?: version (\d))?"
     rows = re.findall(row, FORMAT.read_text(), re.MULTILINE)
     rows = [fields for *fields, only in rows if only in ("", str(version))]
@@ -162,7 +162,7 @@ def changed(block, position, value):
 
 
 def in_pairs(recurrent_kernel):
-    """The blocks of CELL with its recurrent kernel as these pairs."""
+    """The blocks of CELL, with these pairs as its recurrent kernel."""
     return changed(OPTIONS, 5, 0x80), WEIGHTS[:12] + bytes.fromhex(recurrent_kernel) + WEIGHTS[14:]
 
 

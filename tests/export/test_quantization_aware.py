@@ -1,4 +1,4 @@
-"""The training graph against the integer model, and what convert() makes of it."""
+"""The training graph against the integer model, and its conversion."""
 
 import dataclasses
 import itertools
@@ -41,7 +41,7 @@ Y = np.random.default_rng(1).integers(0, 5, 64)
 
 
 def quantized_cell(integer, input=None, output=None, scales=None):
-    """The Keras cell of an `IntegerCell`, its weights as the integers stand for them."""
+    """The Keras cell of an `IntegerCell`, with the real values of its integer weights."""
     names = {field.name for field in dataclasses.fields(Formats)}
     fields = {name: value for name, value in vars(integer).items() if name in names}
     matrices = {name: fields.pop(name) for name in ("kernel", "recurrent_kernel")}
@@ -74,7 +74,7 @@ def quantized_cell(integer, input=None, output=None, scales=None):
 
 
 def without_least(integer):
-    """-128 is a weight that the kernel takes, but that the exporter never gives."""
+    """Replaces -128, a weight that the kernel accepts and the exporter never writes."""
 
     def matrices(factors):
         return tuple(m._replace(values=np.maximum(m.values, -127)) for m in factors)
@@ -90,14 +90,14 @@ def without_least(integer):
 @given(
     integer=integer_cells(),
     timesteps=st.integers(1, 12),
-    jit_compile=st.sampled_from([False] * 5 + [True]),  # which takes a second
+    jit_compile=st.sampled_from([False] * 5 + [True]),  # compiling takes a second
     go_backwards=st.booleans(),
     seed=st.integers(0, 99),
 )
 def test_the_training_graph_is_the_integer_model(
     integer, timesteps, jit_compile, go_backwards, seed
 ):
-    """All states and outputs, for any cell that the kernel accepts."""
+    """In all states and outputs of any cell that the kernel accepts."""
     integer = without_least(integer)
     cell = quantized_cell(integer)
     rng = np.random.default_rng(seed)
@@ -112,12 +112,12 @@ def test_the_training_graph_is_the_integer_model(
     np.testing.assert_array_equal(y, expected.astype(np.float32) - integer.output_zero_point)
     np.testing.assert_array_equal(state, expected_state)
 
-    # The same from cell to cell, by Keras's own loop.
+    # Keras's own loop over the cell gives the same.
     y, state = layers.RNN(cell, return_state=True, go_backwards=go_backwards)(real)
     np.testing.assert_array_equal(y, expected[:, -1].astype(np.float32) - integer.output_zero_point)
     np.testing.assert_array_equal(state, expected_state)
 
-    # And the exporter finds the integers again.
+    # The exporter recovers the integers.
     found = round_to(cell.formats, read_float_cell(cell, "layer"))
     for got, wanted in zip(
         (*found.kernel, *found.recurrent_kernel, (found.bias, 0)),
@@ -128,7 +128,7 @@ def test_the_training_graph_is_the_integer_model(
 
 
 def test_an_input_is_rounded_as_the_file_rounds_it():
-    """Also where a quotient is a half: 2 % of HAPT's."""
+    """Also where a quotient is a half, as are 2 % of HAPT's."""
     affine = Affine(float(np.float32(1 / 75)), -23)
     x = np.arange(-2000, 2000).astype(np.float32) / 150
     for jit_compile in (False, True):
@@ -154,7 +154,7 @@ GRADIENTS = [("tanh", None, None), ("quant_tanh", "sigmoid", 4), ("relu", "quant
     ],
 )
 def test_gradients_are_those_of_the_float_layer(activation, gate, rank):
-    """Nearly: the integers are not quite its values. A weight of 0 has none."""
+    """Up to the rounding to integers. A weight of 0 has no gradient."""
     keras.utils.set_random_seed(0)
     ranks = {"kernel_rank": rank, "recurrent_rank": rank}
     layer = (
@@ -187,7 +187,7 @@ def test_gradients_are_those_of_the_float_layer(activation, gate, rank):
             assert zero.any()
             assert not g[zero].any()
             g, e = g[~zero], e[~zero]
-        # Inputs and weights of 7 bits are 1 % off, gradients through 12 steps up to 6 % in these.
+        # 7 bits put inputs and weights off by 1 %, these gradients through 12 steps by up to 6 %.
         assert np.linalg.norm(g - e) < 0.1 * np.linalg.norm(e), weight.path
 
 
@@ -197,7 +197,7 @@ def test_gradients_are_those_of_the_float_layer(activation, gate, rank):
 def compiled(model, rate=1e-2, **kwargs):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(rate), loss, **kwargs)
-    model.optimizer.build(model.trainable_variables)  # in fit(), Keras would trace twice
+    model.optimizer.build(model.trainable_variables)  # otherwise fit() of Keras 3 traces twice
     return model
 
 
@@ -211,8 +211,8 @@ def blocks(result):
     return [(operator.options, operator.weights) for operator in result.operators]
 
 
-REFUSED = ("shared_layer", "two_inputs")  # the latter concatenates two formats of one scale
-# One of each kind: `make test-all` has all of the others that are supported too.
+REFUSED = ("shared_layer", "two_inputs")  # two_inputs concatenates two kept formats
+# One topology of each kind; `make test-all` runs all others too.
 QUICK = (
     "low_rank", "fast_rnn", "stacked_with_dropout", "go_backwards_sequences", "two_outputs",
     "bidirectional_concat", "bidirectional_two_outputs", "after_conv", "after_normalization",
@@ -288,13 +288,13 @@ def test_trained_integers_are_the_exported_ones(hidden, jit_compile, tmp_path):
     history = compiled(aware, jit_compile=jit_compile).fit(X, Y, epochs=5, verbose=0)
     assert history.history["loss"][-1] < history.history["loss"][0]
 
-    # Its formats are those that it was trained in, whatever it is calibrated on.
+    # The formats are those of the training, whatever the calibration set.
     result = conversion(aware, representative_dataset=3 * X[:20] + 1)
     assert blocks(result) != blocks(start)
     assert [operator.formats for operator in result.operators] == [
         operator.formats for operator in start.operators
     ]
-    # What is zero stays so.
+    # Zeros stay zeros.
     for path, fraction in sparsity(aware).items():
         assert fraction >= before[path] > 0 or fraction == before[path] == 0
 
@@ -308,8 +308,8 @@ def test_trained_integers_are_the_exported_ones(hidden, jit_compile, tmp_path):
 
     if isinstance(aware.layers[0], layers.Normalization):
         return  # that is float in training
-    # TFLite Micro gives the logits of the training graph. Only where a product of its Dense layer,
-    # which it rounds twice, comes near the middle of two integers is it off by one step.
+    # TFLite Micro gives the logits of the training graph. It rounds a product of the Dense layer
+    # twice, which near the middle of two integers makes a difference of one step.
     got = Interpreter(data).predict(X)
     step = aware.layers[-1].output_format.scale
     np.testing.assert_allclose(got, expected, rtol=0, atol=1.001 * step)
@@ -324,19 +324,17 @@ def test_int16_activations(tmp_path):
     compiled(aware).fit(X, Y, epochs=2, verbose=0)
     aware.save(tmp_path / "aware.keras")
     loaded = keras.models.load_model(tmp_path / "aware.keras")
-    # TFLite Micro rounds the Dense layer's multiplier to 15 bits: half a step at the end of the
-    # format, and half a step for its rounding.
+    # TFLite Micro rounds the Dense layer's multiplier to 15 bits, half a step at the end of the
+    # format, and then the product, by half a step.
     step = aware.layers[-1].output_format.scale
     got = Interpreter(convert(loaded, **options)).predict(X)
     np.testing.assert_allclose(got, aware.predict(X, verbose=0), rtol=0, atol=1.5 * step)
-    with pytest.raises(
-        ValueError, match="trained with int16 activations: give activations='int16'"
-    ):
+    with pytest.raises(ValueError, match="trained with int16 activations: convert it with activa"):
         convert(aware, representative_dataset=X)
 
 
 def test_heads_at_each_step_are_trained_as_int8():
-    """In branches too: a Dense at each step of a sequence, and one of the last step."""
+    """Also in branches: a Dense on each step of a sequence, and one on the last step."""
     keras.utils.set_random_seed(0)
     x = layers.Input((TIMESTEPS, FEATURES))
     h = FastGRNN(8, return_sequences=True)(x)
@@ -351,8 +349,8 @@ def test_heads_at_each_step_are_trained_as_int8():
     int8 = Interpreter(convert(aware, representative_dataset=X, output_type="int8"))
     got, expected = int8.predict(X), aware(X)
     for y, e, output in zip(got, expected, int8.outputs, strict=True):
-        # Half a step by the rounding of what has an activation, in training none; by one step in
-        # few, where TFLite Micro rounds twice.
+        # Half a step where the file rounds an activation and training does not; in few outputs one
+        # step more, where TFLite Micro rounds twice.
         steps = np.abs(y - e) / float(output.scale)
         assert steps.max() < 1.51 and np.mean(steps > 0.51) <= 0.01
 
@@ -432,7 +430,7 @@ def test_refuses_an_output_that_shares_its_format():
 
 
 def test_export_refuses_an_input_whose_format_can_not_be_kept():
-    """A pooling has the scale of what it reads, which training moved."""
+    """A pooling shares the scale of its input, which training has changed."""
     model = classifier(
         layers.Conv1D(4, 3), layers.MaxPooling1D(2), FastGRNN(8, name="g"), layers.Dense(5)
     )

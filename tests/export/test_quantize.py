@@ -31,7 +31,7 @@ def test_affine_covers_the_range_and_zero(low, high):
     affine = choose_affine(low, high)
     assert affine.scale == np.float32(affine.scale)
     assert -128 <= affine.zero_point <= 127
-    # The zero point is rounded: an end may be cut by half a step, and by the float32 of the scale.
+    # The rounding of the zero point may cut an end by half a step, and the scale's float32 by more.
     half = affine.scale * (0.5 + 1e-4)
     assert (127 - affine.zero_point) * affine.scale >= max(high, 0) - half
     assert (-128 - affine.zero_point) * affine.scale <= min(low, 0) + half
@@ -43,7 +43,7 @@ def test_affine_of_zeros():
 
 @pytest.mark.parametrize(("low", "high"), [(math.nan, 1), (0, math.inf), (-1e300, 1), (0, 1e42)])
 def test_affine_of_no_range(low, high):
-    with pytest.raises(ValueError, match="Can not quantise the range .*: leave such samples out"):
+    with pytest.raises(ValueError, match="Cannot quantise the range .*: leave such samples out"):
         choose_affine(low, high)
 
 
@@ -51,7 +51,7 @@ def test_affine_of_no_range(low, high):
 
 
 def rms(matrix, moment):
-    """The root mean square of what each output sums up."""
+    """The root mean square of each output's sum."""
     return np.sqrt(np.einsum("io,ij,jo->o", matrix, moment, matrix))
 
 
@@ -64,7 +64,7 @@ def check_half_a_unit(integer, real, unit, unit_error=1e-9):
 @settings(max_examples=100)
 @given(shape=shapes(max_timesteps=40))
 def test_integers_are_the_nearest(shape):
-    """Each bias and scalar is its float, to half of what 1 stands for."""
+    """Each bias and scalar is within half a unit of its float."""
     cell, exact, input, output = integer_cell(shape)
     pack(cell)  # accepts it
     *_, mix_unit = dequantized(cell, input, output)
@@ -95,11 +95,11 @@ def test_sums_are_near(shape):
         (rounded.recurrent_kernel, exact.recurrent_kernel, ranges.state_moment),
     ):
         off = functools.reduce(np.matmul, integer) - functools.reduce(np.matmul, real)
-        # The size of the sums if no term took from another: a step of a weight stays what it is,
-        # however much is left of the sum.
+        # The size of the sums if no terms cancelled: the error of a weight does not shrink when the
+        # sum does.
         size = rms(functools.reduce(np.matmul, map(np.abs, real)), np.abs(moment)).max()
-        # Each factor's weights are off by half a step, of which there are at least 96 to the
-        # largest; and where the steps are coarse (a tiny matrix) by less than p resolves.
+        # Each factor's weights are off by half a step, and a step is at most 1/96 of the largest
+        # weight; a tiny matrix, whose steps are coarser, is off by less than a step of p.
         assert np.all(rms(off, moment) <= len(real) * size / 192 + 2.0**-cell.fraction_bits)
 
 
@@ -133,7 +133,7 @@ def test_weights_use_their_bits(kernel_rank, recurrent_rank, input_scale, seed):
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 @pytest.mark.parametrize("gate", [None, "sigmoid", "tanh", "relu"])
 def test_headroom(activation, gate):
-    """Nothing saturates as long as the state stays within the headroom."""
+    """Nothing saturates while the state stays within the headroom."""
     timesteps = 6 if gate == "relu" else 60  # before it diverges
     shape = Shape(activation=activation, recurrent_activation=gate, timesteps=timesteps)
     cell, exact, input, _ = integer_cell(shape)
@@ -156,7 +156,7 @@ def test_the_update_of_a_large_state_uses_its_bits():
 
 
 def test_a_relu_candidate_has_headroom():
-    """7 would fit in Q3.12, 1.25 times 7 does not."""
+    """7 would fit Q3.12; 1.25 times 7 does not."""
     shape = Shape(activation="relu", density=0.0)
     exact = dataclasses.replace(float_cell(shape), bias=np.full((2, 16), 7.0))
     ranges, states = calibrate(exact, sequences(shape))
@@ -167,7 +167,7 @@ def test_a_relu_candidate_has_headroom():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_no_input_saturates_a_projection_that_is_proven(seed):
-    """With one feature the largest projection is known: at most twice the one that was seen."""
+    """With one feature the largest projection is known, and at most twice the largest seen."""
     shape = Shape(features=1, seed=seed)
     cell, *_ = integer_cell(shape)
     values, shift = cell.kernel[0]
@@ -205,7 +205,7 @@ def test_extreme_scales(activation, scale, input_scale):
     x = sequences(shape)
     _, states = calibrate(exact, x)
     y, _ = reference.run(cell, input.quantize(x), return_sequences=True)
-    # No worse than the same cell at ordinary scales, which comes to 1.55 steps of the output.
+    # No worse than the same cell at ordinary scales, which is off by 1.55 steps of the output.
     error = np.abs((y - float(output.zero_point)) * output.scale - states)
     assert error.max() <= 1.6 * output.scale
 
@@ -245,7 +245,7 @@ def test_refuses_a_scale(name, scale):
         ),
     ],
 )
-def test_refuses_what_is_too_large(changes, reason):
+def test_refuses_large_values(changes, reason):
     shape = Shape(timesteps=1)
     cell = dataclasses.replace(float_cell(shape), **changes)
     message = quantize_message(cell, sequences(shape))

@@ -13,6 +13,7 @@ from random_cells import (
     extremes,
     integer_cell,
     integer_cells,
+    plain_cell,
     sequences,
     shapes,
 )
@@ -22,8 +23,8 @@ from keras_fastgrnn.export.cell.blocks import MAX_DIM, MAX_MIX, pack
 from keras_fastgrnn.export.cell.calibrate import calibrate
 
 SLOPE = {"tanh": 1, "sigmoid": 0.25, "relu": 1, "quant_tanh": 1, "quant_sigmoid": 0.5}
-# Largest error of a nonlinearity: what sigmoid_table.py states for the table and half a step of
-# Q0.15, twice for tanh = 2 sigmoid - 1; the others are exact, but a candidate of 1.0 is 32767.
+# The largest error of a nonlinearity: that of the table (sigmoid_table.py) plus half a step of
+# Q0.15; twice as much for tanh = 2 sigmoid - 1. The others are exact, except 32767 for 1.0.
 TABLE_ERROR = 3.4e-4 + 2.0**-16
 ERROR = {"tanh": 2 * TABLE_ERROR, "sigmoid": TABLE_ERROR}
 
@@ -52,7 +53,7 @@ def test_unknown_activation():
 
 @pytest.mark.parametrize("gate", (None, *reference.ACTIVATIONS))
 def test_an_open_gate_holds_the_state(gate):
-    """A gate of 1 keeps every bit of the state for 1,000 steps, if nothing is added (nu = 0)."""
+    """A gate of 1 and nu = 0 keep every bit of the state for 1,000 steps."""
     cell, *_ = integer_cell(Shape(recurrent_activation=gate))
     opens = 1 if gate == "relu" else 10  # a relu of 10 would multiply
     bias_shift = 3
@@ -74,7 +75,7 @@ def test_an_open_gate_holds_the_state(gate):
 @settings(max_examples=100)
 @given(shape=shapes(max_timesteps=40))
 def test_each_step_is_within_the_rounding_of_the_float_step(shape):
-    """One step from the same state differs from the float step by the roundings alone.
+    """One step from the same state differs from the float step only by its roundings.
 
     The bound is the sum of what docs/numerics.md lists: each rounding by half a unit, carried to
     the state by the slopes of what follows it.
@@ -83,7 +84,7 @@ def test_each_step_is_within_the_rounding_of_the_float_step(shape):
     float_cell, state_scale, mix_unit = dequantized(cell, input, output)
     x = input.quantize(sequences(shape))
     h = reference.states(cell, x)
-    # A relu cell that was calibrated on fewer steps may saturate, which the float step does not.
+    # A relu cell calibrated on fewer steps may saturate; the float step does not.
     assume((np.abs(h.astype(int)) < 32767).all())
     before = np.concatenate([np.zeros_like(h[:, :1]), h[:, :-1]], axis=1)
 
@@ -171,7 +172,7 @@ def test_flags_of_run():
 
 
 class Int32(np.ndarray):
-    """int64 values of which every result, and every partial sum, has to fit in int32."""
+    """int64 values that check that every result and partial sum fits int32."""
 
     largest = 0
 
@@ -208,28 +209,16 @@ def test_no_sum_leaves_int32(cell, seed):
 def test_largest_pre_activation(sign, dtype):
     least = np.full((MAX_DIM, MAX_DIM), -128, np.int8)
     first = np.full((MAX_DIM, MAX_DIM), -128 if sign > 0 else 127, np.int8)
-    # -128 times what saturates: the first factors give all -32768 or all 32767.
+    # The first factors saturate, at -32768 or 32767 everywhere; the second ones are all -128.
     matrices = (reference.Matrix(first, 0), reference.Matrix(least, 2))
-    cell = reference.IntegerCell(
+    cell = plain_cell(
         kernel=matrices,
         recurrent_kernel=matrices,
         bias=np.full((2, MAX_DIM), 32767 if sign > 0 else -32768, np.int16),
-        activation="tanh",
-        recurrent_activation="sigmoid",
         input_dtype=dtype,
-        output_dtype="int8",
         input_zero_point=-128 if dtype == "int8" else 0,
         input_multiplier=127,
-        fraction_bits=12,
-        gate_shift=0,
         bias_shift=15,
-        mix_shift=0,
-        zeta=1,
-        nu=1,
-        beta=0,
-        output_multiplier=1,
-        output_shift=30,
-        output_zero_point=0,
     )
     pack(cell)  # accepts it
     x = np.full((1, MAX_DIM), np.iinfo(dtype).max, dtype)
@@ -249,27 +238,19 @@ def test_largest_pre_activation(sign, dtype):
 def test_largest_update(gate, gate_shift, zeta, gate_bias):
     zero = reference.Matrix(np.zeros((2, 2), np.int8), 2)
     one_minus_z = 65536 if gate == "tanh" else 32768 >> gate_shift
-    cell = reference.IntegerCell(
+    cell = plain_cell(
         kernel=(zero,),
         recurrent_kernel=(zero,),
-        # Two units, of candidates 32767 and -32768.
+        # Two units, with candidates 32767 and -32768.
         bias=np.array([[gate_bias] * 2, [10, -10]] if gate else [[10, -10]], np.int16),
-        activation="tanh",
         recurrent_activation=gate,
-        input_dtype="int8",
         output_dtype="int16",
-        input_zero_point=0,
-        input_multiplier=1,
         fraction_bits=0,
         gate_shift=gate_shift,
-        bias_shift=0,
-        mix_shift=0,
         zeta=zeta,
         nu=MAX_MIX - zeta * one_minus_z,
         beta=0 if gate else 32768,
         output_multiplier=32767,
-        output_shift=30,
-        output_zero_point=0,
     )
     pack(cell)  # accepts it
     state = np.array([[32767, 32767], [-32768, -32768]], np.int16)

@@ -1,4 +1,4 @@
-"""Features below a step of int8 and outputs that rounding has changed are not passed in silence."""
+"""Features below a step of int8, and outputs that rounding changes much, give warnings."""
 
 import warnings
 
@@ -18,7 +18,7 @@ from keras_fastgrnn.export.report.text import text
 from keras_fastgrnn.micro import Interpreter
 
 NOISE = np.random.default_rng(0).normal(0, 1, (200, 20, 3)).astype(np.float32)
-SMALL = NOISE * np.float32([1, 1e-3, 1])  # of feature 1 an int8 step is 30 standard deviations
+SMALL = NOISE * np.float32([1, 1e-3, 1])  # an int8 step is 30 deviations of feature 1
 
 
 def model_of(*hidden):
@@ -34,7 +34,7 @@ def said(convert, *args, **kwargs):
 
 
 def steps_of(values):
-    """Each feature's spread, at the scale that the converter would give them."""
+    """Each feature's spread in steps of the scale that the converter would choose."""
     scale = (max(values.max(), 0) - min(values.min(), 0)) / 255
     return [feature.resolved for feature in features(values, scale)]
 
@@ -58,7 +58,7 @@ def test_a_small_feature_is_not_resolved():
 def test_spikes_hide_the_bulk(where):
     x = NOISE.copy()
     x[where] = 1e4
-    # 1e4 at one step of 20 is no outlier of feature 0; the other features are below a step then.
+    # 1e4 at one step of 20 is no outlier of feature 0, and puts the other features below a step.
     expected = [isinstance(where[0], slice) and where[1] == 7, False, False]
     assert steps_of(x) == expected
 
@@ -83,14 +83,14 @@ def test_a_feature_that_is_seldom_on_is_resolved(share):
     assert steps_of(x) == [True] * 3
 
 
-def test_padding_is_no_feature():
+def test_padding_does_not_count():
     x = NOISE.copy()
     x[:, :18] = 0
     assert steps_of(x) == [True] * 3
 
 
 def test_accuracy_falls_below_enough_steps():
-    """What `ENOUGH_STEPS` is chosen by: a feature whose sign of the mean is the class."""
+    """The measurement behind `ENOUGH_STEPS`: the sign of a feature's mean is the class."""
     rng = np.random.default_rng(0)
 
     def data(n):
@@ -107,18 +107,18 @@ def test_accuracy_falls_below_enough_steps():
     x, y = data(2000)
 
     def right(steps):
-        """With the feature rounded to so many steps, on grids that are shifted against it."""
+        """The accuracy with the feature rounded to so many steps, on shifted grids."""
         spread = np.subtract(*np.quantile(x, [0.99, 0.01]))
         grids = [np.round(x * steps / spread + shift) - shift for shift in (0, 0.25, 0.5, 0.75)]
         said = model.predict(np.concatenate(grids) * spread / steps, verbose=0, batch_size=1000)
         return np.mean(said.argmax(axis=-1) == np.tile(y, 4))
 
     lost = {k: np.mean(model.predict(x, verbose=0).argmax(-1) == y) - right(k) for k in (1, 2, 4)}
-    # It was 0.22, 0.05 and 0.01. The standard deviation of a mean of 2,000 is 0.007.
+    # Measured: 0.22, 0.05 and 0.01. The mean of 2,000 has a standard deviation of 0.007.
     assert lost[1] > 0.1 and lost[2] > 0.025 and lost[ENOUGH_STEPS] < 0.025
 
 
-# ---- What is said ----
+# ---- The warnings ----
 
 
 @pytest.mark.parametrize("input_type", ["float32", "int8"])
@@ -127,7 +127,7 @@ def test_convert_names_the_input_the_feature_and_its_steps(input_type):
         convert, model_of(FastGRNN(8)), representative_dataset=SMALL, input_type=input_type
     )
     result = conversion(model_of(FastGRNN(8)), representative_dataset=SMALL)
-    scale = result.operators[0].input.scale
+    scale = result.operators[0].formats.input.scale
     steps = np.subtract(*np.quantile(SMALL[..., 1], [0.99, 0.01])) / scale
     assert f"Input 'sensor': one step of its int8 is {scale:.3g}," in message
     assert f"{steps:.2g} steps in feature 1." in message
@@ -142,7 +142,7 @@ def test_many_features_are_counted():
     assert "and as few in 4 more" in message
 
 
-def test_what_a_layer_in_the_middle_reads():
+def test_the_input_of_an_inner_layer():
     dense = layers.Dense(3)
     model = model_of(dense, FastGRNN(8, name="r"))
     dense.set_weights([np.diag([1, 1e-4, 1]), np.zeros(3)])
@@ -153,7 +153,7 @@ def test_what_a_layer_in_the_middle_reads():
 
 
 def test_outputs_of_two_ranges():
-    """A regression of a large and a small value; of probabilities, a class that is never likely."""
+    """A large and a small value warn; the probability of a class that is never likely does not."""
     for activation, count in ((None, 1), ("softmax", 0), ("sigmoid", 0)):
         head = layers.Dense(2, activation=activation, name="head")
         model = model_of(FastGRNN(8), head)
@@ -175,12 +175,12 @@ def test_no_false_alarm(build):
 
 
 def test_error_that_is_large_against_the_output():
-    """The weights of a Dense all but cancel: what is left of the state is below its steps."""
+    """The weights of a Dense nearly cancel, and leave less than a step of the state."""
     head = layers.Dense(1, use_bias=False, name="head")
     model = model_of(FastGRNN(2), head)
     cell = model.layers[0].cell
     for weight in cell.weights:
-        if "kernel" in weight.path:  # two units that are nearly the same
+        if "kernel" in weight.path:  # two nearly equal units
             value = weight.numpy()
             value[..., 1] = value[..., 0] * 1.002
             weight.assign(value)
@@ -234,7 +234,7 @@ def test_outputs_are_measured_without_tflm(monkeypatch):
     monkeypatch.setattr(measure, "Interpreter", missing)
     result = conversion(model_of(FastGRNN(4)), representative_dataset=NOISE)
     findings = examine(result)
-    where = "TensorFlow Lite (TensorFlow Lite Micro can not be run: it is not installed)"
+    where = "TensorFlow Lite (TensorFlow Lite Micro cannot run: it is not installed)"
     assert findings.measured_in == where
     _, (y,) = measure.integer_run(result)
     error = result.rest.outputs[0].dequantize(y) - findings.outputs[0].expected

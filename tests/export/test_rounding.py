@@ -5,19 +5,19 @@ from keras_fastgrnn.export.cell.rounding import round_matrix, second_factor
 
 
 def squared_error(matrix, rounded, moment):
-    """The mean square of what the sums of each output are off by, summed over the outputs."""
+    """The mean squared error of each output's sum, added over the outputs."""
     off = rounded - matrix
     return np.einsum("io,ij,jo->", off, moment, off)
 
 
 def correlated(rng, n):
-    """The second moment of n inputs that mostly move together, around a mean that is not 0."""
+    """The second moment of n inputs that mostly move together, about a mean other than 0."""
     v = rng.normal(1, 1, (500, 3)) @ rng.normal(0, 1, (3, n)) + rng.normal(0, 0.1, (500, n))
     return v.T @ v / len(v)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_correlated_inputs_make_up_for_each_other(seed):
+def test_correlated_inputs_compensate_each_other(seed):
     rng = np.random.default_rng(seed)
     matrix = rng.normal(0, 1, (16, 8)) * (rng.random((16, 8)) < 0.7)
     moment = correlated(rng, 16)
@@ -39,7 +39,7 @@ def test_takes_the_best_of_the_scales(seed):
         integers, scale = round_matrix(matrix, moment, scales)
         return squared_error(matrix, integers.T * scale, moment)
 
-    # The error that is minimised has a thousandth of the mean square added to each input.
+    # The minimised error has a thousandth of the mean square added to each input.
     np.testing.assert_allclose(error(scales), min(error([s]) for s in scales), rtol=0.1)
 
 
@@ -59,7 +59,7 @@ def test_a_zero_stays_zero():
 
 
 @pytest.mark.parametrize("largest", [96, 111, 127])
-def test_what_is_on_a_grid_stays_on_it(largest):
+def test_weights_on_a_grid_stay(largest):
     rng = np.random.default_rng(0)
     values = rng.integers(-largest, largest + 1, (16, 8))
     values[0, 0] = largest

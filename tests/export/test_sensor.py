@@ -1,5 +1,4 @@
-"""The integers of a sensor -> those of the model: at most one step from what TFLite makes of the
-real values."""
+"""A sensor's integers become the model's, within one step of TFLite's rounding of real values."""
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from keras_fastgrnn.micro.affine import Affine
 
 @st.composite
 def features(draw, outputs=("int8", "int16")):
-    """`(dtype, factor, offset, Affine)`: of a sensor with a normalisation."""
+    """`(dtype, factor, offset, Affine)` of a sensor with a normalisation."""
     dtype, rng = draw(st.sampled_from(SENSORS)), np.random.default_rng(draw(st.integers(0, 2**32)))
     scale, zero_point = 10 ** rng.uniform(-4, 1), int(rng.integers(-128, 128))
     output = draw(st.sampled_from(outputs))
@@ -20,13 +19,13 @@ def features(draw, outputs=("int8", "int16")):
         scale, zero_point = scale / 256, 0
     affine = Affine(float(np.float32(scale)), zero_point, output)
     factor = 10 ** rng.uniform(-7, 4) * rng.choice([1, 1, -1])
-    # The middle, in the sensor's integers: near 0, anywhere, and just outside.
+    # The middle of the range, in the sensor's integers: near 0, anywhere, or just outside.
     middle = rng.normal() * np.iinfo(dtype).max * draw(st.sampled_from([0, 1e-4, 0.3, 1.1]))
     return dtype, factor, -middle * factor, affine
 
 
 def integers(dtype, factor, offset, affine):
-    """All there are of an int16; of an int32 many, most where the output is not saturated."""
+    """Every int16; many int32 values, most where the output does not saturate."""
     limits = np.iinfo(dtype)
     if dtype == "int16":
         return np.arange(limits.min, limits.max + 1)
@@ -46,10 +45,10 @@ def test_at_most_one_step_from_float(feature):
     exact = x * (factor / affine.scale) + offset / affine.scale + affine.zero_point
     ends = np.iinfo(affine.dtype)
     assert np.abs(got - np.clip(np.floor(exact + 0.5), ends.min, ends.max)).max() <= 1
-    # The sum of the errors in choose_quantizer(), but for that of float32.
+    # The sum of the errors that choose_quantizer() lists, without float32's.
     assert (got <= np.maximum(exact + 0.5, ends.min) + 0.064).all()
     assert (got >= np.minimum(exact - 0.5, ends.max) - 0.064).all()
-    if abs(offset / affine.scale) < 2**20:  # else float32 has no such step
+    if abs(offset / affine.scale) < 2**20:  # beyond, float32 is coarser than a step
         real = x.astype(np.float32) * np.float32(factor) + np.float32(offset)
         assert np.abs(got - affine.quantize(real)).max() <= 1
 
@@ -78,7 +77,7 @@ def test_no_sum_leaves_int32(feature):
 @pytest.mark.parametrize("dtype", SENSORS)
 @pytest.mark.parametrize("factor", [0.0, 1e-300, 5e-324, -1e-30, 1e30, 1e300])
 def test_factors_beyond_reason(dtype, factor):
-    """A constant feature, whose standard deviation is next to nothing, and one that is ignored."""
+    """A nearly constant feature has a huge factor, an ignored one a factor near 0."""
     quantizer = choose_quantizer(dtype, [factor], [0.0], Affine(0.5, 3))
     x = np.array([np.iinfo(dtype).min, -1, 0, 1, np.iinfo(dtype).max])
     with np.errstate(over="ignore"):
@@ -86,10 +85,10 @@ def test_factors_beyond_reason(dtype, factor):
     np.testing.assert_array_equal(quantizer.quantize(x[:, None])[:, 0], expected)
 
 
-def test_each_feature_has_its_own():
+def test_each_feature_has_its_own_multiplier():
     factor, offset = sensor_affine(2, 0.01, mean=[1, 100], std=[0.1, 20])
     quantizer = choose_quantizer("int16", factor, offset, Affine(0.02, 0))
-    # 1.5 is 5 standard deviations over the mean, 130 is 1.5.
+    # 1.5 is 5 standard deviations above the mean, 130 is 1.5.
     np.testing.assert_array_equal(
         quantizer.quantize([[100, 10000], [150, 13000]]), [[0, 0], [127, 75]]
     )
@@ -100,13 +99,16 @@ def test_each_feature_has_its_own():
     [
         (dict(unit=0), r"unit=\[0.0, 0.0, 0.0\] is not supported: give numbers other than 0"),
         (dict(unit=[1, 2]), r"unit=\[1, 2\] is not supported: .* for each of the 3 features"),
-        (dict(unit="0.1"), "unit='0.1' is not supported: give a number"),
-        (dict(unit=True), "unit=True is not supported: give a number"),
+        (dict(unit="0.1"), "unit='0.1' is not supported: give one number"),
+        (dict(unit=True), "unit=True is not supported: give one number"),
         (dict(unit=1, mean=float("nan")), "mean=nan is not supported: give numbers below 1e60"),
-        (dict(unit=1, std=[1, 0, 1]), r"std=\[1.0, 0.0, 1.0\] is not supported: give numbers over"),
-        (dict(unit=1, std=-1), r"std=\[-1.0, .* is not supported: give numbers over"),
+        (
+            dict(unit=1, std=[1, 0, 1]),
+            r"std=\[1.0, 0.0, 1.0\] is not supported: give numbers above",
+        ),
+        (dict(unit=1, std=-1), r"std=\[-1.0, .* is not supported: give numbers above"),
     ],
 )
-def test_refuses_what_is_no_number_of_a_feature(arguments, message):
+def test_refuses_bad_numbers(arguments, message):
     with pytest.raises(ValueError, match=message):
         sensor_affine(3, **arguments)

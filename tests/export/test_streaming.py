@@ -1,4 +1,4 @@
-"""A streaming model says at each step what the float model says of the sequence so far."""
+"""A streaming model gives at each step the float model's output for the sequence so far."""
 
 import itertools
 import warnings
@@ -88,7 +88,7 @@ def test_streaming_is_the_same_integers_step_by_step(dtype):
     np.testing.assert_array_equal(got, expected[0])
 
 
-# ---- Which models can be given one step at a time ----
+# ---- Which models can read one step at a time ----
 
 
 class Own(layers.Layer):
@@ -103,7 +103,7 @@ class Own(layers.Layer):
 
 
 def conv(x, kernel=(0.5, 0.5)):
-    """A convolution over a step and the one before."""
+    """A convolution over a step and its predecessor."""
     return kernel[0] * x + kernel[1] * tf.pad(x, [[0, 0], [1, 0], [0, 0]])[:, :-1]
 
 
@@ -139,7 +139,7 @@ def check(model, x):
     check_streaming(model, *as_steps([[x]]))
 
 
-# What of the samples might hide it: `make test-all` has the other layers with all samples too.
+# Samples that might hide the mixing. `make test-all` runs all layers with all samples.
 HIDDEN = ("causal", "of large values", "of small values", "of negative means")
 
 
@@ -153,7 +153,7 @@ HIDDEN = ("causal", "of large values", "of small values", "of negative means")
         for name, samples in itertools.product(ANY_LENGTH, SAMPLES)
     ],
 )
-def test_layer_that_mixes_steps_is_refused_whatever_the_samples_are(name, samples):
+def test_layer_that_mixes_steps_is_refused_with_any_samples(name, samples):
     before = sequential(ANY_LENGTH[name](), FastGRNN(4), layers.Dense(2), timesteps=None)
     behind = sequential(
         layers.Dense(4, activation="relu"),
@@ -206,7 +206,7 @@ PER_STEP = {
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 3e4])
 @pytest.mark.parametrize("name", PER_STEP)
-def test_model_of_layers_per_step_is_not_refused(name, scale):
+def test_layers_that_work_per_step_are_accepted(name, scale):
     model = PER_STEP[name]()
     for samples, x in SAMPLES.items():
         if scale == 1.0 or samples == "random" or TEST_ALL:
@@ -249,7 +249,7 @@ def test_streaming_refuses(hidden, message):
 
 
 def summing(*behind):
-    """A gate of almost 1, and a nu that is not 0: the state sums its inputs up, without end."""
+    """A gate of almost 1 and a nu above 0: the state sums its inputs without end."""
     model = sequential(FastGRNN(4, name="r"), *behind, timesteps=None)
     model.layers[0].cell.bias.assign([[20.0] * 4, [1.0] * 4])
     return model
@@ -262,7 +262,7 @@ def test_each_sample_begins_a_stream():
     (operator,) = result.operators
     expected, _ = calibrate(operator.cell, 1 + X)
     np.testing.assert_equal(vars(operator.ranges), vars(expected))
-    # It is the integer model of the sequences, but that its output is scaled for every step.
+    # The integer model of the sequences, except that the output's scale covers every step.
     whole = conversion(model, representative_dataset=1 + X).operators[0].integer_cell
     for name in ("zeta", "nu", "mix_shift", "fraction_bits", "recurrent_kernel"):
         np.testing.assert_equal(getattr(operator.integer_cell, name), getattr(whole, name))
@@ -290,21 +290,21 @@ def test_clips_of_different_lengths():
     expected = np.concatenate([calibrate(operator.cell, x[np.newaxis])[1][0] for x in clips])
     np.testing.assert_allclose(operator.y, expected, rtol=1e-6)  # float32
     np.testing.assert_allclose(operator.ranges.state, np.abs(expected).max())
-    # The integers too begin anew at each clip.
+    # The integers also start anew at each clip.
     integers, _ = operator.run_integers(operator.x)
     starts = np.cumsum([0, *map(len, clips)])
     for start, clip in zip(starts[:-1], clips, strict=True):
-        x = operator.input.quantize(clip[np.newaxis])
+        x = operator.formats.input.quantize(clip[np.newaxis])
         (one,), _ = reference.run(operator.integer_cell, x, return_sequences=True)
         np.testing.assert_array_equal(integers[start : start + len(clip)], one)
-    # So does the report.
+    # As does the report.
     findings = examine(converted(clips))
     assert findings.compared[0].largest < 0.05 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("reset", ["sample", "never"])
 def test_steps_until_the_state_saturates(reset):
-    """The float model, run on across the samples, is the judge."""
+    """Compares with the float model, run across the samples without a reset."""
     model = summing(layers.Dense(2))
     with pytest.warns(UserWarning, match="'r': its int16 state saturates ([0-9,]+) steps") as found:
         result = conversion(model, representative_dataset=1 + X, streaming=True, reset=reset)
@@ -322,27 +322,27 @@ def test_steps_until_the_state_saturates(reset):
         "nu_initializer=-100.0",
     ):
         assert part in message
-    # The chip: below the limit before it, and at it soon after.
-    x = operator.input.quantize(stream[:, : expected + 40])
+    # On the chip the state is below the limit before that step, and at the limit soon after.
+    x = operator.formats.input.quantize(stream[:, : expected + 40])
     integers = np.abs(reference.states(operator.integer_cell, x)[0].astype(int)).max(axis=1)
     assert integers[-1] == 32767
-    # int8 inputs and weights move the step by a few per cent.
+    # int8 inputs and weights shift the step by a few per cent.
     assert integers[: int(0.9 * expected)].max() < 32767
     sentence = f"r: without a reset its state saturates after {expected:,} steps"
     findings = examine(result)
     assert sentence in text(findings)
     assert f"<p>{sentence}.</p>" in page(findings, "m.tflite")
-    # The C that is written from the file.
+    # The C written from the file states the steps.
     header = c_source(result.model)["model.h"]
     assert f"#define MODEL_STEPS_TO_SATURATION {expected}\n" in header
 
 
-def test_one_sample_is_read_again():
+def test_one_sample_is_repeated():
     with pytest.warns(UserWarning, match="Layer 'r': its int16 state saturates"):
         convert(summing(), representative_dataset=1 + X[:1], streaming=True)
 
 
-def test_the_layer_behind_one_that_grows():
+def test_the_layer_after_one_that_grows():
     model = sequential(
         FastGRNN(4, name="a", return_sequences=True), FastGRNN(4, name="b"), timesteps=None
     )
@@ -369,8 +369,8 @@ def test_a_bounded_state_gives_no_warning():
         assert "STEPS_TO_SATURATION" not in c_source(result.model)["model.h"]
 
 
-def test_windows_are_as_right_as_in_float():
-    """A state of the range of all windows as one stream would have few steps left for one."""
+def test_windows_are_as_accurate_as_in_float():
+    """A state scaled for all windows as one stream would leave few steps for one window."""
     model = summing(layers.Dense(3))
     x = np.random.default_rng(1).normal(1, 1, (300, TIMESTEPS, FEATURES)).astype(np.float32)
     with pytest.warns(UserWarning):
@@ -398,9 +398,9 @@ def test_training_for_one_stream():
 
 
 def test_unknown_reset_is_refused():
-    with pytest.raises(ValueError, match="reset='window' is not supported: use 'sample' or"):
+    with pytest.raises(ValueError, match="reset='window' is not supported: use one of 'sample',"):
         convert(summing(), representative_dataset=X, streaming=True, reset="window")
-    with pytest.raises(ValueError, match="reset='never' is for streaming=True"):
+    with pytest.raises(ValueError, match="reset='never' needs streaming=True"):
         convert(summing(), representative_dataset=X, reset="never")
     with pytest.raises(ValueError, match="reset='always' is not supported"):
         quantization_aware(summing(), representative_dataset=X, reset="always")

@@ -233,7 +233,7 @@ TOPOLOGIES = [
 
 
 def randomize(model, seed=0):
-    """Weights of a trained model's size, for which an untrained model's are too small."""
+    """Gives a model weights of a trained model's size; the initial ones are too small."""
     rng = np.random.default_rng(seed)
     for weight in model.trainable_weights:
         if len(weight.shape) >= 2:
@@ -242,7 +242,7 @@ def randomize(model, seed=0):
 
 
 def samples(model, n, seed=0):
-    """A list of arrays, one for each input of the model: random walks."""
+    """Random walks: a list of arrays, one for each input of the model."""
     rng = np.random.default_rng(seed)
     arrays = []
     for x in model.inputs:

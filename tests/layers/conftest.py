@@ -7,6 +7,6 @@ from keras_fastgrnn.compat import keras
 
 @pytest.fixture(autouse=True)
 def seed():
-    """The same weights in each run, whatever tests a worker had before: by chance a gradient may be
-    too small for a float32 weight to move."""
+    """Gives each test the same weights, whichever tests ran before it: with random ones a gradient
+    may be too small to move a float32 weight."""
     keras.utils.set_random_seed(0)

@@ -10,7 +10,7 @@ from keras_fastgrnn.compat import keras
 BATCH, TIMESTEPS, FEATURES, UNITS = 4, 7, 3, 5
 OURS = [FastRNN, FastGRNN]
 CELLS = {FastRNN: FastRNNCell, FastGRNN: FastGRNNCell}
-# float32 in sums of a few terms, of states that are about 1.
+# float32 rounds by 6e-8 of a state of about 1, in sums of a few terms over a few steps.
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
 
 LAYER_ARGUMENTS = {
@@ -32,7 +32,7 @@ def rnn_of(cell_class):
     return make
 
 
-# The standard that ours are held to. With the pinned Keras its answers stay as they are.
+# The reference for our layers; its behaviour is fixed by the pinned version of Keras.
 GRU = pytest.param(keras.layers.GRU, marks=pytest.mark.test_all)
 RNNS = [rnn_of(FastRNNCell), rnn_of(FastGRNNCell)]
 KINDS = [keras.layers.GRU, *OURS, *RNNS]
@@ -45,7 +45,7 @@ def named(kind):
 ours = pytest.mark.parametrize("layer_class", OURS)
 gru_too = pytest.mark.parametrize("layer_class", [GRU, *OURS])
 every_kind = pytest.mark.parametrize("make", [GRU, *OURS, *RNNS], ids=named)
-# For what takes seconds: a layer, and an RNN of the other's cell.
+# For tests that take seconds: one layer, and an RNN of the other layer's cell.
 two_kinds = pytest.mark.parametrize(
     "make",
     [

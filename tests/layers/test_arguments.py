@@ -1,4 +1,4 @@
-"""Bad arguments, each refused by a message that names it and its value."""
+"""Bad arguments are refused; the message names the argument and its value."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,9 @@ every_class = pytest.mark.parametrize("class_", [FastRNNCell, FastGRNNCell, Fast
 )
 @every_class
 def test_bad_argument(class_, arguments, message):
-    with pytest.raises((ValueError, TypeError), match=message):  # TypeError: tf_keras, of a name
+    with pytest.raises(
+        (ValueError, TypeError), match=message
+    ):  # TypeError: tf_keras, unknown names
         class_(**{"units": 4, **arguments})
 
 
@@ -41,7 +43,7 @@ def test_bad_gate(class_):
         class_(4, recurrent_activation="hard_gate")
 
 
-def test_whole_numbers_and_ranks_above_the_matrix_are_fine():
+def test_accepts_whole_numbers_of_any_type_and_ranks_above_full():
     layer = FastGRNN(np.int64(4), kernel_rank=np.int32(9), recurrent_rank=12.0)
     assert layer(np.zeros((2, 3, 5))).shape == (2, 4)
     assert layer.cell.kernel_a.shape == (5, 9) and layer.cell.recurrent_kernel_b.shape == (12, 4)

@@ -11,9 +11,9 @@ from tools import TEST_ALL
 
 from keras_fastgrnn.compat import LEGACY
 
-# What each of the two workers runs: the layers that its arguments name, by fit() and, in Keras 3,
-# by a loop of its own, against the same steps of SGD in one process. The global batch is all of the
-# data, so that both average the same gradients, however the data are split.
+# The program of each of the two workers. It trains the layers that its arguments name with fit()
+# and, in Keras 3, with its own loop, and compares them with the same steps of SGD in one process.
+# The global batch is the whole data set, so both average the same gradients, however it is split.
 WORKER = """
 import sys
 import numpy as np
@@ -31,7 +31,7 @@ x = rng.normal(size=(16, 6, 3)).astype(np.float32)
 y = (x[:, :, 0].sum(1, keepdims=True) > 0).astype(np.float32)
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 assert strategy.num_replicas_in_sync == 2
-# Else TensorFlow reads files by worker, finds none, and warns.
+# Otherwise TensorFlow shards by files, finds none, and warns.
 options = tf.data.Options()
 options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
 data = tf.data.Dataset.from_tensor_slices((x, y)).batch(16).with_options(options)
@@ -90,7 +90,7 @@ for name, layers in LAYERS.items():
             continue
         for weight, before, expected in zip(model.get_weights(), start, reference.get_weights()):
             assert np.max(np.abs(weight - before)) > 1e-4, name
-            # Sums over the batch in another order.
+            # float32 sums over the batch in another order.
             np.testing.assert_allclose(weight, expected, rtol=0, atol=1e-5, err_msg=name)
         print("trained:", name, "by", way)
 """
@@ -118,7 +118,7 @@ def run_workers(timeout):
         workers.append(
             subprocess.Popen(arguments, env=environment, stdout=pipe, stderr=pipe, text=True)
         )
-    # Some 15 s on two idle cores.
+    # About 15 s on two idle cores.
     try:
         return [(*worker.communicate(timeout=timeout), worker.returncode) for worker in workers]
     finally:

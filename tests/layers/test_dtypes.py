@@ -1,4 +1,4 @@
-"""Dtype policies: layers, RNN(cell) and training steps, with XLA and without, as GRU has them."""
+"""Dtype policies act as on GRU: in layers, RNN(cell) and training steps, with XLA and without."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ POLICIES = {  # variables, outputs
     "mixed_float16": ("float32", "float16"),
     "float64": ("float64", "float64"),
 }
-# The error of a value of about 1, over 7 steps; bfloat16 has 8 bits of mantissa, float16 has 11.
+# For values of about 1 after 7 steps; bfloat16 has 8 bits of mantissa, float16 has 11.
 TOLERANCES = {"float32": 1e-5, "mixed_bfloat16": 0.05, "mixed_float16": 0.01, "float64": 1e-5}
 
 every_policy = pytest.mark.parametrize("policy", POLICIES)
@@ -21,7 +21,7 @@ kinds_of_ours = pytest.mark.parametrize("make", [*OURS, *RNNS], ids=named)
 
 
 def same_start(layer):
-    """The same weights, and not their initial ones, whatever the dtype."""
+    """Gives a layer weights that do not depend on its dtype, and differ from the initial ones."""
     layer.build((None, None, FEATURES))
     rng = np.random.default_rng(0)
     layer.set_weights([rng.normal(0, 0.5, w.shape) for w in layer.weights])
@@ -39,7 +39,7 @@ def test_dtypes(make, policy):
     layer = make(UNITS, dtype=policy, **options)
     variables, outputs = POLICIES[policy]
     assert dtypes(layer(keras.Input((None, FEATURES)))) == {outputs}
-    # Float inputs of another dtype are cast, and states: by tf_keras for none but ours.
+    # Float inputs and states of another dtype are cast; tf_keras casts them only for our layers.
     initial = state() if make in OURS or not LEGACY else tf.cast(state(), outputs)
     assert dtypes(layer(sequences().astype(np.float64), initial_state=[initial])) == {outputs}
     assert dtypes(layer(sequences(), training=True)) == {outputs}
@@ -124,7 +124,7 @@ def test_training_step(policy, way):
                 a, -e, rtol=0, atol=TOLERANCES[policy], err_msg=make.__name__
             )
 
-    if policy == "mixed_float16":  # A step whose gradients are not finite is left out.
+    if policy == "mixed_float16":  # The loss scale skips a step whose gradients are not finite.
         before = [[np.array(w) for w in layer.trainable_weights] for layer in layers]
         model.train_on_batch(np.full_like(sequences(), np.inf), [target] * len(kinds))
         assert all(np.all(move == 0) for layer in moves(layers, before) for move in layer)

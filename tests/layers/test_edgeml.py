@@ -28,7 +28,7 @@ def quant_tanh(x):
 
 
 def model_arrays(cell, w_rank=None, u_rank=None, features=FEATURES):
-    """What FastTrainer.saveParams() saves, by file, of random numbers."""
+    """Random arrays by file name, as FastTrainer.saveParams() writes them."""
     shapes = {"FC": (UNITS, CLASSES), "FCbias": (CLASSES,)}
     for name, inputs, rank in (("W", features, w_rank), ("U", UNITS, u_rank)):
         if rank is None:
@@ -51,7 +51,7 @@ def save(folder, arrays):
 
 
 def transposed(arrays):
-    """The same model with its matrices as those of FastGRNNCUDACell are."""
+    """The same model with its matrices transposed, as in FastGRNNCUDACell."""
     return {name: a.T if name[0] in "WU" else a for name, a in arrays.items()}
 
 
@@ -77,7 +77,7 @@ def inputs():
     return np.random.default_rng(1).normal(size=(BATCH, TIMESTEPS, FEATURES)).astype(np.float32)
 
 
-# float32 against float64: 6e-8 of sums of a few terms below 10, over nine steps.
+# float32 against float64: rounding by 6e-8 in sums of a few terms below 10, over nine steps.
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
 
 
@@ -88,7 +88,7 @@ def test_computes_what_edgeml_does(tmp_path, cell, ranks, layout):
     arrays, x = model_arrays(cell, *ranks), inputs()
     cuda = layout == "(outputs, inputs)"
     folder = save(tmp_path, transposed(arrays) if cuda else arrays)
-    # What the examples write beside the model is no part of it.
+    # EdgeML's examples write these beside the model.
     save(folder, {"mean": np.zeros(TIMESTEPS * FEATURES), "std": np.ones(TIMESTEPS * FEATURES)})
     (folder / "command.txt").write_text("python fastcell_example.py")
     model = edgeml.load(folder, transposed=cuda)
@@ -99,7 +99,7 @@ def test_computes_what_edgeml_does(tmp_path, cell, ranks, layout):
     np.testing.assert_allclose(model(x), edgeml_logits(x, arrays), **TOLERANCE)
 
 
-def test_takes_the_nonlinearities_that_the_folder_does_not_have(tmp_path):
+def test_nonlinearities_are_arguments(tmp_path):
     arrays, x = model_arrays("FastGRNN"), inputs()
     model = edgeml.load(
         str(save(tmp_path, arrays)), activation="quant_tanh", recurrent_activation="quant_sigmoid"
@@ -163,18 +163,18 @@ def test_names_the_factor_of_the_wrong_shape(tmp_path):
     refuses(save(tmp_path, arrays), r"W2\.npy has shape \(3, 5\); expected \(2, 5\)")
 
 
-def test_says_when_the_matrices_are_the_other_way_round(tmp_path):
+def test_names_transposed_where_the_matrices_do_not_fit(tmp_path):
     save(tmp_path / "cuda", transposed(model_arrays("FastGRNN", 2, 4)))
     refuses(tmp_path / "cuda", r"W2\.npy .* expected \(3, 5\) with transposed=False")
     save(tmp_path / "other", model_arrays("FastGRNN", 2, 4))
     refuses(tmp_path / "other", r"W2\.npy .* with transposed=True", transposed=True)
 
 
-def test_refuses_what_is_not_one_of_the_two_cells(tmp_path):
+def test_refuses_other_cells(tmp_path):
     arrays = model_arrays("FastGRNN")
     gru = {name: arrays[name] for name in ("Bg", "Bh", "FC", "FCbias")} | {"W1": arrays["W"]}
     refuses(save(tmp_path / "gru", gru), r"arrays \['Bg', 'Bh', .* expected Bg, Bh, zeta and nu")
-    # What saveParams() writes of FastGRNNCUDACell.
+    # The files that saveParams() writes for FastGRNNCUDACell.
     cuda = {name: arrays[name] for name in ("W", "U", "FC", "FCbias")}
     refuses(save(tmp_path / "cuda", cuda), "For FastGRNNCUDACell, save bias_gate")
     refuses(save(tmp_path / "empty", {}), r"arrays \[\]")
@@ -190,7 +190,7 @@ def test_refuses_a_quantised_folder(tmp_path):
 
 def test_refuses_files_of_two_models(tmp_path):
     arrays = model_arrays("FastGRNN") | model_arrays("FastGRNN", 2, 4)
-    refuses(save(tmp_path, arrays), r"W\.npy and also factors")
+    refuses(save(tmp_path, arrays), r"W\.npy and also its factors")
 
 
 def test_names_the_file_that_is_missing(tmp_path):

@@ -34,8 +34,8 @@ sigmoid = ACTIVATIONS["sigmoid"]
 
 
 def with_ranks(*names):
-    """All activations at full rank, and every rank with the first of them. `make test-all` has the
-    whole product."""
+    """All activations at full rank, and every rank with the first activation. `make test-all` runs
+    the whole product."""
     activations = list(itertools.product(ACTIVATIONS, repeat=len(names)))
     return pytest.mark.parametrize(
         [*names, "ranks"],
@@ -52,14 +52,14 @@ def with_ranks(*names):
 
 
 def matrix(weights, name):
-    """W or U of the paper, (units, inputs)."""
+    """The paper's W or U, `(units, inputs)`."""
     if name in weights:
         return weights[name].T
     return weights[name + "_b"].T @ weights[name + "_a"].T
 
 
 def fast_rnn(x, w, activation):
-    """Equation 2, one sequence: every h_t."""
+    """Equation 2 over one sequence. Returns every h_t."""
     W, U = matrix(w, "kernel"), matrix(w, "recurrent_kernel")
     alpha, beta = sigmoid(w["alpha"]), sigmoid(w["beta"])
     h, states = np.zeros(len(U)), []
@@ -71,7 +71,7 @@ def fast_rnn(x, w, activation):
 
 
 def fast_grnn(x, w, activation, gate):
-    """Equation 6, one sequence: every h_t."""
+    """Equation 6 over one sequence. Returns every h_t."""
     W, U = matrix(w, "kernel"), matrix(w, "recurrent_kernel")
     zeta, nu = sigmoid(w["zeta"]), sigmoid(w["nu"])
     b_z, b_h = w.get("bias", (0, 0))
@@ -144,7 +144,7 @@ def test_float32_stays_near_over_a_long_sequence():
     layer = FastGRNN(16, return_sequences=True)
     weights = randomize(layer)
     x = np.random.default_rng(2).normal(size=(1, 300, FEATURES))
-    # A rounding is 6e-8 of a value, and there are 300 steps of them.
+    # Each of 300 steps rounds by 6e-8 of a value.
     np.testing.assert_allclose(
         layer(x.astype(np.float32))[0],
         fast_grnn(x[0], weights, "tanh", "sigmoid"),
@@ -172,8 +172,8 @@ def test_gradient_of_every_weight(cell_class, ranks, kind):
             outputs = [fast_grnn(s, weights, "tanh", "sigmoid") for s in x]
         return np.sum(target * outputs)
 
-    # Along a random direction in each weight. A central difference of step 1e-5 is wrong by some
-    # 1e-10 of curvature and some 1e-11 / 1e-5 of rounding, against gradients of 0.1 to 100.
+    # Along a random direction in each weight. A central difference of step 1e-5 is off by about
+    # 1e-10 through curvature and 1e-11 / 1e-5 through rounding; the gradients are 0.1 to 100.
     rng = np.random.default_rng(4)
     for name, gradient in zip(weights, gradients, strict=True):
         value = np.array(weights[name])
@@ -188,7 +188,7 @@ def test_gradient_of_every_weight(cell_class, ranks, kind):
 
 
 def test_initial_values_are_those_of_edgeml():
-    units = 100  # Of 10,000 normal values the standard deviation is known to 0.7 %; 4 of these.
+    units = 100  # 10,000 normal values determine the deviation to 0.7 %; limits: 4 of these.
     cell = FastGRNNCell(units)
     cell.build((None, units))
     for matrix_ in (cell.kernel, cell.recurrent_kernel):
@@ -204,7 +204,7 @@ def test_initial_values_are_those_of_edgeml():
     assert (float(cell.alpha), float(cell.beta)) == (-3.0, 3.0)
 
 
-def test_scalars_start_where_they_are_told():
+def test_scalars_start_at_their_initial_values():
     zeros = keras.initializers.Zeros()
     cell = FastGRNNCell(2, zeta_initializer=6, nu_initializer=zeros)
     cell.build((None, 3))
@@ -223,7 +223,7 @@ def test_matrices_and_factors_do_not_share_their_numbers(seed):
         np.ravel(w)[:1200]
         for w in (cell.kernel_a, cell.kernel_b, cell.recurrent_kernel_a, cell.recurrent_kernel_b)
     ]
-    # Correlations of independent normal values are below 4 / sqrt(1200), nearly always.
+    # Correlations of 1,200 independent normal values are nearly always below 4 / sqrt(1200).
     correlations = np.corrcoef(numbers) - np.eye(4)
     assert np.abs(correlations).max() < 0.115
 

@@ -1,4 +1,7 @@
-"""What `import keras_fastgrnn` leaves alone. Each test runs in a process of its own."""
+"""`import keras_fastgrnn` leaves the environment and other Kerases alone.
+
+Each test runs in a process of its own.
+"""
 
 import os
 import subprocess
@@ -8,7 +11,7 @@ import pytest
 
 import keras_fastgrnn
 
-pytestmark = pytest.mark.one_keras  # each process is told its Keras
+pytestmark = pytest.mark.one_keras  # each test sets the Keras of its process
 test_all = pytest.mark.test_all
 
 
@@ -34,17 +37,17 @@ def run(code, **environment):
 def test_environment_and_tf_keras_stay(legacy, package):
     code = """
 import os, sys
-sys.modules["tflite_micro"] = None  # As if it were not installed.
+sys.modules["tflite_micro"] = None  # as if it were not installed
 before = dict(os.environ)
 import keras_fastgrnn, keras_fastgrnn.export, keras_fastgrnn.pruning
 assert dict(os.environ) == before
 import tensorflow as tf
 package = tf.keras.Model.__module__.split(".")[0]
-# tfmot is for tf_keras alone, and slow to load.
+# tfmot needs tf_keras, and is slow to load.
 assert ("tensorflow_model_optimization" in sys.modules) == (package == "tf_keras")
 assert issubclass(keras_fastgrnn.FastGRNN, tf.keras.layers.RNN)
 assert issubclass(keras_fastgrnn.FastGRNNCell, tf.keras.layers.Layer)
-keras_fastgrnn.pruning.three_phases(0.5, 0.5, 30)  # It loads tfmot.
+keras_fastgrnn.pruning.three_phases(0.5, 0.5, 30)  # loads tfmot
 assert dict(os.environ) == before
 print(package)
 """
@@ -61,7 +64,7 @@ print(package)
         ("0", "tf_keras"),
     ],
 )
-def test_tfmot_sets_the_keras_only_where_none_is_loaded(first, package):
+def test_tfmot_chooses_the_keras_only_if_none_is_loaded(first, package):
     code = f"""
 import tensorflow as tf
 {"import keras_fastgrnn" if first == "keras_fastgrnn" else first}

@@ -1,4 +1,4 @@
-"""FastRNN and FastGRNN do what `keras.layers.GRU` does; most tests run on all three."""
+"""FastRNN and FastGRNN behave as `keras.layers.GRU` does; most tests run on all three."""
 
 import itertools
 
@@ -29,7 +29,7 @@ from keras_fastgrnn.compat import LEGACY, keras
 @pytest.mark.parametrize("option", ["go_backwards", "unroll", "return_sequences", None])
 @ours
 def test_layer_is_rnn_of_its_cell(layer_class, option):
-    """With and without each of: mask, initial state, zero_output_for_mask."""
+    """With and without each of mask, initial state and zero_output_for_mask."""
     ranks = {"kernel_rank": 2, "recurrent_rank": 2}
     mask = np.random.default_rng(3).random((BATCH, TIMESTEPS)) < 0.6
     mask[0], mask[1, :3], mask[2, -2:] = False, False, False
@@ -89,7 +89,7 @@ def test_last_output_is_the_state(layer_class):
 
 
 @gru_too
-def test_masked_steps_might_as_well_not_be_there(layer_class):
+def test_masked_steps_change_nothing(layer_class):
     layer = randomize(layer_class(UNITS, return_state=True))
     x, mask = sequences(), np.ones((BATCH, TIMESTEPS), bool)
     mask[:, [0, 3, 6]] = False
@@ -141,7 +141,7 @@ def test_masks_of_other_layers_arrive(layer_class):
 
 # Not with GRU: unrolled backwards, Keras zeroes the outputs by the mask in the other order.
 @ours
-def test_unrolled_is_the_same(layer_class):
+def test_unrolling_changes_nothing(layer_class):
     mask = np.random.default_rng(3).random((BATCH, TIMESTEPS)) < 0.6
     options = {"return_sequences": True, "go_backwards": True, "zero_output_for_mask": True}
     layer = randomize(layer_class(UNITS, **options))
@@ -155,7 +155,7 @@ def test_unrolled_is_the_same(layer_class):
 def test_unrolling_needs_a_known_length(layer_class):
     layer = randomize(layer_class(UNITS, unroll=True))
     function = tf.function(layer, input_signature=[tf.TensorSpec((BATCH, None, FEATURES))])
-    with pytest.raises(ValueError, match="Cannot unroll|Unrolling requires"):
+    with pytest.raises(ValueError, match="Cannot unroll|Unrolling requires|unroll=True needs"):
         function(sequences())
 
 
@@ -171,7 +171,7 @@ def test_backwards(layer_class):
 
 
 @gru_too
-def test_initial_state_goes_on_where_the_last_sequence_ended(layer_class):
+def test_initial_state_continues_a_sequence(layer_class):
     layer = randomize(layer_class(UNITS, return_state=True))
     whole, _ = layer(sequences())
     _, half_way = layer(sequences()[:, :4])
@@ -215,7 +215,7 @@ def test_cell_takes_a_state_or_a_list_of_it():
     np.testing.assert_array_equal(output_, output)
 
 
-# A cell that passes its input on, or its state: what dropout does to it can be seen.
+# A cell that outputs its input, or its state, and so shows its dropout.
 PASS_INPUT = {"kernel_initializer": "identity", "recurrent_initializer": "zeros"}
 PASS_STATE = {"kernel_initializer": "zeros", "recurrent_initializer": "identity"}
 
@@ -233,7 +233,7 @@ def test_input_dropout_drops_the_same_features_at_each_step():
     y = layer(x, training=True).numpy()
     np.testing.assert_array_equal(y, np.repeat(y[:, :1], TIMESTEPS, 1))
     np.testing.assert_allclose(np.unique(y), [0, 1 / 0.75], rtol=1e-6)
-    # 2,000 draws: a standard deviation of 0.01.
+    # The share in 2,000 draws has a standard deviation of 0.01.
     assert abs(np.mean(y[:, 0] == 0) - 0.25) < 0.04
     assert np.any(layer(x, training=True) != y), "the same mask in the next batch"
 
@@ -250,12 +250,12 @@ def test_recurrent_dropout_drops_the_same_units_at_each_step():
 
 
 @ours
-def test_dropout_of_layer_and_rnn_of_cell_is_the_same(layer_class):
+def test_dropout_of_layer_and_rnn_of_cell_agree(layer_class):
     dropout = {"dropout": 0.3, "recurrent_dropout": 0.4, "seed": 11}
     layer = randomize(layer_class(UNITS, return_sequences=True, **dropout))
     cell = CELLS[layer_class](UNITS, **dropout)
     rnn = same_weights(keras.layers.RNN(cell, return_sequences=True), layer)
-    keras.utils.set_random_seed(0)  # tf_keras goes on, in one sequence for all of a seed.
+    keras.utils.set_random_seed(0)  # all dropout of tf_keras draws from one sequence
     actual = layer(sequences(), training=True)
     keras.utils.set_random_seed(0)
     np.testing.assert_allclose(actual, rnn(sequences(), training=True), **TOLERANCE)
@@ -263,7 +263,7 @@ def test_dropout_of_layer_and_rnn_of_cell_is_the_same(layer_class):
 
 
 @ours
-def test_regularizers_and_constraints_are_for_each_factor(layer_class):
+def test_regularizers_and_constraints_apply_to_each_factor(layer_class):
     layer = layer_class(
         UNITS,
         kernel_rank=2,
@@ -323,7 +323,7 @@ def test_integer_inputs(layer_class):
     ],
 )
 def test_jit_with_a_smaller_last_batch(layer_class, return_sequences):
-    """XLA then compiles for a batch whose size was not known when the loop was traced."""
+    """XLA then compiles the loop for a batch size that was unknown when it was traced."""
     model = keras.Sequential(
         [layer_class(UNITS, return_sequences=return_sequences), keras.layers.Flatten()]
     )
@@ -343,7 +343,7 @@ def test_jit_with_a_smaller_last_batch(layer_class, return_sequences):
     ],
 )
 def test_learns(layer_class, jit):
-    """Whether the sum of a feature over 20 steps is positive; guessing gives 0.5."""
+    """The task: whether a feature's sum over 20 steps is positive. Guessing gives 0.5."""
     keras.utils.set_random_seed(0)
     x = np.random.default_rng(0).normal(size=(1000, 20, 2)).astype(np.float32)
     y = x[:, :, 0].sum(1) > 0
@@ -351,7 +351,7 @@ def test_learns(layer_class, jit):
     model = keras.Sequential([keras.Input((20, 2)), layer, keras.layers.Dense(1, "sigmoid")])
     before = layer.get_weights()
     model.compile(keras.optimizers.Adam(0.02), "binary_crossentropy", jit_compile=jit)
-    model.optimizer.build(model.trainable_variables)  # in fit(), Keras 3 would trace twice
+    model.optimizer.build(model.trainable_variables)  # otherwise fit() of Keras 3 traces twice
     model.fit(x[:800], y[:800], epochs=8, batch_size=50, verbose=0)
     for old, weight in zip(before, layer.weights, strict=True):
         assert np.min(np.abs(old - weight)) > 0, f"{weight.name} did not move"

@@ -21,7 +21,8 @@ one_keras, test_all = pytest.mark.one_keras, pytest.mark.test_all
 
 
 def outputs_and_gradients(layer, jit):
-    """A function of inputs: the last output, and its sum's gradients to them and to all weights."""
+    """Returns a function from inputs to the last output, and the gradients of its sum to the inputs
+    and all weights."""
 
     @tf.function(jit_compile=jit)
     def function(x):
@@ -79,8 +80,8 @@ def test_finite(layer_class, activation, jit):
     ],
 )
 def test_relu_with_large_weights(layer_class, finite):
-    """What a recurrent matrix makes larger, it makes larger at each step, and relu lets it. Not
-    with nu at 0: where the candidate is large the gate keeps the old state."""
+    """A large recurrent matrix enlarges a relu state at each step, without end. Not with nu at 0:
+    where the candidate is large, the gate keeps the old state."""
     layer = layer_class(UNITS, activation="relu")
     layer.build((None, None, FEATURES))
     rng = np.random.default_rng(0)
@@ -105,13 +106,13 @@ def test_relu_with_large_weights(layer_class, finite):
     ],
 )
 def test_first_steps_of_the_adding_problem(layer_class, timesteps, jit):
-    """The MSE falls from the first prediction's to about that of always the mean, 1/6."""
+    """The MSE falls from its initial value to about 1/6, which predicting the mean gives."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [keras.Input((timesteps, 2)), layer_class(UNITS), keras.layers.Dense(1)]
     )
     model.compile(keras.optimizers.Adam(0.02, global_clipnorm=1.0), "mse", jit_compile=jit)
-    model.optimizer.build(model.trainable_variables)  # in fit(), Keras 3 would trace twice
+    model.optimizer.build(model.trainable_variables)  # otherwise fit() of Keras 3 traces twice
     data = adding.batches(np.random.default_rng(0), timesteps, 20)
     losses = [model.train_on_batch(*next(data)) for _ in range(20)]
     assert np.isfinite(losses).all()

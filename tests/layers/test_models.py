@@ -1,4 +1,4 @@
-"""Models around the layers: built, trained, cloned, saved and exported as those around GRU are."""
+"""Models of the layers are built, trained, cloned, saved and exported as models of GRU are."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def values(model):
 
 @two_kinds
 def test_subclassed_model(make, tmp_path):
-    """Without build(), called in a nested function; weights go to a file and back."""
+    """Has no build(), is called in a nested function, and reloads its weights from a file."""
 
     class Model(keras.Model):
         def __init__(self):
@@ -66,7 +66,7 @@ def test_subclassed_model(make, tmp_path):
 @every_kind
 def test_layer_in_a_layer(make):
     class Twice(keras.layers.Layer):
-        """Forwards and then over its own outputs; the second layer is made in build()."""
+        """Runs a layer, then a second layer, made in build(), on its outputs."""
 
         def __init__(self, **kwargs):
             super().__init__(**kwargs)
@@ -136,7 +136,7 @@ def test_attributes_are_those_of_gru(layer_class):
 
 @two_kinds
 def test_seeds(make):
-    """One seed, one training: initial weights, order of the data, dropout."""
+    """One seed determines the training: initial weights, order of the data, dropout."""
     weights = []
     for seed in (1, 1, 2):
         keras.utils.set_random_seed(seed)
@@ -156,8 +156,8 @@ def eager_moves():
 
 
 def moves_in_fit(**options):
-    """One model with a layer of each kind, since XLA takes seconds to compile each model; and of
-    one output, since Keras 3 makes a metric of each in fit(), and then traces the step twice."""
+    """Trains one model with a layer of each kind, because XLA takes seconds to compile a model. The
+    model has one output: with several, fit() of Keras 3 makes a metric of each and traces twice."""
     layers = [randomize(make(UNITS)) for make in (*OURS, *RNNS)]
     inputs = keras.Input((None, FEATURES))
     model = keras.Model(inputs, keras.layers.concatenate([layer(inputs) for layer in layers]))
@@ -181,7 +181,7 @@ WAYS = {
     [
         "graph",
         pytest.param("XLA", marks=pytest.mark.one_keras),
-        pytest.param("default", marks=pytest.mark.test_all),  # one of the other two
+        pytest.param("default", marks=pytest.mark.test_all),  # is one of the other two
     ],
 )
 def test_every_way_of_running_trains_the_same(way, eager_moves):
@@ -191,7 +191,7 @@ def test_every_way_of_running_trains_the_same(way, eager_moves):
 
 @gru_too
 def test_batches_of_other_sizes_and_lengths(layer_class):
-    """A dataset of unknown shapes is traced once, however many shapes it has."""
+    """A dataset of unknown shapes is traced once, whatever shapes its batches have."""
     batches = [sequences(seed)[: 1 + seed, :length] for seed, length in enumerate(LENGTHS)]
 
     def generate():
@@ -221,7 +221,7 @@ def test_batches_of_other_sizes_and_lengths(layer_class):
 
 
 def exported_model(make):
-    """What a user would put around a layer; no stateful one, whose batch size is fixed."""
+    """A user's model of a layer; not stateful, because that fixes the batch size."""
     inputs = keras.Input((None, FEATURES))
     both = keras.layers.Bidirectional(make(3, return_sequences=True))
     x = both(keras.layers.Masking()(inputs))
@@ -254,7 +254,7 @@ def test_saved_model(layer_class, tmp_path):
 
 
 def test_whole_models_in_files(tmp_path):
-    """Stateful, Bidirectional, TimeDistributed, stacks; kept states start from zero again."""
+    """Stateful, Bidirectional, TimeDistributed and stacked layers; a loaded state is 0."""
     inputs = keras.Input(batch_shape=(BATCH, 2, TIMESTEPS, FEATURES))
     x = keras.layers.TimeDistributed(FastGRNN(3, kernel_rank=2))(inputs)
     x = FastRNN(4, stateful=True, return_sequences=True)(x)
@@ -272,7 +272,7 @@ def test_whole_models_in_files(tmp_path):
     assert np.max(np.abs(first - second)) > 1e-3
     path = tmp_path / "model.keras"
     model.save(path)
-    # tf_keras's TimeDistributed does not look where classes are registered.
+    # tf_keras's TimeDistributed ignores registered classes.
     custom_objects = {"FastGRNN": FastGRNN} if LEGACY else None
     loaded = keras.models.load_model(path, custom_objects=custom_objects)
     for layer in loaded.layers:

@@ -49,7 +49,7 @@ def test_weights(tmp_path):
     model = make_model()
     with np.load(tmp_path / "weights.npz") as weights:
         model.set_weights(list(weights.values()))
-    # Sums of a few terms in float32, which the two may add in another order.
+    # The two may add float32 sums of a few terms in another order.
     np.testing.assert_allclose(
         model.predict(x, verbose=0), np.load(tmp_path / "y.npy"), rtol=0, atol=1e-6
     )

@@ -1,4 +1,4 @@
-"""Configurations and files give back the same layer."""
+"""Configurations and files restore the same layer."""
 
 import json
 
@@ -93,8 +93,8 @@ def test_files(tmp_path, suffix):
     loaded.train_on_batch(sequences(), np.zeros((2, 2)))
 
 
-def test_training_goes_on_from_a_file(tmp_path):
-    """Scalars and optimizer state are in it: two steps, or one, a file, and one."""
+def test_training_resumes_from_a_file(tmp_path):
+    """Two steps equal one step, a file, and another: it holds scalars and optimizer state."""
     model = keras.Sequential([keras.Input((7, 3)), FastGRNN(4, kernel_rank=2)])
     model.compile(keras.optimizers.Adam(0.1), "mse", run_eagerly=True)
     y = np.ones((2, 4), np.float32)

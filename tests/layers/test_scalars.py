@@ -40,14 +40,14 @@ def check_export(model):
     micro = pytest.importorskip("keras_fastgrnn.micro")
     interpreter = micro.Interpreter(convert(model, representative_dataset=sequences()))
     expected = model.predict(sequences(), verbose=0)
-    # Some steps of int8, each 1/256 of the range.
+    # A few steps of int8, each 1/256 of the range.
     tolerance = 0.03 * np.ptp(expected)
     np.testing.assert_allclose(interpreter.predict(sequences()), expected, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("in_rnn", [False, True])
 @ours
-def test_fixed_ones_stay_and_all_else_is_trained(layer_class, in_rnn):
+def test_fixed_scalars_stay_and_the_rest_is_trained(layer_class, in_rnn):
     layer = make(layer_class, in_rnn, **SCALARS[layer_class])
     model = model_of(layer)
     assert scalars(layer) == list(SCALARS[layer_class].values())
@@ -58,7 +58,7 @@ def test_fixed_ones_stay_and_all_else_is_trained(layer_class, in_rnn):
 
 
 @ours
-def test_the_others_keep_their_order_and_gradients(layer_class):
+def test_other_weights_keep_their_order_and_gradients(layer_class):
     layers = [make(layer_class, trainable=trainable) for trainable in (True, False)]
     gradients = []
     for layer in layers:
@@ -75,7 +75,7 @@ def test_the_others_keep_their_order_and_gradients(layer_class):
 
 
 @ours
-def test_thawing_the_layer_does_not_thaw_them(layer_class):
+def test_thawing_the_layer_does_not_thaw_the_scalars(layer_class):
     layer = make(layer_class)
     layer.build((None, 7, FEATURES))
     trainable = len(layer.trainable_weights)
@@ -87,7 +87,7 @@ def test_thawing_the_layer_does_not_thaw_them(layer_class):
 
 @ours
 def test_files(layer_class, tmp_path):
-    """A model's file keeps them fixed; weights go from trained scalars to fixed ones and back."""
+    """A loaded model keeps its scalars fixed; weight files serve trained and fixed ones alike."""
     model = model_of(make(layer_class, **SCALARS[layer_class]))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -128,27 +128,27 @@ def test_quantization_aware(layer_class):
 
 @pytest.mark.parametrize("nu", [-100.0, -4.0])
 def test_the_state_is_bounded_without_nu(nu):
-    """By 1. With it, 1,000 steps of a gate near 1 can make it 1,000 * sigmoid(-4) = 18."""
+    """By 1. With nu at -4, 1,000 steps of a gate near 1 can reach 1,000 * sigmoid(-4) = 18."""
     keras.utils.set_random_seed(0)
     layer = FastGRNN(UNITS, zeta_initializer=100.0, nu_initializer=nu, return_sequences=True)
     layer.build((None, None, FEATURES))
     layer.cell.bias.assign([np.linspace(-2, 12, UNITS), np.full(UNITS, 3.0)])
     largest = np.max(np.abs(layer(sequences(timesteps=1000))))
     if nu == -100.0:
-        # Roundings to float32 of 1,000 steps, each at most its epsilon.
+        # Each of 1,000 steps rounds by at most float32's epsilon.
         assert 0.9 < largest < 1 + 1000 * np.finfo(np.float32).eps
     else:
         assert largest > 15
 
 
 @pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.one_keras)])
-def test_nu_of_minus_100_is_fixed_as_it_is(jit):
-    """sigmoid(nu) and its gradient are 0 in float32, so zeta can be trained while nu is not."""
+def test_nu_of_minus_100_is_not_trained(jit):
+    """sigmoid(nu) and its gradient are 0 in float32, so zeta is trained and nu is not."""
     layer = FastGRNN(UNITS, nu_initializer=-100.0)
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((7, FEATURES)), layer])
     model.compile(keras.optimizers.Adam(0.1), "mse", jit_compile=jit)
-    model.optimizer.build(model.trainable_variables)  # in fit(), Keras 3 would trace twice
+    model.optimizer.build(model.trainable_variables)  # otherwise fit() of Keras 3 traces twice
     zeta, nu = scalars(layer)
     model.fit(sequences(), state(), epochs=5, verbose=0)
     assert scalars(layer)[0] != zeta and scalars(layer)[1] == nu

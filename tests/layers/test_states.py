@@ -1,4 +1,4 @@
-"""States kept, given and returned, as GRU does it; test_layers.py has the simple cases."""
+"""States are kept, given and returned as by GRU; test_layers.py has the simple cases."""
 
 import numpy as np
 import pytest
@@ -22,14 +22,14 @@ from keras_fastgrnn.compat import LEGACY, keras
 
 @every_kind
 def test_initial_state_from_another_layer(make):
-    """Encoder and decoder, of masked tokens, with a dense layer between the states; it trains."""
+    """An encoder and decoder of masked tokens, with a Dense between their states, trains."""
     tokens = keras.Input((None,), dtype="int32")
     embedding = keras.layers.Embedding(10, FEATURES, mask_zero=True)
     encoder = make(4, return_state=True)
     between = keras.layers.Dense(UNITS)
     decoder = make(UNITS, return_sequences=True, return_state=True)
     initial = between(encoder(embedding(tokens))[1])
-    mask = embedding.compute_mask(tokens)  # Beside a state, Keras 3 would not find it.
+    mask = embedding.compute_mask(tokens)  # Keras 3 does not pass it on beside a state.
     y, last = decoder(embedding(tokens), initial_state=initial, mask=mask)
     model = keras.Model(tokens, [y, last])
     model.compile("adam", ["mse", "mse"], run_eagerly=True)
@@ -38,7 +38,7 @@ def test_initial_state_from_another_layer(make):
     model.train_on_batch(x, [np.ones((2, 5, UNITS)), np.ones((2, UNITS))])
     assert all(np.any(b != w) for b, w in zip(before, model.trainable_weights, strict=True))
 
-    # What is padded has no say.
+    # Padding changes nothing.
     y, last = model(x)
     y_short, last_short = model(x[:1, :3])
     np.testing.assert_allclose(y[:1, :3], y_short, **TOLERANCE)
@@ -55,7 +55,7 @@ def test_state_is_a_list_or_a_tensor(make):
     layer = randomize(make(UNITS))
     expected = layer(sequences(), initial_state=[state()])
     np.testing.assert_array_equal(layer(sequences(), initial_state=state()), expected)
-    if not LEGACY:  # Which wants tensors.
+    if not LEGACY:  # tf_keras takes only tensors.
         np.testing.assert_array_equal(layer(sequences(), initial_state=np.array(state())), expected)
 
 
@@ -69,15 +69,15 @@ def test_a_state_of_another_size_is_refused(make):
 
 @every_kind
 def test_kept_states(make):
-    """Where they are, what sets them and what they start from."""
+    """Where kept states are, what sets them, and their initial values."""
     layer = make(UNITS, stateful=True, return_state=True)
     _, last = layer(sequences())
     assert len(layer.states) == 1
     kept = layer.states[0]
     np.testing.assert_array_equal(kept, last)
     assert not any(kept is weight for weight in layer.trainable_weights)
-    # A state that is given is taken in place of the kept one, and then kept.
-    if LEGACY:  # Which takes it where the kept one is zero.
+    # A given state replaces the kept one.
+    if LEGACY:  # tf_keras takes it only where the kept state is zero.
         layer.reset_states()
     _, last = layer(sequences(), initial_state=[state()])
     stateless = same_weights(make(UNITS, return_state=True), layer)
@@ -96,7 +96,7 @@ def test_kept_states(make):
 
 @every_kind
 def test_stateful_in_a_graph(make):
-    """The batch size is known to the layer, if not to the function."""
+    """The layer knows the batch size, though the function does not."""
     layer = randomize(make(UNITS, stateful=True))
     first = layer(sequences())
     second = layer(sequences())
@@ -137,7 +137,7 @@ def test_no_time_steps_and_one(make):
     _, expected = cell(sequences()[:, 0], [state()])
     for actual in layer(sequences()[:, :1], initial_state=[state()]):
         np.testing.assert_allclose(actual, tf.nest.flatten(expected)[0], **TOLERANCE)
-    if LEGACY and make in OURS:  # Nothing happens to the state.
+    if LEGACY and make in OURS:  # The state stays as it is.
         np.testing.assert_array_equal(
             layer(sequences()[:, :0], initial_state=[state()])[1], state()
         )

@@ -1,4 +1,4 @@
-"""tfmot's own pruning of our layers, from `fit()` to the interpreter. tfmot is for tf_keras."""
+"""tfmot's own pruning of our layers, from `fit()` to the interpreter. tfmot needs tf_keras."""
 
 import itertools
 
@@ -70,7 +70,7 @@ def test_from_fit_to_the_interpreter(layer, schedule, tmp_path):
 
     micro = pytest.importorskip("keras_fastgrnn.micro")
     interpreter = micro.Interpreter(convert(loaded, representative_dataset=X))
-    # The int8 of a probability is 1/256, and so is that of the state that it is computed of.
+    # A few steps of int8: one is 1/256 for a probability, and about as much for the state.
     np.testing.assert_allclose(interpreter.predict(X), predicted, rtol=0, atol=0.03)
 
 
@@ -109,7 +109,7 @@ def test_what_the_exporter_refuses(name):
 
 
 def test_export_of_a_graph():
-    """Models within models, both directions, dense heads, two outputs; unpruned."""
+    """An unpruned model with nested models, both directions, Dense heads and two outputs."""
     keras.utils.set_random_seed(0)
     x = keras.Input((10, 4))
     inner = keras.Sequential([keras.Input((10, 4)), FastRNN(4, return_sequences=True)])
@@ -123,5 +123,5 @@ def test_export_of_a_graph():
     interpreter = micro.Interpreter(convert(model, representative_dataset=X))
     expected = model.predict(X, verbose=0)
     for actual, desired in zip(interpreter.predict(X), expected, strict=True):
-        # Some steps of int8, each 1/256 of the range, after five layers.
+        # A few steps of int8, each 1/256 of the range, after five layers.
         np.testing.assert_allclose(actual, desired, rtol=0, atol=0.03 * np.ptp(desired))

@@ -1,4 +1,4 @@
-"""Bidirectional, TimeDistributed, and RNN of stacked cells, as with GRU and its cell."""
+"""Bidirectional, TimeDistributed and RNN of stacked cells work as with GRU and its cell."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ MERGE = {
 }
 merge_modes = pytest.mark.parametrize(
     "merge_mode",
-    # The others are Keras's own arithmetic behind the two layers.
+    # The other modes are Keras's own arithmetic on the outputs of the two layers.
     [mode if mode in ("concat", None) else pytest.param(mode, marks=test_all) for mode in MERGE],
 )
 Bidirectional = keras.layers.Bidirectional
@@ -41,7 +41,7 @@ flatten = tf.nest.flatten if LEGACY else keras.tree.flatten
 
 
 def directions(both, make, **options):
-    """Gives the two layers other weights; each of them alone, both forwards."""
+    """Randomizes the weights of both layers. Returns a copy of each that runs forwards."""
     both.build((BATCH, TIMESTEPS, FEATURES))
     layers = randomize(both.forward_layer, 5), randomize(both.backward_layer, 6)
     return [same_weights(make(UNITS, **options), layer) for layer in layers]
@@ -64,7 +64,7 @@ def test_bidirectional(make, merge_mode, return_sequences):
     mask[:, 5:] = False
     there = forwards(sequences(), mask=mask).numpy()
     back = backwards(sequences()[:, ::-1], mask=mask[:, ::-1]).numpy()
-    if return_sequences:  # A masked step's is 0.
+    if return_sequences:  # the output of a masked step is 0
         there, back = there * mask[..., None], back[:, ::-1] * mask[..., None]
     actual = both(sequences(), mask=mask)
     assert_close(actual, MERGE[merge_mode](there, back))
@@ -100,7 +100,7 @@ def test_stateful_bidirectional(make):
 
 @gru_too
 def test_bidirectional_of_two_layers(layer_class):
-    """The backward layer may be another, of another class and size."""
+    """The backward layer may have another class and size."""
     backward = FastRNN(2, go_backwards=True, return_sequences=True)
     both = Bidirectional(layer_class(UNITS, return_sequences=True), backward_layer=backward)
     actual = both(sequences())
@@ -113,7 +113,7 @@ def test_bidirectional_of_two_layers(layer_class):
 
 @every_kind
 def test_time_distributed(make):
-    """A sequence of sequences: each is run from the same start."""
+    """Each sequence of a sequence of sequences starts from the same state."""
     inner = make(UNITS)
     layer = keras.layers.TimeDistributed(inner)
     x = np.stack([sequences(seed) for seed in range(3)], 1)
@@ -132,7 +132,7 @@ def test_time_distributed(make):
 
 @ours
 def test_cells_stack(layer_class):
-    """RNN of cells is layers one after another, states in and out, masked or not."""
+    """RNN of cells equals layers one after another, states in and out, masked or not."""
     cell_class = CELLS[layer_class]
     options = {"return_sequences": True, "return_state": True}
     stacked = keras.layers.RNN([cell_class(UNITS), cell_class(2, kernel_rank=1)], **options)
@@ -170,7 +170,7 @@ def test_stateful_stack(cell_class):
     assert np.max(np.abs(first[0] - second[0])) > 1e-3
     if LEGACY:
         stacked.reset_states()
-    else:  # Keras's reset_state() fails for stacks: it is for a flat list of states.
+    else:  # Keras's reset_state() takes a flat list of states, and fails for stacks.
         for kept in flatten(stacked.states):
             kept.assign(tf.zeros(kept.shape))
     assert_close(stacked(sequences()), first)
@@ -193,7 +193,7 @@ def test_stack_of_stacks_and_of_other_cells(cell_class):
 
 @pytest.mark.parametrize("cell_class", CELL_KINDS, ids=named)
 def test_dropout_in_a_stack(cell_class):
-    """Each cell has a mask of its own, and another in the next batch."""
+    """Each cell has its own mask, and a new one in each batch."""
     options = {"dropout": 0.5, "recurrent_dropout": 0.5, "seed": 1}
     stacked = keras.layers.RNN([cell_class(UNITS, **options), cell_class(UNITS, **options)])
     x = np.ones((BATCH, TIMESTEPS, FEATURES), np.float32)

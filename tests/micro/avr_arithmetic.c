@@ -1,5 +1,5 @@
-/* The arithmetic of avr.h against that of portable.h, with constant and with variable shifts. Built
- * twice: with EXPECTED for what is expected, which has the portable functions. */
+/* The arithmetic of avr.h against that of portable.h, with constant and variable shifts. Built
+ * twice: with EXPECTED it computes the expected values, by the portable functions. */
 #include <stdint.h>
 
 #include "variant.h"
@@ -10,7 +10,7 @@
 #define NAME(name) name##_here
 #endif
 
-/* It would move one more to a line of its own each time. */
+/* clang-format would move one more to its own line in each run. */
 /* clang-format off */
 #define SHIFTS(X) \
   X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) \
@@ -63,7 +63,7 @@ static void check(const char* name, int32_t v, unsigned n, int32_t got, int32_t 
   board_exit(1);
 }
 
-/* A number of any magnitude, often beside a power of 2 or at an end. */
+/* A number of any magnitude, often next to a power of 2 or at a limit. */
 static int32_t draw(uint8_t bits) {
   const uint32_t r = (uint32_t)random() ^ (uint32_t)random() << 16;
   const uint8_t width = (uint8_t)(r >> 16) % bits;

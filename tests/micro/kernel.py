@@ -1,4 +1,4 @@
-"""The C kernel in a child process, built with sanitizers: what it computes, or how it died."""
+"""The C kernel in a child process, built with sanitizers: its results, or how it died."""
 
 import pathlib
 import re
@@ -47,12 +47,12 @@ class Kernel:
         assert self._process.returncode == 0, error.decode()  # leaks are reported at the end
 
     def init(self, options, weights):
-        """The name of the status of `fastgrnn_init()`."""
+        """Returns the name of the status of `fastgrnn_init()`."""
         self._send(struct.pack("<5I", len(options), len(weights), 0, 0, 0) + options + weights)
         return STATUSES[struct.unpack("<I", self._read(4))[0]]
 
     def run(self, options, weights, x, state=None):
-        """`x (n, timesteps, features)`, of a cell that is accepted -> `(y, state)`."""
+        """Runs an accepted cell over `x (n, timesteps, features)`. Returns `(y, state)`."""
         n, timesteps = x.shape[:2]
         head = struct.pack("<5I", len(options), len(weights), n, timesteps, state is not None)
         self._send(head + options + weights)

@@ -1,9 +1,9 @@
 /* Runs the C kernel for the tests, on buffers of the exact size, so that a sanitizer sees every
- * access past one. Reads records from standard input, answers each on standard output:
+ * access past one. Reads records from stdin and answers each on stdout:
  *   record: five uint32 (options_size, weights_size, n, timesteps, state_given), then the options,
  *           the weights, x[n][timesteps][features], int16 state[n][units] if given.
  *           features and units are read from the options. n = 0: only fastgrnn_init().
- *   answer: uint32 status; if it is 0, y (n times what the flags say), int16 state[n][units].
+ *   answer: uint32 status; if it is 0, y (n outputs, as the flags say), int16 state[n][units].
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ int main(void) {
     const uint32_t answer = (uint32_t)status;
     uint32_t i;
     fwrite(&answer, sizeof answer, 1, stdout);
-    fflush(stdout); /* the rest of a record is written when this has been read */
+    fflush(stdout); /* the test writes the rest of a record after reading this */
     if (status == FASTGRNN_OK) {
       fastgrnn_params q;
       if (fastgrnn_init(NULL, head[0], weights, head[1], &q) != FASTGRNN_ERROR_NULL ||

@@ -1,4 +1,4 @@
-"""Random models of one operator, of int8 in any scales or of float32: a generator for each."""
+"""Random models of one operator, in int8 with any scales or in float32: a generator for each."""
 
 import dataclasses
 import math
@@ -23,10 +23,10 @@ class Tensor:
     """A tensor of an operator.
 
     Attributes:
-        values: array of what it holds; those of an output do not matter.
-        constant: whether the file has the values.
-        scale, zero_point: of an int8 tensor, arrays of one value, or one for each channel.
-        axis: of the channels.
+        values: array; the values of an output do not matter.
+        constant: whether the file holds the values.
+        scale, zero_point: arrays of an int8 tensor, with one value or one for each channel.
+        axis: the axis of the channels.
     """
 
     values: np.ndarray
@@ -37,7 +37,7 @@ class Tensor:
 
     @property
     def real(self):
-        """The same as a float32 tensor, if it has a scale."""
+        """The tensor in float32, if it has a scale."""
         if self.scale is None:
             return self
         shape = [1] * self.values.ndim
@@ -67,7 +67,7 @@ class Operator:
         return [x for x in self.inputs if x is not None and not x.constant]
 
     def file(self):
-        """The bytes of a .tflite file of it."""
+        """The bytes of a .tflite file of this operator."""
         model, graph = schema.ModelT(), schema.SubGraphT()
         model.version, model.subgraphs = 3, [graph]
         model.buffers, model.operatorCodes = [schema.BufferT()], []
@@ -78,7 +78,7 @@ class Operator:
         graph.inputs = [i for i, x in zip(inputs, self.inputs, strict=True) if id(x) in free]
         graph.outputs = outputs
         code = getattr(schema.BuiltinOperator, self.name)
-        version = 2 if self.name == "BROADCAST_TO" else 1  # 1 had been a custom operator
+        version = 2 if self.name == "BROADCAST_TO" else 1  # version 1 was a custom operator
         operator = flatbuffer.add_operator(model, code, inputs, outputs, version)
         if self.options is not None:
             operator.builtinOptions = self.options
@@ -113,7 +113,7 @@ def options(table, **fields):
 
 
 class Maker:
-    """What the generators draw from.
+    """The random numbers of the generators.
 
     Args:
         rng: NumPy generator.
@@ -137,7 +137,7 @@ class Maker:
         return tuple(self.rng.integers(least, 6, self.rng.integers(low, high + 1)).tolist())
 
     def integer(self, low, high):
-        """In `[low, high]`."""
+        """An integer in `[low, high]`."""
         return int(self.rng.integers(low, high + 1))
 
     def axis(self, shape):
@@ -180,7 +180,7 @@ class Maker:
         return Tensor(values, True, scale, np.zeros(len(scale), int))
 
     def output(self, shape):
-        """Of scale 1, until there is a better one."""
+        """An output of scale 1, until a better one is known."""
         if self.dtype == np.float32:
             return Tensor(np.zeros(shape, np.float32))
         return Tensor(np.zeros(shape, self.dtype), False, np.ones(1), np.zeros(1, int))
@@ -245,7 +245,7 @@ def fully_connected(m):
 
 
 def _window(m, size):
-    """The length, stride, dilation and padding of a window, and how often it fits."""
+    """A window's length, stride, dilation and padding, and the number of its positions."""
     length, stride, dilation = m.integer(1, 3), m.integer(1, 3), m.choose(1, 1, 2)
     return length, stride, dilation
 

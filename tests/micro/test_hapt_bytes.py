@@ -30,18 +30,18 @@ def test_whole_test_set(tmp_path, windows, layer):
     model = keras.Sequential([keras.Input(x.shape[1:]), layer(16, kernel_rank=2, recurrent_rank=8)])
     rng = np.random.default_rng(0)
     for weight in model.weights:
-        if len(weight.shape) == 2 and weight.name != "bias":  # a trained size, half of it zero
+        if len(weight.shape) == 2 and weight.name != "bias":  # of a trained size, half 0
             weight.assign(rng.normal(0, 1, weight.shape) * (rng.random(weight.shape) < 0.5))
     result = conversion(
         model, representative_dataset=representative, input_type="int8", output_type="int8"
     )
     (operator,) = result.operators
-    x = operator.input.quantize(x)
+    x = operator.formats.input.quantize(x)
 
     cell, flags = unpack(operator.options, operator.weights)
     flags.pop("stateful")
     expected, expected_state = reference.run(cell, x, **flags)
-    assert len(np.unique(expected)) > 100  # else equal bytes would say little
+    assert len(np.unique(expected)) > 100  # otherwise equal bytes would show little
 
     with kernel_process.Kernel(kernel_process.build(tmp_path)) as kernel:
         y, state = kernel.run(operator.options, operator.weights, x)

@@ -33,7 +33,7 @@ def random_int8(*shape, seed=0):
 
 @st.composite
 def chains(draw):
-    """Up to three cells, each reads what the one before writes: pairs `(IntegerCell, flags)`."""
+    """Up to three cells, one after another: pairs `(IntegerCell, flags)`."""
     chain = []
     for last in [*[False] * draw(st.integers(0, 2)), True]:
         shape = draw(shapes(max_timesteps=8))
@@ -85,7 +85,7 @@ def test_interpreters_keep_their_own_states():
 
 
 def graph_only(add, affine):
-    """A model of nothing but what `add`, float_input() or float_output(), adds."""
+    """A model of only the operators that `add`, float_input() or float_output(), adds."""
 
     def edit(model):
         graph = model.subgraphs[0]
@@ -108,7 +108,7 @@ def test_predict_quantizes_as_tflite_micro_does(affine):
     y = quantize.predict(x)
     np.testing.assert_array_equal(dequantize.predict(x), y)
     assert len(np.unique(y)) == 256
-    # Saturated where they are out of range, and else rounded.
+    # Values out of range saturate; the others are rounded.
     low, high = ((limit - affine.zero_point) * affine.scale for limit in (-128, 127))
     assert np.abs(y - np.clip(x, low, high)).max() <= 0.501 * affine.scale  # float32's own error
 
@@ -161,12 +161,12 @@ def test_inputs_and_outputs_have_their_names():
         interpreter.predict([x[0], x[1, :, :2]])
 
 
-def test_predict_nothing():
+def test_predict_no_samples():
     assert Interpreter(model_of()).predict(np.zeros((0, 20, 3))).shape == (0, 16)
 
 
 def int32_input(model):
-    """An integer input as an Embedding has it, here beside the other input and read by nothing."""
+    """Adds an integer input, as an Embedding has; no operator reads it."""
     tensor = schema.TensorT()
     tensor.shape, tensor.type, tensor.buffer = [1, 2], schema.TensorType.INT32, 0
     graph = model.subgraphs[0]
@@ -177,7 +177,7 @@ def int32_input(model):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda i: i.invoke(), r"The model has 2 inputs; got 0\."),
+        (lambda i: i.invoke(), "Number of inputs: got 0; the model has 2"),
         (
             lambda i: i.invoke(np.zeros((20, 3), np.int8), np.zeros((1, 2), np.int32)),
             r"Input 0 has shape \(1, 20, 3\) and dtype int8; got shape \(20, 3\) and dtype int8\.",
@@ -186,7 +186,10 @@ def int32_input(model):
             lambda i: i.invoke(np.zeros((1, 20, 3), np.int8), np.zeros((1, 2))),
             r"Input 1 has shape \(1, 2\) and dtype int32; got shape \(1, 2\) and dtype float64\.",
         ),
-        (lambda i: i.predict([np.zeros((1, 20, 3))]), r"The model has 2 inputs; got 1\."),
+        (
+            lambda i: i.predict([np.zeros((1, 20, 3))]),
+            "Number of inputs: got 1; the model has 2",
+        ),
         (
             lambda i: i.predict([np.zeros((4, 20, 2)), np.zeros((4, 2))]),
             r"Input 0 has shape \(n, 20, 3\), with one n for all inputs; got \(4, 20, 2\)\.",
@@ -198,7 +201,7 @@ def int32_input(model):
         (lambda i: i.predict([0.0, 1.0]), r"Input 0 has shape \(n, 20, 3\), .*; got \(\)\."),
         (
             lambda i: i.predict([np.full((1, 20, 3), np.nan), np.zeros((1, 2))]),
-            r"Input 0 has NaN values\.",
+            "Input 0 holds NaN: leave such",
         ),
         (
             lambda i: i.predict([np.zeros((1, 20, 3)), [[1.0, 1.5]]]),
@@ -267,14 +270,14 @@ X, Y, WEIGHTS = range(3)
     ],
 )
 def test_the_operator_refuses(edit, message, monkeypatch, capfd):
-    # verify() finds most of these before, but a firmware has no verify().
+    # verify() refuses most of these first, but a firmware has no verify().
     monkeypatch.setattr("keras_fastgrnn.micro.interpreter.verify", lambda model: None)
     with pytest.raises(ValueError, match=f"TFLite Micro refused the model: FASTGRNN: .*{message}"):
         Interpreter(model_of(edit=edit, return_sequences=True))
     assert capfd.readouterr().err == ""
 
 
-def test_other_operators_refusals_have_their_message(monkeypatch):
+def test_other_refusals_have_the_message_of_tflite_micro(monkeypatch):
     monkeypatch.setattr("keras_fastgrnn.micro.interpreter.verify", lambda model: None)
 
     def edit(model):
@@ -286,7 +289,7 @@ def test_other_operators_refusals_have_their_message(monkeypatch):
 
 def test_arena_bytes():
     shorter, longer = (Interpreter(model_of(timesteps)).arena_bytes for timesteps in (160, 320))
-    assert longer - shorter == 160 * 3  # the input's, which fills the 16 bytes of its alignment
+    assert longer - shorter == 160 * 3  # the input's bytes, a multiple of its alignment of 16
 
 
 def resident_bytes():
@@ -305,5 +308,5 @@ def test_interpreters_are_freed():
     before = resident_bytes()
     for _ in range(250):
         Interpreter(model).invoke(x)
-    # An interpreter has 20 KB: 5 MB if they were kept.
+    # An interpreter has 20 KB; kept ones would add 5 MB.
     assert resident_bytes() - before < 2e6

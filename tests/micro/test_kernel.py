@@ -1,4 +1,4 @@
-"""The C kernel gives the bytes of the NumPy integer model, and survives any bytes."""
+"""The C kernel gives the bytes of the NumPy integer model, and refuses or survives any blocks."""
 
 import dataclasses
 import struct
@@ -57,7 +57,7 @@ def test_quantized_cell(kernel, shape, flags, optimize):
     cell, _, input, _ = integer_cell(shape)
     x = input.quantize(sequences(shape))
     state = np.zeros((len(x), cell.units), np.int16)
-    # Twice: with and without the state that the first sequence left.
+    # Twice: from a state of 0, and from the state that the first sequence left.
     for _ in range(2):
         state = assert_equal_bytes(kernel, cell, flags, optimize, x, state)
 
@@ -117,7 +117,7 @@ def with_field(block, name, value):
     raise KeyError(name)
 
 
-def test_the_cells_that_bad_input_is_made_of_are_accepted(kernel):
+def test_accepts_the_cells_before_their_damage(kernel):
     for activation in (None, "sigmoid", "tanh", "relu"):
         assert kernel.init(*blocks(recurrent_activation=activation)) == "OK"
 
@@ -127,7 +127,7 @@ OUT_OF_RANGE = [
     for version, fields in options.FIELDS.items()
     for name, code, low, high in fields
     for value in (low - 1, high + 1)
-    # The version has its own status, and a zero point is any int8.
+    # The version has its own status, and a zero point may be any int8.
     if name != "version" and code != "b" and 0 <= value < 256 ** struct.calcsize("<" + code)
 ]
 DTYPE_OF_VERSION = {2: "int8", 3: "int16"}
@@ -160,7 +160,7 @@ def test_field_out_of_range(kernel, version, name, value):
         ({"recurrent_rank": 0}, "encodings", 0x10),
         ({}, "encodings", 0x03),
         ({}, "encodings", 0x30),
-        ({"units": 256, "recurrent_rank": 0}, "encodings", 0x80),  # pairs of more than 255 columns
+        ({"units": 256, "recurrent_rank": 0}, "encodings", 0x80),  # pairs, of more than 255 columns
         ({"input_dtype": "int16"}, "input_zero_point", 1),
         ({"output_dtype": "int16"}, "output_zero_point", -1),
         ({"input_dtype": "int16", "kernel_rank": 0}, "encodings", 1),
@@ -180,7 +180,7 @@ def test_damaged_blocks(kernel, density, dtype):
     block, weights = blocks(density=density, input_dtype=dtype)
     assert kernel.init(with_field(block, "version", 1), weights) == "ERROR_VERSION"
     assert kernel.init(with_field(block, "version", 5 - block[0]), weights) == "ERROR_OPTIONS_SIZE"
-    # A later version is named even if its block has another size.
+    # A later version has its status even if its block has another size.
     assert kernel.init(with_field(block, "version", 1) + b"\0", weights) == "ERROR_VERSION"
     for size in (0, 1, len(block) - 1):
         assert kernel.init(block[:size], weights) == "ERROR_OPTIONS_SIZE"
@@ -208,7 +208,7 @@ def test_damaged_pairs(kernel, index):
     assert weights[:7] == bytes([2, 0, 0, 1, 5, 2, 6])
     assert kernel.init(block, weights) == "OK"
     weights = bytearray(weights)
-    weights[5] = index  # 0 and 1 do not ascend, 3 and 255 are beyond the row
+    weights[5] = index  # 0 and 1 do not ascend; 3 and 255 lie beyond the row
     assert kernel.init(block, bytes(weights)) == "ERROR_WEIGHTS"
 
 
@@ -216,7 +216,7 @@ MUTATIONS = 2000
 
 
 def test_mutated_blocks(kernel):
-    """Nothing crashes, and the two readers of a block agree on which are accepted."""
+    """Nothing crashes, and the readers in C and Python accept the same blocks."""
     rng = np.random.default_rng(0)
     originals = [
         blocks(

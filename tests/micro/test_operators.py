@@ -1,4 +1,4 @@
-"""What verify() lets through, TFLite Micro computes as TensorFlow Lite does.
+"""TFLite Micro computes each operator that verify() accepts as TensorFlow Lite does.
 
 The integer kernels are held against TensorFlow Lite's float32 kernels on the real values, not
 against its integer kernels: where TFLite Micro takes scales for equal that are not, those do the
@@ -18,12 +18,12 @@ from keras_fastgrnn.micro.affine import choose_affine
 from keras_fastgrnn.micro.operator_rules import DATA, FASTGRNN, NOT_INT16, RULES, SHARED
 from keras_fastgrnn.micro.verify import UnsupportedOperator, verify
 
-# Of each type; a rule that lets all scales through is wrong in most.
+# Cases of each type; a rule that accepted all scales would fail in most.
 CASES = 27 if TEST_ALL else 18
-# The formats that int8 kernels of saturating functions write in.
+# The fixed output formats of int8 kernels of saturating functions.
 FIXED = [(1 / 256, -128), (1 / 128, 0), (16 / 256, 127)]
 FIXED_INT16 = (1 / 32768, 0)
-# These int16 kernels interpolate in tables, or have 16 bits of a Newton step: over 100 draws the
+# These int16 kernels interpolate in tables or have 16 bits of a Newton step: in 100 draws their
 # largest errors were 3, 8 and 3 steps.
 INT16_STEPS = {"TANH": 4, "SOFTMAX": 10, "RSQRT": 4}
 
@@ -46,7 +46,7 @@ def run_micro(operator):
 
 
 def real_outputs(operator):
-    """What the operator makes of the real values of its inputs."""
+    """The operator's outputs for the real values of its inputs."""
     if operator.name in ("QUANTIZE", "DEQUANTIZE"):
         return [operator.inputs[0].real.values]
     return run_lite(operator.real)
@@ -79,7 +79,7 @@ def put_outputs(operator, kind, fixed, real):
 
 
 def draw(name, dtype, seed):
-    """A random operator, and its real outputs; `None` if it is none in TensorFlow Lite either."""
+    """A random operator and its real outputs; `None` if TensorFlow Lite refuses it too."""
     operator = Operator(name, *GENERATORS[name](Maker(np.random.default_rng(seed), dtype)))
     kind, fixed = ("shared", "fits", "fixed")[seed % 3], FIXED[seed // 3 % 3]
     if operator.outputs[0].values.dtype == np.int16:
@@ -96,11 +96,11 @@ def draw(name, dtype, seed):
 
 def check(name, y, output, real):
     if output.scale is None:
-        # Sums of some 50 float32 products in another order, exp() of another library.
+        # Sums of about 50 float32 products in another order, and exp() of another library.
         np.testing.assert_allclose(y, real, rtol=1e-5, atol=1e-5)
         return
     expected = np.round(real.astype(np.float64) / output.scale) + output.zero_point
-    # One step: the kernels round a multiplier, a product and a shift, the real value is rounded
+    # One step: the kernels round a multiplier, a product and a shift; the real value is rounded
     # once.
     steps = INT16_STEPS.get(name, 1) if y.dtype == np.int16 else 1
     ends = np.iinfo(y.dtype)
@@ -108,7 +108,7 @@ def check(name, y, output, real):
 
 
 @pytest.mark.parametrize("name", sorted(RULES.keys() - {FASTGRNN}))
-def test_what_verify_lets_through_is_right(name):
+def test_accepted_operators_are_right(name):
     ran = Counter()
     for dtype in (np.float32, np.int8, np.int16):
         for seed in range(CASES):
@@ -125,16 +125,16 @@ def test_what_verify_lets_through_is_right(name):
             ):
                 check(name, y, output, expected)
             ran[dtype] += 1
-    # The operators that are not of one type alone have to run in each.
+    # An operator of several types must run in each.
     rule = RULES[name]
     types = 1
     if {DATA, SHARED} & {*rule.reads, *rule.writes}:
         types = 2 if name in NOT_INT16 else 3
-    assert len(ran) >= types and min(ran.values()) >= CASES // 9  # one format of FIXED at least
+    assert len(ran) >= types and min(ran.values()) >= CASES // 9  # one format of FIXED
 
 
-def test_a_wrong_scale_would_be_seen():
-    """RELU6 from one scale into another, of which verify() lets none through."""
+def test_a_wrong_scale_is_noticed():
+    """RELU6 from one scale into another, which verify() refuses."""
     operator, real = draw("RELU6", np.int8, seed=1)
     with pytest.raises(UnsupportedOperator, match="needs one scale and zero point"):
         verify(operator.file())

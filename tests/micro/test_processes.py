@@ -42,7 +42,7 @@ def test_an_interpreter_in_each_thread(model, expected):
             np.testing.assert_array_equal(y, expected)
 
 
-# Since Python 3.12 of every fork beside threads, which TensorFlow has: the child runs none of them.
+# Python 3.12 warns of every fork beside threads, as TensorFlow has; the child runs none of them.
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_forked_processes(model, expected):
     used = Interpreter(model)
@@ -71,7 +71,7 @@ def megabytes():
 
 
 def growth(action, count):
-    """Megabytes that one of `count` actions leaves behind, after some that fill the caches."""
+    """The megabytes that each of `count` actions leaves behind, after a few to fill caches."""
     for _ in range(count // 4):
         action()
     before = megabytes()
@@ -83,7 +83,8 @@ def growth(action, count):
 def test_conversions_leave_nothing_behind():
     x = np.random.default_rng(0).normal(size=(20, 12, 3)).astype("float32")
     model = keras.Sequential([keras.Input((12, 3)), FastGRNN(8), keras.layers.Dense(4)])
-    # Thirty left 0.01 MB each, those after the first ten nothing; the rest is the allocator's.
+    # Measured: 0.01 MB for each of thirty, all of it in the first ten. The rest of the limit is for
+    # the allocator.
     assert growth(lambda: convert(model, representative_dataset=x), 120 if TEST_ALL else 16) < 0.1
 
 
@@ -91,5 +92,5 @@ def test_interpreters_leave_nothing_behind(model):
     kept, count = [], 400 if TEST_ALL else 30
     left = growth(lambda: Interpreter(model).invoke(X[:1]), count)
     held = growth(lambda: kept.append(Interpreter(model)), count)
-    # 400 left 0.001 MB each, and what is not given back of one is at least a tenth of it.
+    # Measured: 0.001 MB for each of 400. A leaking interpreter would leave a tenth of its size.
     assert left < held / 10, (left, held)

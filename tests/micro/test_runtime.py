@@ -40,7 +40,7 @@ def test_the_version_is_the_extras():
     assert f'tflite_micro=={runtime.VERSION}; extra == "micro"' in requirements
 
 
-@pytest.mark.test_all  # test_wheel.py imports it where there is none
+@pytest.mark.test_all  # test_wheel.py imports the package without it
 def test_import_does_not_need_tflite_micro():
     code = "import sys, keras_fastgrnn.micro; sys.exit('tflite_micro' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -49,7 +49,7 @@ def test_import_does_not_need_tflite_micro():
 @pytest.mark.parametrize(
     "compiler, message",
     [
-        ("no-such-cc", "compiler 'no-such-cc' can not be run: No such file .*apt install gcc"),
+        ("no-such-cc", "compiler 'no-such-cc' cannot be run: No such file .*apt install gcc"),
         ("gcc -Werror -DMicroPrintf", r"could not be compiled: gcc -Werror (.|\n)*error:"),
     ],
 )

@@ -30,7 +30,7 @@ FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")
 ALL_FLAGS = [
     dict(zip(FLAGS, values, strict=True)) for values in itertools.product((False, True), repeat=4)
 ]
-# make test-all runs ten times as many random cells and recorded windows.
+# `make test-all` runs ten times as many random cells and recorded windows.
 MORE = 10 if "KERAS_FASTGRNN_TEST_ALL" in os.environ else 1
 # The portable version of chips that have a faster one, which has to equal it.
 PORTABLE = [
@@ -51,7 +51,7 @@ def target(request):
 
 
 def case(cell, x, state=None, optimize="size", **flags):
-    """A cell, `x (calls, timesteps, features)`, and what the integer model makes of them."""
+    """A cell, `x (calls, timesteps, features)`, and the outputs of the integer model."""
     state = start = np.zeros(cell.units, np.int16) if state is None else state
     order = {name: value for name, value in flags.items() if name != "stateful"}
     y = []
@@ -64,7 +64,7 @@ def case(cell, x, state=None, optimize="size", **flags):
 
 
 def largest(target, small, large):
-    """A size for the one chip that has 2 KB of RAM, and for the others."""
+    """A size for the chip with 2 KB of RAM, and one for the others."""
     return small if target.memory < 2048 else large
 
 
@@ -95,7 +95,7 @@ def quantized_cases(target):
 
 
 def extreme_cases(target):
-    """Cells with every field, weight, state and input at its ends."""
+    """Cells with every field, weight, state and input at its limits."""
     cells = []
 
     @settings(max_examples=16 * MORE, phases=[Phase.generate], database=None)
@@ -112,7 +112,7 @@ def extreme_cases(target):
 
 
 def block_cases(target):
-    """Sizes around what the faster versions take together: every rest of rows and columns."""
+    """Sizes around the blocks of the faster versions: every remainder of rows and columns."""
     for i in range(largest(target, 8, 24)):
         units = largest(target, 1 + i, (1, 60, 125)[i % 3] + i // 3)
         shape = Shape(
@@ -132,17 +132,17 @@ def block_cases(target):
 
 
 def whole_sequences(target, x=None):
-    """Float `x (n, 128, 3)` through the cell that is small enough for every chip."""
+    """Runs float `x (n, 128, 3)` through a cell that is small enough for every chip."""
     x = sequences(SMALL) if x is None else x
     input = choose_affine(x.min(), x.max())
     ranges, states = calibrate(float_cell(SMALL), x)
     output = choose_affine(states.min(), states.max())
     cell = quantize(float_cell(SMALL), ranges, input, output)
     x = input.quantize(x)
-    # Step by step with its state kept, against the whole window at once.
+    # Step by step with the state kept, and the whole window at once.
     whole, _ = reference.run(cell, x[:1], return_sequences=True)
     yield case(cell, x[0][:, None], stateful=True)._replace(y=whole[0])
-    if target.memory < 2048:  # neither its memory nor its counter holds a window
+    if target.memory < 2048:  # a window fits neither its memory nor its counter
         for window in x:
             yield case(cell, window.reshape(-1, 32, 3), stateful=True)
     else:
@@ -184,8 +184,8 @@ def test_recorded_windows(target, tmp_path):
     check(target, whole_sequences(target, x), tmp_path)
 
 
-# The firmware around the cells, which is the same on all chips but for the start: in `make test`
-# on one chip of each emulator.
+# The firmware around the cells is the same on all chips except for the start code: `make test` runs
+# one chip of each emulator.
 EACH_EMULATOR = pytest.mark.parametrize(
     "target",
     [
@@ -215,7 +215,7 @@ def wrong(array):
 
 
 @EACH_EMULATOR
-def test_says_what_is_wrong(target, tmp_path):
+def test_names_the_fault(target, tmp_path):
     good = next(whole_sequences(target))
     bad = [
         good._replace(y=wrong(good.y)),

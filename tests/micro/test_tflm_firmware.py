@@ -1,4 +1,4 @@
-"""TFLite Micro on a Cortex-M4 (QEMU): the firmware, and what is said when it can not be built.
+"""TFLite Micro on a Cortex-M4 (QEMU): the firmware, and the messages when it cannot be built.
 
 TFLM_DIR names a tree of TFLite Micro (docs/tflm.md); without it only the latter is tested."""
 
@@ -31,7 +31,7 @@ def tflm_dir():
 
 
 class Run(NamedTuple):
-    """What `tflm.run()` takes."""
+    """The arguments of `tflm.run()`."""
 
     model: bytes
     x: np.ndarray
@@ -40,17 +40,17 @@ class Run(NamedTuple):
 
 
 def expected(layers, x):
-    """An int8 model of FastGRNN and `layers`, and what it has to make of float windows."""
+    """An int8 model of FastGRNN and `layers`, float windows, and the expected outputs."""
     keras.utils.set_random_seed(0)
     cell = FastGRNN(16, kernel_rank=2, recurrent_rank=8)
     model = keras.Sequential([keras.Input(x.shape[1:]), cell, *layers])
     rng = np.random.default_rng(0)
     for weight in cell.weights:
-        if "kernel" in weight.name:  # a trained size, half of it zero
+        if "kernel" in weight.name:  # of a trained model's size, half of them zero
             weight.assign(rng.normal(0, 1, weight.shape) * (rng.random(weight.shape) < 0.5))
     result = conversion(model, representative_dataset=x, input_type="int8", output_type="int8")
     (operator,) = result.operators
-    x = operator.input.quantize(x)
+    x = operator.formats.input.quantize(x)
     cell, flags = unpack(operator.options, operator.weights)
     flags.pop("stateful")
     recurrent, _ = reference.run(cell, x, **flags)
@@ -74,7 +74,7 @@ def test_same_bytes(tflm_dir, activities, tmp_path):
     measurement = tflm.run(tflm_dir, *activities, tmp_path)
     assert measurement.windows_equal == WINDOWS
     assert measurement.text <= 35000
-    assert measurement.arena <= Interpreter(activities.model).arena_bytes  # of larger pointers
+    assert measurement.arena <= Interpreter(activities.model).arena_bytes  # larger pointers
     assert 0 < measurement.recurrent_instructions < measurement.instructions
     assert tflm.run(tflm_dir, *activities, tmp_path) == measurement
 
@@ -114,7 +114,7 @@ def test_header():
 
 
 def fake_tree(path, *builds):
-    """The files of a tree that CMake looks for, all of them empty."""
+    """Makes the files of a tree that CMake looks for, all empty."""
     libraries = [f"gen/{build}/lib/libtensorflow-microlite.a" for build in builds]
     for name in ("tensorflow/lite/micro/micro_interpreter.h", *libraries):
         (path / name).parent.mkdir(parents=True)
@@ -123,11 +123,11 @@ def fake_tree(path, *builds):
 
 
 def trees(tmp_path):
-    """Yields trees with which nothing can be built, and what is said of each."""
+    """Yields trees that cannot be built, and the message for each."""
     yield None, "TFLM_DIR is not set."
     missing = tmp_path / "missing"
     header = "tensorflow/lite/micro/micro_interpreter.h"
-    yield missing, f"TFLM_DIR is no tree of TFLite Micro: there is no\n\n  {missing}/{header}\n"
+    yield missing, f"TFLM_DIR is not a tree of TFLite Micro: there is no\n\n  {missing}/{header}\n"
     tree = fake_tree(tmp_path / "tree", "linux_x86_64_default_gcc")
     library = "gen/cortex_m_generic_cortex-m4_release_gcc/lib/libtensorflow-microlite.a"
     yield tree, f"TFLite Micro is not built: there is no\n\n  {tree}/{library}\n"
@@ -165,7 +165,7 @@ def test_says_what_a_project_lacks(tmp_path, builds, message):
 
 
 def command(**environment):
-    """Runs benchmarks.tflm_firmware without a tree; returns what it says."""
+    """Runs benchmarks.tflm_firmware without a tree. Returns its stderr."""
     result = run_module("benchmarks.tflm_firmware", "--tflm_dir=", **environment)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr

@@ -1,4 +1,4 @@
-"""What test_targets.py does not do on a Cortex-M0: the assembler leaves GCC few registers."""
+"""The assembler for a Cortex-M0 with a frame pointer, which leaves GCC few registers."""
 
 import dataclasses
 

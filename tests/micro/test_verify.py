@@ -1,4 +1,4 @@
-"""verify(), and that nothing which it lets through crashes TFLite Micro.
+"""verify() accepts good files, and no file that it accepts crashes TFLite Micro.
 
 Run as a script, it is the child process that runs mutated files, so that its parent survives.
 """
@@ -28,7 +28,7 @@ NAMES = (
 
 @functools.cache
 def models():
-    """Unsealed files by name: the stock converter's, and one of FASTGRNN operators."""
+    """Unsealed files by name: from the stock converter, and one of FASTGRNN operators."""
     import keras
     import tensorflow as tf
     from keras import layers, ops
@@ -40,7 +40,7 @@ def models():
     keras.utils.set_random_seed(0)
 
     def convert(build, *shapes, io=tf.int8):
-        """`io` is the type of the inputs and outputs; at `None` all of the model is float32."""
+        """`io` is the type of inputs and outputs; with `None` the whole model is float32."""
         x = [layers.Input(shape, batch_size=1) for shape in shapes]
         converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(x, build(*x)))
         if io is not None:
@@ -130,7 +130,7 @@ def models():
 
 
 def unpack(name):
-    """A file as the object API's ModelT."""
+    """A file as a `ModelT` of the object API."""
     from tensorflow.lite.python import schema_py_generated as schema
 
     return schema.ModelT.InitFromPackedBuf(bytearray(models()[name]), 0)
@@ -163,7 +163,7 @@ def run(file):
         try:
             tflm.invoke(*x)
         except RuntimeError:
-            return "stopped by a kernel"  # as RSQRT at a negative value
+            return "stopped by a kernel"  # as RSQRT does for a negative value
         tflm.reset()
     return "ran"
 
@@ -206,7 +206,7 @@ def test_any_damage_to_a_sealed_file_is_found():
             verify(bytes(damaged))
 
 
-def test_offsets_that_lead_to_the_same_bytes_are_not_followed_for_ever():
+def test_offsets_to_the_same_bytes_are_not_followed_endlessly():
     builder = flatbuffers.Builder()
 
     def table(slot, value):
@@ -228,7 +228,7 @@ def test_offsets_that_lead_to_the_same_bytes_are_not_followed_for_ever():
 
 
 class Edit:
-    """A model to be damaged."""
+    """A model to damage."""
 
     def __init__(self, name):
         self.model = unpack(name)
@@ -263,7 +263,7 @@ def put(container, **values):
             setattr(container, key, value)
 
 
-# By model: what is done to it, and the message.
+# By model: the damage, and the message.
 DAMAGES = {
     "float": [
         (lambda e: put(e.model, version=2), "model has version 2, not 3"),
@@ -303,7 +303,7 @@ DAMAGES = {
         (lambda e: put(e.options("CONV_2D"), fusedActivationFunction=4),
          "needs activation 0 .*fused_activation_function 4"),
         (lambda e: put(e.op("CONV_2D"), inputs=e.op("CONV_2D").inputs[:2]), "needs 3 to 3 tensors"),
-        (lambda e: put(e.op("CONV_2D").inputs, _2=-1), "needs the tensor that is left out"),
+        (lambda e: put(e.op("CONV_2D").inputs, _2=-1), "needs every input that is not opt"),
         (lambda e: put(e.op("CONV_2D").inputs, _1=e.op("CONV_2D").inputs[0]),
          "needs a constant of"),
         (lambda e: put(e.output("CONV_2D"), shape=[1, 10, 8, 5]),
@@ -345,8 +345,8 @@ DAMAGES = {
         (lambda e: put(e.integers("STRIDED_SLICE", 3), _1=0), "strides of 1 to 65536"),
         (lambda e: put(e.options("STRIDED_SLICE"), newAxisMask=1), "no ellipsis, new axis"),
         (lambda e: put(e.integers("STRIDED_SLICE", 1), _1=3), "needs to write"),
-        (lambda e: put(e.integers("SLICE", 1), _2=5), "needs slices in the input"),
-        (lambda e: put(e.integers("SLICE", 2), _2=-2), "needs slices in the input"),
+        (lambda e: put(e.integers("SLICE", 1), _2=5), "needs slices within the input"),
+        (lambda e: put(e.integers("SLICE", 2), _2=-2), "needs slices within the input"),
         (lambda e: put(e.integers("TRANSPOSE", 1), _0=1), "needs each axis once"),
         (lambda e: put(e.integers("GATHER", 1), _0=3), "needs indices in axis 1"),
         (lambda e: put(e.integers("GATHER", 1), _0=-1), "needs indices in axis 1"),
@@ -374,7 +374,7 @@ DAMAGES = {
         (lambda e: put(e.options("FULLY_CONNECTED"), keepNumDims=False), "needs to write"),
     ],
     "resized": [
-        (lambda e: put(e.integers("MIRROR_PAD", 1), _2=5), "needs paddings to mirror"),
+        (lambda e: put(e.integers("MIRROR_PAD", 1), _2=5), "needs paddings that fit the"),
         (lambda e: put(e.options("MIRROR_PAD"), mode=2), r"needs mode 0 \(reflect\) or 1"),
         (lambda e: put(e.options("TRANSPOSE_CONV"), strideH=1), r"needs to read \(1, 13, 8, 2\)"),
         (lambda e: put(e.integers("TRANSPOSE_CONV", 0), _3=3), "needs 2 channels"),
@@ -382,9 +382,9 @@ DAMAGES = {
         (lambda e: put(e.integers("REVERSE_V2", 1), _0=-1), "needs axes of 4 dimensions"),
         (lambda e: put(e.options("RESIZE_BILINEAR"), alignCorners=True), "corners or half pixels"),
         (lambda e: put(e.integers("RESIZE_BILINEAR", 1), _0=-1), "needs to write"),
-        (lambda e: put(e.integers("SPLIT_V", 1), _0=4), "needs sizes that make up axis 2"),
+        (lambda e: put(e.integers("SPLIT_V", 1), _0=4), "needs sizes that sum to . on axis 2"),
         (lambda e: put(e.options("SPLIT_V"), numSplits=3), "needs num_splits and sizes for 2"),
-        (lambda e: put(e.integers("BROADCAST_TO", 1), _1=8), "needs a shape to broadcast to"),
+        (lambda e: put(e.integers("BROADCAST_TO", 1), _1=8), "needs a shape that broadcasts to"),
         (lambda e: put(e.output("REVERSE_V2").quantization.scale, _0=1e-3),
          r"needs one scale and zero point, not \[\(\(0.001"),
     ],
@@ -403,13 +403,13 @@ DAMAGES = {
     ],
     "activations": [
         (lambda e: put(e.options("LEAKY_RELU"), alpha=np.inf), "needs a finite alpha"),
-        # From one scale into another its kernel copies the integers.
+        # Its kernel copies integers from one scale into another.
         (lambda e: put(e.output("RELU6").quantization.scale, _0=0.5),
          r"needs one scale and zero point, not \[.*0\.5"),
         (lambda e: put(e.output("HARD_SWISH").quantization.scale, _0=1e-5), "below 128 times"),
     ],
     "attention": [
-        (lambda e: put(e.options("BATCH_MATMUL"), adjY=False), "needs matrices that multiply"),
+        (lambda e: put(e.options("BATCH_MATMUL"), adjY=False), "needs matrices whose shapes match"),
         (lambda e: put(e.input("BATCH_MATMUL"), shape=[1, 1, 1, 5, 4]), "needs 2 to 4 dimensions"),
     ],
     "fastgrnn": [
@@ -452,8 +452,8 @@ FLOATS = (np.nan, np.inf, -np.inf, -1.0, 0.0, 1e-45, 1e-38, 2.0**-60, 1e-10, 1.0
 
 
 def change_fields(name, rng):
-    """Changes fields, half of the time every array with the same values too, so that shapes still
-    agree; the file stays a flatbuffer."""
+    """Changes fields of a file that stays a flatbuffer; half of the time in every array with the
+    same values, so that shapes still agree."""
     while True:
         model = unpack(name)
         places = list(numbers(model))
@@ -473,12 +473,12 @@ def change_fields(name, rng):
                 for twin in twins:
                     twin[key] = new
             return pack(model)
-        except (OverflowError, TypeError, struct.error):  # does not fit into the field
+        except (OverflowError, TypeError, struct.error):  # the value does not fit the field
             continue
 
 
 def change_bytes(name, rng):
-    """Changes up to 4 bytes, or a word, or cuts the end off."""
+    """Changes up to 4 bytes or a word, or cuts the end off."""
     file = bytearray(models()[name])
     words = range(0, len(file) - 3, 4)
     i, j = rng.choice(words), rng.choice(words)
@@ -507,7 +507,7 @@ def without_new_checksum(name, rng):
 
 
 class Child:
-    """A process that runs files and can be seen to crash. After that there is a new one."""
+    """A process that runs files and reports its crashes. A new one follows each crash."""
 
     def __init__(self, *flags):
         self._command = [sys.executable, __file__, *flags]
@@ -559,14 +559,14 @@ def run_mutated(child, change, count):
 def test_mutated_files_do_not_crash_tflite_micro(child, change, count):
     ends = run_mutated(child, change, count)
     assert ends.keys() <= {"refused", "refused by TFLite Micro", "stopped by a kernel", "ran"}
-    assert min(ends["refused"], ends["ran"]) > count / 8  # else the test would show little
+    assert min(ends["refused"], ends["ran"]) > count / 8  # otherwise the test would show little
 
 
 def test_mutated_files_without_a_new_checksum_are_refused(child):
     assert run_mutated(child, without_new_checksum, 200).keys() == {"refused"}
 
 
-def test_a_crash_would_be_seen():
+def test_a_crash_is_noticed():
     edit = Edit("float")
     edit.op("CONV_2D").inputs[0] = 1 << 20
     child = Child("--unverified")

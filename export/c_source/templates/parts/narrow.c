@@ -1,4 +1,4 @@
-/* What is over low, without its lowest bits, less 32768, and saturated. */
+/* The excess of x over low, without its lowest bits, minus 32768, saturated. */
 static int16_t narrow(int32_t x, int32_t low, uint8_t bits) {
   const uint32_t v = x < low ? 0 : ((uint32_t)x - (uint32_t)low) >> bits;
   return (int16_t)((v > 65535 ? INT32_C(65535) : (int32_t)v) - 32768);

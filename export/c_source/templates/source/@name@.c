@@ -1,9 +1,9 @@
 /* See @name@.h. Written by keras_fastgrnn.export.c_source. */
 #include "@name@.h"
 
-#include "fastgrnn_kernel.h" /* all of it, and all of it local */
+#include "fastgrnn_kernel.h" /* the whole kernel, local to this file */
 
-/* The kernel within the function that calls it: the compiler fits it to the constants of the cell
+/* Inlines the kernel into the function that calls it: the compiler fits it to the cell's constants
  * and drops the rest. */
 #ifdef __GNUC__
 #define WHOLE __attribute__((flatten))

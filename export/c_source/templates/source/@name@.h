@@ -4,7 +4,7 @@
  *   @input_arrays@
  *   @output@_t y[@NAME@_OUTPUTS];
  *   @name@_init(&state);
- *   @usage@ for each time step
+ *   @usage@ (for each time step)
  *   best = @name@_predict(&state, y);
  *
  * RAM: @ram@ bytes for each state, @dsp_ram@ with Arm's DSP extension, and the stack.
@@ -20,9 +20,9 @@ extern "C" {
 
 #define @NAME@_FEATURES @features@
 #define @NAME@_OUTPUTS @outputs@
-/* The length of the sequences of the conversion. Others may be shorter or longer. */
+/* The length of the sequences that the model was converted for; others may be shorter or longer. */
 #define @NAME@_TIMESTEPS @timesteps@
-/* Whether a sequence goes on where the one before it has ended. */
+/* Whether a sequence continues from the state of the one before it. */
 #define @NAME@_STATEFUL @stateful@
 @saturation@
 /* An integer q stands for SCALE * (q - ZERO_POINT)@normalized@. */
@@ -33,22 +33,22 @@ extern "C" {
 @threshold@
 @class_macro@
 
-/* What the model remembers, and room to work in: one for each stream of inputs. */
+/* The model's memory and its scratch: one for each stream of inputs. */
 typedef struct {
 @members@
 } @name@_state;
 
-/* Before anything else. Returns 0, or 1 if the state is NULL. */
+/* Call first. Returns 0, or 1 if the state is NULL. */
 int @name@_init(@name@_state* state);
 
-/* Before each sequence, but not within a stream if @NAME@_STATEFUL. */
+/* Call before each sequence, but not within a stream if @NAME@_STATEFUL. */
 void @name@_reset(@name@_state* state);
 
 @quantize_declaration@
-/* A time step. x: @NAME@_FEATURES values. */
+/* Runs one time step. x: @NAME@_FEATURES values. */
 void @name@_step(@name@_state* state, const @input@_t* x);
 
-/* What the model makes of the steps up to here; more of them may follow.
+/* The prediction after the steps so far; more steps may follow.
  *
  * y: @NAME@_OUTPUTS values, written.@left_out@
  * Returns @returns@. */
@@ -57,16 +57,16 @@ int @name@_predict(@name@_state* state, @output@_t* y);
 /* Compiled where this is defined, here or for the whole program: */
 /* #define @NAME@_SELFTEST */
 #ifdef @NAME@_SELFTEST
-/* Whether this chip gives the bytes of the integer model, on two pseudo-random sequences of
+/* Checks that this chip gives the bytes of the integer model, on two pseudo-random sequences of
  * @selftest_steps@ steps, each after a reset@quantized@. Takes a state on the stack.
  *
- * Returns 0, or the first step, counted from 1 through both sequences, at which an output was
- * compared and is another. */
+ * Returns 0, or the first compared step, counted from 1 through both sequences, with a wrong
+ * output. */
 int @name@_selftest(void);
 #endif
 
-/* Real values -> what a step takes: not in the program unless it is called, as it needs floating
- * point. x, q: @NAME@_FEATURES values. */
+/* Real values -> the integers of a step. Needs floating point; not in the program unless called.
+ * x, q: @NAME@_FEATURES values. */
 static inline void @name@_quantize_float(const float* x, @input@_t* q) {
 @float_constants@
   int i;

@@ -12,7 +12,7 @@ int main(void) {
 #ifdef @NAME@_SELFTEST
   const int wrong = @name@_selftest();
   if (wrong != 0) {
-    fprintf(stderr, "@name@_selftest: another output at step %d\n", wrong);
+    fprintf(stderr, "@name@_selftest: wrong output at step %d\n", wrong);
     return 1;
   }
 #endif

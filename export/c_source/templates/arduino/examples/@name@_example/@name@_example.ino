@@ -12,7 +12,7 @@ void setup() {
   Serial.begin(115200);
   @name@_init(&state);
 #ifdef @NAME@_SELFTEST
-  Serial.println(@name@_selftest());  // 0: all bytes are as they should be
+  Serial.println(@name@_selftest());  // 0: all outputs are right
 #endif
 }
 
