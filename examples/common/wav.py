@@ -18,7 +18,7 @@ def read_wav(path):
 
     Raises:
         ValueError: if it is not a .wav file of 16 kHz, mono and 16 bit, is cut or has no sound.
-        OSError: if it can not be read.
+        OSError: if it cannot be read.
     """
     with open(path, "rb") as file:
         try:
