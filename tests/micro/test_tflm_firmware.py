@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from tools import require, run_module
 
+from benchmarks import tflm_firmware
 from examples.common import hapt
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export.cell import reference
-from keras_fastgrnn.export.cell.blocks import unpack
-from keras_fastgrnn.export.converter import conversion
+from keras_fastgrnn.export import convert
+from keras_fastgrnn.export.c_source.chain import read_chain
 from keras_fastgrnn.micro import Interpreter
 from tests.boards import KERNEL, tflm
 
@@ -49,15 +49,8 @@ def expected(layers, x, dtype="int8"):
         if "kernel" in weight.name:  # a trained size, half of it zero
             weight.assign(rng.normal(0, 1, weight.shape) * (rng.random(weight.shape) < 0.5))
     types = dict.fromkeys(("input_type", "output_type", "activations"), dtype)
-    result = conversion(model, representative_dataset=x, **types)
-    (operator,) = result.operators
-    x = operator.input.quantize(x)
-    cell, flags = unpack(operator.options, operator.weights)
-    flags.pop("stateful")
-    recurrent, _ = reference.run(cell, x, **flags)
-    interpreter = Interpreter(result.model)
-    y = np.concatenate([interpreter.invoke(window[None]) for window in x])
-    return Run(result.model, x, recurrent, y)
+    tflite = convert(model, representative_dataset=x, **types)
+    return Run(tflite, *tflm_firmware.expected(tflite, x))
 
 
 @pytest.fixture(scope="module", params=["int8", "int16"])
@@ -98,6 +91,15 @@ def test_refused_model(tflm_dir, tmp_path):
     run = expected([keras.layers.Dense(6), keras.layers.Softmax()], x)
     with pytest.raises(RuntimeError, match="TFLite Micro refused the model: it has operators oth"):
         tflm.run(tflm_dir, *run, tmp_path)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_expected(dtype):
+    """The integer model and TFLM's own Dense layer continue each other."""
+    x = np.random.default_rng(0).normal(size=(3, 5, 3)).astype(np.float32)
+    run = expected([keras.layers.Dense(6)], x, dtype)
+    assert {array.dtype.name for array in run[1:]} == {dtype}
+    np.testing.assert_array_equal(read_chain(run.model).dense.run(run.recurrent), run.y)
 
 
 def test_header():
