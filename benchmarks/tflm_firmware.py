@@ -17,7 +17,6 @@ from benchmarks.tflm_tree import TFLM_DIR
 from examples.common import activity, command, data
 from keras_fastgrnn.export.c_source.chain import read_chain
 from keras_fastgrnn.export.cell import reference
-from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.micro import Interpreter
 from tests.boards import tflm
 
@@ -29,21 +28,20 @@ def expected(model, x):
     """What a model has to make of float windows.
 
     Args:
-        model: bytes of a .tflite file, FASTGRNN first and all of it int8.
+        model: bytes of a .tflite file, integers in and out; FASTGRNN comes first and returns its
+            last output.
         x: float `(n, timesteps, features)`.
 
     Returns:
-        `(x, recurrent, y)`: int8 input, output of FASTGRNN and output of the model, `(n, ...)`.
+        `(x, recurrent, y)`: integer input, output of FASTGRNN and output of the model, `(n, ...)`.
     """
     chain = read_chain(model)
-    (operator,) = chain.cells
-    if operator.stateful:
+    (cell,) = chain.cells
+    if cell.stateful:
         raise ValueError("The model is stateful: its windows are no sequences of their own.")
-    cell, flags = unpack(operator.options, operator.weights)
-    flags.pop("stateful")
     x = chain.input.quantize(x)
     interpreter = Interpreter(model)
-    recurrent, _ = reference.run(cell, x, **flags)
+    recurrent, _ = reference.run(cell.integer_cell, x)
     return x, recurrent, np.concatenate([interpreter.invoke(window[None]) for window in x])
 
 

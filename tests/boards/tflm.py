@@ -75,10 +75,10 @@ def run(tflm_dir, model, x, recurrent, y, folder):
 
     Args:
         tflm_dir, folder: see `configure()`.
-        model: bytes of a .tflite file: FASTGRNN, then FULLY_CONNECTED, all of it int8.
-        x: int8 `(n, timesteps, features)`.
-        recurrent: int8 `(n, ...)`, what FASTGRNN has to make of each.
-        y: int8 `(n, ...)`, what the model has to.
+        model: bytes of a .tflite file: FASTGRNN, then FULLY_CONNECTED, all of it int8 or int16.
+        x: `(n, timesteps, features)`, in the type of the model's input.
+        recurrent: `(n, ...)`, what FASTGRNN has to make of each.
+        y: `(n, ...)`, what the model has to.
 
     Returns:
         A `Measurement`.
@@ -107,14 +107,15 @@ def run(tflm_dir, model, x, recurrent, y, folder):
 
 def header(model, x, recurrent, y):
     """The C++ of windows.h: a model, its inputs and the expected outputs."""
-    arrays = [array.reshape(len(x), -1) for array in (x, recurrent, y)]
-    sizes = "x[{}], recurrent[{}], y[{}]".format(*(array.shape[1] for array in arrays))
-    rows = zip(*(array.tolist() for array in arrays), strict=True)
+    arrays = {"x": x, "recurrent": recurrent, "y": y}
+    arrays = {name: array.reshape(len(x), -1) for name, array in arrays.items()}
+    fields = (f"{a.dtype}_t {name}[{a.shape[1]}];" for name, a in arrays.items())
+    rows = zip(*(array.tolist() for array in arrays.values()), strict=True)
     windows = (f"  {{{{{'}, {'.join(map(_numbers, row))}}}}}" for row in rows)
     return (
         f"constexpr int kArenaSize = {_ARENA_SIZE};\n"
         f"alignas(16) const uint8_t kModel[] = {{{_numbers(model)}}};\n"
-        f"struct Window {{ int8_t {sizes}; }};\n"
+        f"struct Window {{ {' '.join(fields)} }};\n"
         f'__attribute__((section(".windows"))) const Window kWindows[{len(x)}] = {{\n'
         + ",\n".join(windows)
         + "\n};\n"

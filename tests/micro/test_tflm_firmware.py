@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from tools import require, run_module
 
+from benchmarks import tflm_firmware
 from examples.common import hapt
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export.cell import reference
-from keras_fastgrnn.export.cell.blocks import unpack
-from keras_fastgrnn.export.converter import conversion
+from keras_fastgrnn.export import convert
+from keras_fastgrnn.export.c_source.chain import read_chain
 from keras_fastgrnn.micro import Interpreter
 from tests.boards import KERNEL, tflm
 
@@ -39,8 +39,8 @@ class Run(NamedTuple):
     y: np.ndarray
 
 
-def expected(layers, x):
-    """An int8 model of FastGRNN and `layers`, float windows, and the expected outputs."""
+def expected(layers, x, dtype="int8"):
+    """A model of FastGRNN and `layers`, float windows, and the expected outputs."""
     keras.utils.set_random_seed(0)
     cell = FastGRNN(16, kernel_rank=2, recurrent_rank=8)
     model = keras.Sequential([keras.Input(x.shape[1:]), cell, *layers])
@@ -48,26 +48,20 @@ def expected(layers, x):
     for weight in cell.weights:
         if "kernel" in weight.name:  # of a trained model's size, half of them zero
             weight.assign(rng.normal(0, 1, weight.shape) * (rng.random(weight.shape) < 0.5))
-    result = conversion(model, representative_dataset=x, input_type="int8", output_type="int8")
-    (operator,) = result.operators
-    x = operator.formats.input.quantize(x)
-    cell, flags = unpack(operator.options, operator.weights)
-    flags.pop("stateful")
-    recurrent, _ = reference.run(cell, x, **flags)
-    interpreter = Interpreter(result.model)
-    y = np.concatenate([interpreter.invoke(window[None]) for window in x])
-    return Run(result.model, x, recurrent, y)
+    types = dict.fromkeys(("input_type", "output_type", "activations"), dtype)
+    tflite = convert(model, representative_dataset=x, **types)
+    return Run(tflite, *tflm_firmware.expected(tflite, x))
 
 
-@pytest.fixture(scope="module")
-def activities():
+@pytest.fixture(scope="module", params=["int8", "int16"])
+def activities(request):
     """Recorded windows through a model of the example's shape."""
     try:
         x, _, users = hapt.load()
     except ValueError as error:
         pytest.skip(str(error))
     x = x[np.isin(users, hapt.TEST_USERS)]
-    return expected([keras.layers.Dense(6)], x[:: len(x) // WINDOWS][:WINDOWS])
+    return expected([keras.layers.Dense(6)], x[:: len(x) // WINDOWS][:WINDOWS], request.param)
 
 
 def test_same_bytes(tflm_dir, activities, tmp_path):
@@ -80,12 +74,12 @@ def test_same_bytes(tflm_dir, activities, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "where"), [("recurrent", "FASTGRNN"), ("y", "the output")])
-def test_says_which_byte_is_wrong(tflm_dir, activities, tmp_path, name, where):
+def test_says_which_value_is_wrong(tflm_dir, activities, tmp_path, name, where):
     run = Run(activities.model, *(array[:2].copy() for array in activities[1:]))
     wrong = getattr(run, name)
     wrong[1, -1] ^= 1
     message = (
-        rf"window 1: byte {wrong.shape[1] - 1} of {where} is {wrong[1, -1] ^ 1}, "
+        rf"window 1: value {wrong.shape[1] - 1} of {where} is {wrong[1, -1] ^ 1}, "
         rf"expected {wrong[1, -1]}\nwindows_equal 1\n"
     )
     with pytest.raises(RuntimeError, match=message):
@@ -99,16 +93,25 @@ def test_refused_model(tflm_dir, tmp_path):
         tflm.run(tflm_dir, *run, tmp_path)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_expected(dtype):
+    """The integer model and TFLM's own Dense layer continue each other."""
+    x = np.random.default_rng(0).normal(size=(3, 5, 3)).astype(np.float32)
+    run = expected([keras.layers.Dense(6)], x, dtype)
+    assert {array.dtype.name for array in run[1:]} == {dtype}
+    np.testing.assert_array_equal(read_chain(run.model).dense.run(run.recurrent), run.y)
+
+
 def test_header():
     x = np.array([[[-128], [127]], [[0], [1]]], np.int8)
-    recurrent, y = np.array([[2], [-3]], np.int8), np.array([[4, 5], [6, 7]], np.int8)
+    recurrent, y = np.array([[2], [-300]], np.int16), np.array([[4, 5], [6, 7]], np.int8)
     assert tflm.header(b"\0\xff", x, recurrent, y) == (
         "constexpr int kArenaSize = 8192;\n"
         "alignas(16) const uint8_t kModel[] = {0,255};\n"
-        "struct Window { int8_t x[2], recurrent[1], y[2]; };\n"
+        "struct Window { int8_t x[2]; int16_t recurrent[1]; int8_t y[2]; };\n"
         '__attribute__((section(".windows"))) const Window kWindows[2] = {\n'
         "  {{-128,127}, {2}, {4,5}},\n"
-        "  {{0,1}, {-3}, {6,7}}\n"
+        "  {{0,1}, {-300}, {6,7}}\n"
         "};\n"
     )
 

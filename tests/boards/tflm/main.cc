@@ -1,8 +1,9 @@
 /* A model in TFLite Micro: FASTGRNN, then FULLY_CONNECTED. Runs the windows of windows.h, which
- * boards.tflm writes, and compares each byte.
+ * boards.tflm writes, and compares each value.
  *
  * Prints a line for whatever is wrong, and at the end the figures. */
 #include <cstdint>
+#include <cstring>
 
 #include "board.h"
 #include "fastgrnn_op.h"
@@ -13,15 +14,16 @@
 namespace {
 
 /* kModel, kArenaSize and
- *   struct Window { int8_t x[...], recurrent[...], y[...]; };
+ *   struct Window { int8_t x[...]; int8_t recurrent[...]; int8_t y[...]; };
  *   const Window kWindows[...];
- * with the input, what FASTGRNN has to make of it, and what the model has to. */
+ * with the input, what FASTGRNN has to make of it, and what the model has to; int16_t where the
+ * tensors are. */
 #include "windows.h"
 
 alignas(16) uint8_t arena[kArenaSize];
 
 int32_t current; /* the window */
-int32_t equal;   /* windows without a wrong byte */
+int32_t equal;   /* windows without a wrong value */
 uint64_t recurrent_instructions, other_instructions;
 uint32_t counter_overhead;
 
@@ -50,11 +52,12 @@ void Fail(const char* why) {
   board_exit(2);
 }
 
-template <size_t n>
-bool Compare(const char* name, const int8_t* got, const int8_t (&expected)[n]) {
+template <typename T, size_t n>
+bool Compare(const char* name, const void* tensor, const T (&expected)[n]) {
+  const T* const got = static_cast<const T*>(tensor);
   for (size_t i = 0; i < n; ++i) {
     if (got[i] == expected[i]) continue;
-    Print("window ", current, ": byte ", int32_t(i), " of ", name, " is ", int32_t{got[i]},
+    Print("window ", current, ": value ", int32_t(i), " of ", name, " is ", int32_t{got[i]},
           ", expected ", int32_t{expected[i]}, "\n");
     return false;
   }
@@ -76,7 +79,7 @@ TfLiteStatus InvokeRecurrent(TfLiteContext* context, TfLiteNode* node) {
   const TfLiteStatus status = Register_FASTGRNN()->invoke(context, node);
   StopCounter(&recurrent_instructions);
   const int y = node->outputs->data[0];
-  recurrent_equal = Compare("FASTGRNN", tflite::MicroContextGetEvalTensor(context, y)->data.int8,
+  recurrent_equal = Compare("FASTGRNN", tflite::MicroContextGetEvalTensor(context, y)->data.data,
                             kWindows[current].recurrent);
   board_start();
   return status;
@@ -101,13 +104,12 @@ int main() {
   constexpr int32_t kCount = sizeof kWindows / sizeof *kWindows;
   for (current = 0; current < kCount; ++current) {
     const Window& window = kWindows[current];
-    int8_t* const x = interpreter.input(0)->data.int8;
-    for (size_t i = 0; i < sizeof window.x; ++i) x[i] = window.x[i];
+    std::memcpy(interpreter.input(0)->data.data, window.x, sizeof window.x);
     board_start();
     const TfLiteStatus status = interpreter.Invoke();
     StopCounter(&other_instructions);
     if (status != kTfLiteOk) Fail("Invoke() failed.");
-    const bool y_equal = Compare("the output", interpreter.output(0)->data.int8, window.y);
+    const bool y_equal = Compare("the output", interpreter.output(0)->data.data, window.y);
     equal += recurrent_equal && y_equal;
   }
   Print("windows_equal ", equal, "\n");
