@@ -2,14 +2,11 @@
 
 import itertools
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from benchmarks.pages import markdown
 from benchmarks.pages.markdown import table
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
 
 # The parts of the grid: what tells their rows.
 SHAPES = {
@@ -106,7 +103,8 @@ def break_evens(results):
 
 
 def picture(results, path):
-    figure, axes = plt.subplots(2, 4, figsize=(13, 6), layout="constrained", sharex=True)
+    figure = Figure(figsize=(13, 6), layout="constrained")
+    axes = figure.subplots(2, 4, sharex=True)
     sweeps = by_target(results["sweep"])
     for axis, (name, rows) in zip(axes.flat, sweeps.items(), strict=True):
         for key, style in ((counts(rows[0]), "o-"), ("constant_bytes", ":")):
@@ -121,4 +119,3 @@ def picture(results, path):
     for axis in axes[1]:
         axis.set_xlabel("density")
     figure.savefig(path, dpi=110)
-    plt.close(figure)

@@ -1,12 +1,9 @@
 """The tables and the picture of paper.json."""
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from benchmarks.pages.markdown import table
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
 
 RATIOS = "float32", "int8 LSTM", "GRU file"  # (a), (b) and (c)
 COLORS = {"FastGRNN": "C0", "FastRNN": "C2", "GRU": "C1", "LSTM": "C3", "SimpleRNN": "C7"}
@@ -132,7 +129,8 @@ def task_tables(report):
 def picture(report, path):
     """Every model, those of the sweeps too: its error by its bytes."""
     tasks = report["tasks"]
-    figure, axes = plt.subplots(2, 3, figsize=(13, 8), layout="constrained")
+    figure = Figure(figsize=(13, 8), layout="constrained")
+    axes = figure.subplots(2, 3)
     for axis, (name, task) in zip(axes.flat, tasks.items(), strict=False):
         for model in task["models"].values():
             for form, values in model["forms"].items():
@@ -157,7 +155,6 @@ def picture(report, path):
     axes.flat[-1].legend(labels.values(), labels, loc="center")
     axes.flat[-1].axis("off")
     figure.savefig(path, dpi=110)
-    plt.close(figure)
 
 
 def search(results):

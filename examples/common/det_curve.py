@@ -1,14 +1,12 @@
 """The DET curve of detectors: keywords missed against false alarms an hour."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib.figure import Figure
 
 
 def picture(curves, path):
     """Writes the curves of a dict from name to a list of `detection.Counts`."""
-    figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
     hours = next(iter(curves.values()))[0].negative_hours
     for name, counts in curves.items():
         x = [count.false_accepts_per_hour for count in counts]
@@ -25,4 +23,3 @@ def picture(curves, path):
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)
-    plt.close(figure)
