@@ -17,8 +17,7 @@ from absl import flags
 from benchmarks import record
 from benchmarks.kept import Kept, digest
 from examples.common import command, data, denoiser, noisy_speech
-from examples.common.denoise_evaluation import as_scores, by_features, evaluate, ideal, mean
-from examples.common.noisy_speech import UNSEEN
+from examples.common.denoise_evaluation import by_features, evaluate, ideal, mean
 from keras_fastgrnn.export.c_source.chain import read_chain
 from tests.boards import TARGETS, program
 
@@ -97,7 +96,9 @@ def figures(seeds):
         "denoise_int16_loss_db": gains[FLOAT] - gains[INT16],
         "denoise_int8_loss_db": gains[FLOAT] - gains[INT8],
         "denoise_ceiling_db": gains[IDEAL],
-        "denoise_unseen_gain_db": np.mean([scores[FLOAT][UNSEEN]["0"].gain for scores in seeds]),
+        "denoise_unseen_gain_db": np.mean(
+            [mean(scores[FLOAT], 0, unseen=True) for scores in seeds]
+        ),
     }
 
 
@@ -127,7 +128,7 @@ def main():
     costs = runs[0]["FastGRNN"]
     record.figures(
         "denoise.json",
-        figures([{way: as_scores(of) for way, of in scores.items()} for scores in seeds])
+        figures(seeds)
         | {name: cost for name, cost in costs.items() if name != "scores"}
         | {"units": denoiser.UNITS, "seeds": seeds},
     )

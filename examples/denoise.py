@@ -28,8 +28,8 @@ def row(name, scores):
     return (
         name,
         *(f"{mean(scores, snr):.2f}" for snr in SNRS),
-        f"{scores[UNSEEN]['0'].gain:.2f}",
-        f"{mean(scores, 0, 'stoi'):.3f}",
+        f"{mean(scores, 0, unseen=True):.2f}",
+        f"{mean(scores, 0, field='stoi'):.3f}",
     )
 
 

@@ -83,15 +83,15 @@ def stoi(speech, sound):
         return pystoi.stoi(speech, sound, SAMPLE_RATE)
 
 
-def as_scores(lists):
-    """What `evaluate()` returned, of what JSON has kept of it."""
-    return {
-        name: {snr: Score(*score) for snr, score in by_snr.items()}
-        for name, by_snr in lists.items()
-    }
+def mean(scores, snr, unseen=False, field="gain"):
+    """The mean of a field of the scores at one SNR.
 
-
-def mean(scores, snr, field="gain"):
-    """The mean over the noises of the training, other stretches of which are heard in the test."""
-    known = [by_snr[str(snr)] for name, by_snr in scores.items() if name != UNSEEN]
-    return float(np.mean([getattr(score, field) for score in known]))
+    Args:
+        scores: dict that `evaluate()` returned; the scores may be lists, as JSON has them.
+        snr: one of `SNRS`.
+        unseen: boolean. Whether to take the noise that is in no training, `UNSEEN`, in place of
+            all others, which are tested in stretches that are in no training.
+        field: string, "gain" or "stoi".
+    """
+    noises = [UNSEEN] if unseen else [noise for noise in scores if noise != UNSEEN]
+    return float(np.mean([getattr(Score(*scores[n][str(snr)]), field) for n in noises]))
