@@ -15,13 +15,13 @@ from rich.progress import track
 
 from benchmarks import record
 from examples.common import command
+from examples.common.training import GLOROT
 from keras_fastgrnn import FastGRNN, FastRNN
 
 TIMESTEPS = (200, 750)
 SEEDS = (0, 1, 2, 3, 4)
 # Chosen on two other seeds: docs/decisions.md, "The adding problem".
 UNITS, BATCH_SIZE, LEARNING_RATE = 32, 64, 1e-2
-GLOROT = {"kernel_initializer": "glorot_uniform", "recurrent_initializer": "glorot_uniform"}
 LAYERS = {
     "FastGRNN": lambda timesteps: FastGRNN(UNITS, nu_initializer=-100.0, **GLOROT),
     "FastGRNN, as by default": lambda timesteps: FastGRNN(UNITS),

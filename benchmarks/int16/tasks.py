@@ -11,7 +11,7 @@ from benchmarks.paper import models
 from benchmarks.paper.models import Model
 from benchmarks.paper.tasks import TASKS as PAPER
 from benchmarks.paper.tasks import load_keywords
-from examples.common import activity, classifier, hapt
+from examples.common import activity, classifier, hapt, training
 from examples.common.classifier import Data, Split
 from keras_fastgrnn import FastGRNN
 
@@ -28,18 +28,15 @@ class Task(NamedTuple):
     settings: dict
 
 
-def fit(layers, loss, train, *, seed, epochs, batch_size, learning_rate, run_eagerly=False, **_):
-    """A trained model of layers, which `layers()` makes."""
+FIT = "epochs", "batch_size", "learning_rate", "run_eagerly"
+
+
+def fit(layers, loss, train, seed, settings):
+    """A trained model of the layers that `layers()` makes."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([keras.Input(train.x.shape[1:]), *layers()])
-    steps = epochs * -(-len(train.x) // batch_size)
-    model.compile(
-        classifier.adam(learning_rate, steps),
-        loss,
-        jit_compile=not run_eagerly,
-        run_eagerly=run_eagerly,
-    )
-    model.fit(train.x, train.y, batch_size=batch_size, epochs=epochs, verbose=0)
+    arguments = {name: settings[name] for name in FIT if name in settings}
+    training.fit(model, train.x, train.y, loss=loss, **arguments)
     return model
 
 
@@ -52,7 +49,7 @@ def wide_range(split, seed, settings):
         return normalization, FastGRNN(settings["units"]), keras.layers.Dense(2)
 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model = fit(layers, loss, split.train, seed=seed, **settings)
+    model = fit(layers, loss, split.train, seed, settings)
     samples = classifier.representative(split.train)
 
     def score(logits):
@@ -68,10 +65,10 @@ def regression(split, seed, settings):
     """In float, and in integers before and after quantisation-aware training."""
 
     def layers():
-        recurrent = FastGRNN(settings["units"], nu_initializer=activity.NU, **classifier.GLOROT)
+        recurrent = FastGRNN(settings["units"], nu_initializer=activity.NU, **training.GLOROT)
         return recurrent, keras.layers.Dense(1)
 
-    model = fit(layers, "mse", split.train, seed=seed, **settings)
+    model = fit(layers, "mse", split.train, seed, settings)
     # What is beyond the range saturates, and 200 of the windows lack the extremes; these overlap.
     samples = split.train.x[::4]
     trained = dict.fromkeys(measure.DTYPES, model)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from examples.common import activity, classifier
+from examples.common.training import GLOROT
 from keras_fastgrnn import FastGRNN, FastRNN
 from keras_fastgrnn.micro import Interpreter
 
@@ -45,7 +46,7 @@ class Model(NamedTuple):
             self.units,
             kernel_rank=self.kernel_rank or None,
             recurrent_rank=self.recurrent_rank or None,
-            **classifier.GLOROT,
+            **GLOROT,
             **arguments,
         )
 

@@ -1,6 +1,7 @@
 """The model of examples/activity_recognition.py and its training, on HAPT."""
 
 from examples.common import classifier, hapt
+from examples.common.training import GLOROT
 from keras_fastgrnn import FastGRNN
 
 UNITS = 16
@@ -15,7 +16,7 @@ def fast_grnn(kernel_rank=None, recurrent_rank=None):
         kernel_rank=kernel_rank,
         recurrent_rank=recurrent_rank,
         nu_initializer=NU,
-        **classifier.GLOROT,
+        **GLOROT,
     )
 
 

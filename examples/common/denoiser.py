@@ -5,7 +5,7 @@ import re
 import keras
 import numpy as np
 
-from examples.common import bands, classifier
+from examples.common import bands, training
 from examples.common.noisy_speech import training_mixes
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import c_source, convert
@@ -75,19 +75,10 @@ def train(layer, x, y, *, seed, epochs=48):
     normalization = keras.layers.Normalization(
         mean=x.mean(axis=(0, 1)), variance=x.var(axis=(0, 1))
     )
-    model = keras.Sequential(
-        [
-            keras.Input((None, bands.BANDS)),
-            normalization,
-            layer(),
-            layer(),
-            keras.layers.Dense(bands.BANDS, "sigmoid"),
-        ]
-    )
-    steps = epochs * -(-len(x) // BATCH_SIZE)
-    model.compile(classifier.adam(LEARNING_RATE, steps), loss, jit_compile=True)
-    callbacks = classifier.callbacks(0.0, steps, epochs)
-    model.fit(x, y, batch_size=BATCH_SIZE, epochs=epochs, callbacks=callbacks, verbose=0)
+    layers = normalization, layer(), layer(), keras.layers.Dense(bands.BANDS, "sigmoid")
+    model = keras.Sequential([keras.Input((None, bands.BANDS)), *layers])
+    arguments = {"learning_rate": LEARNING_RATE, "batch_size": BATCH_SIZE, "epochs": epochs}
+    training.fit(model, x, y, loss=loss, **arguments)
     return model
 
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from examples.common import classifier
+from examples.common import classifier, training
 from examples.common.front_end import to_float
 from examples.common.keyword_targets import detector_targets, spotter_targets
 from keras_fastgrnn import FastGRNN
@@ -23,23 +23,21 @@ def fast_grnn(units, kernel_rank, recurrent_rank):
         return_sequences=True,
         nu_initializer=-100.0,  # nu is 0: the state stays below zeta, however long the stream
         dropout=DROPOUT,
-        **classifier.GLOROT,
+        **training.GLOROT,
     )
 
 
-def train(layer, features, targets, *, seed, epochs, learning_rate, sparsity=0.0):
-    """Trains a recurrent layer and a Dense one to say at each frame what they are to say.
+def train(layer, features, targets, *, seed, **arguments):
+    """Trains a recurrent layer and a Dense layer on a target for each frame.
 
     Args:
         layer: function that makes the recurrent layer, which returns sequences.
         features: int8 `(n, frames, 40)`.
-        targets: list of `(y, weight)`, a Dense layer for each. `y` is float32 `(n, frames, 1)`, 0
-            or 1, or `(n, frames, classes)`, one-hot; `weight`, float32 `(n, frames)`, is how much
-            the frame counts.
-        seed, epochs: integers.
-        learning_rate: float, the highest one.
-        sparsity: float, the fraction of the recurrent layer's weights that is taken away, in the
-            paper's three phases.
+        targets: list of `(y, weight)`, with a Dense layer for each. `y` is float32
+            `(n, frames, 1)`, 0 or 1, or one-hot `(n, frames, classes)`; `weight` is float32
+            `(n, frames)`, the weight of the frame in the loss.
+        seed: integer.
+        **arguments: of `training.fit()`.
 
     Returns:
         The model, which gives the logits of the first target.
@@ -50,21 +48,18 @@ def train(layer, features, targets, *, seed, epochs, learning_rate, sparsity=0.0
     heads = [keras.layers.Dense(y.shape[-1]) for y, _ in targets]
     hidden = recurrent(inputs)
     model = keras.Model(inputs, [head(hidden) for head in heads])
-    batches = Batches(features, targets, seed)
-    steps = epochs * len(batches)
-    model.compile(
-        classifier.adam(learning_rate, steps),
-        [
+    training.fit(
+        model,
+        Batches(features, targets, seed),
+        loss=[
             keras.losses.BinaryCrossentropy(from_logits=True)
             if head.units == 1
             else keras.losses.CategoricalCrossentropy(from_logits=True)
             for head in heads
         ],
         loss_weights=[1.0, *[AUXILIARY] * (len(heads) - 1)],
-        jit_compile=True,
+        **arguments,
     )
-    callbacks = classifier.callbacks(sparsity, steps, epochs)
-    model.fit(batches, epochs=epochs, callbacks=callbacks, verbose=0)
     return keras.Sequential([inputs, recurrent, heads[0]])
 
 
@@ -128,8 +123,8 @@ def train_detector(made, keyword, layer=None, *, seed, epochs=8, learning_rate=1
     # A second head tells all the words apart, and is then left out.
     targets = detector_targets(made.spoken, frames, keyword), spotter_targets(made.spoken, frames)
     layer = layer or (lambda: fast_grnn(24, 7, 8))
-    training = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
-    return train(layer, made.features, targets, **training)
+    arguments = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
+    return train(layer, made.features, targets, **arguments)
 
 
 def train_spotter(made, layer=None, *, seed, epochs=16, learning_rate=1e-2, sparsity=0.5):
@@ -138,5 +133,5 @@ def train_spotter(made, layer=None, *, seed, epochs=16, learning_rate=1e-2, spar
     targets = [spotter_targets(made.spoken, made.features.shape[1], late=4.0)]
     # The best in 5 KB on validation, among the candidates of benchmarks/paper/tasks.py.
     layer = layer or (lambda: fast_grnn(80, 16, 24))
-    training = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
-    return train(layer, made.features, targets, sparsity=sparsity, **training)
+    arguments = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
+    return train(layer, made.features, targets, sparsity=sparsity, **arguments)
