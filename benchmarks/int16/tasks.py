@@ -12,7 +12,6 @@ from benchmarks.paper.models import Model
 from benchmarks.paper.tasks import TASKS as PAPER
 from benchmarks.paper.tasks import load_keywords
 from examples.common import activity, classifier, hapt, training
-from examples.common.classifier import Data, Split
 from keras_fastgrnn import FastGRNN
 
 
@@ -115,12 +114,6 @@ def _accuracy(y, logits):
     return classifier.accuracy(classifier.confusion(y, logits))
 
 
-def load_activities(folder):
-    raw_data = folder / "RawData"
-    x, y, users = hapt.load(raw_data if raw_data.is_dir() else None)
-    return Split(*(Data(x[who], y[who]) for who in hapt.sides(users)))
-
-
 TRAINING = {"batch_size": 100, "learning_rate": 2e-2}
 AWARE = {"aware_epochs": 12, "aware_learning_rate": 1e-3}
 TASKS = {
@@ -130,7 +123,11 @@ TASKS = {
     "Mackey-Glass": Task(
         lambda _: series.generated(), regression, {"units": 32, "epochs": 60} | TRAINING | AWARE
     ),
-    "HAPT-6": Task(load_activities, hapt_6, activity.TRAINING | {"sparse": True}),
+    "HAPT-6": Task(
+        lambda folder: activity.load(hapt.raw_data(folder)),
+        hapt_6,
+        activity.TRAINING | {"sparse": True},
+    ),
     "electricity": Task(
         lambda _: series.demand(), regression, {"units": 16, "epochs": 60} | TRAINING | AWARE
     ),

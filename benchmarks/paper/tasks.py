@@ -12,7 +12,7 @@ import numpy as np
 from absl import app, flags
 from scipy.spatial.transform import Rotation
 
-from examples.common import hapt, keyword_training, speech_commands
+from examples.common import activity, hapt, keyword_training, speech_commands
 from examples.common.activity import TRAINING
 from examples.common.classifier import Data, Split
 from examples.common.front_end import FRAMES_PER_SECOND, to_float
@@ -75,13 +75,14 @@ def load_hapt(sensors, merge=None, together=2):
     `merge` become class 0 of two."""
 
     def load(folder, fold=0):
-        # The archive's folder, if it is there; else the package from PyPI.
-        raw_data = folder / "RawData"
-        x, y, users = hapt.load(raw_data if raw_data.is_dir() else None, sensors=sensors)
-        x = x.reshape(len(x), hapt.TIMESTEPS // together, -1)
-        if merge:
-            y = (~np.isin(y, [hapt.ACTIVITIES.index(name) for name in merge])).astype(y.dtype)
-        return Split(*(Data(x[who], y[who]) for who in hapt.sides(users, fold)))
+        split = activity.load(hapt.raw_data(folder), sensors, fold)
+        merged = [hapt.ACTIVITIES.index(name) for name in merge or ()]
+
+        def side(x, y):
+            x = x.reshape(len(x), hapt.TIMESTEPS // together, -1)
+            return Data(x, (~np.isin(y, merged)).astype(y.dtype) if merge else y)
+
+        return Split(*(side(*data) for data in split))
 
     return load
 

