@@ -1,4 +1,4 @@
-"""What int16 is measured on: the data of each task, its models, and what a seed of them gives."""
+"""The tasks of the benchmark: their data, their models, and the measurements of a seed."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from keras_fastgrnn import FastGRNN
 class Task(NamedTuple):
     """Attributes:
     load: function from the data's folder to `Split`.
-    run: function of that, a seed and `settings`, to a dict of what is measured.
+    run: function from the `Split`, a seed and `settings` to a dict of measurements.
     settings: dict, of the model and its training.
     """
 
@@ -40,7 +40,7 @@ def fit(layers, loss, train, seed, settings):
 
 
 def wide_range(split, seed, settings):
-    """A sensor's raw numbers go in, as int8 or as int16; the model normalises them first."""
+    """Raw numbers of a sensor go in, as int8 or as int16; the model normalises them first."""
 
     def layers():
         normalization = keras.layers.Normalization()
@@ -61,14 +61,15 @@ def wide_range(split, seed, settings):
 
 
 def regression(split, seed, settings):
-    """In float, and in integers before and after quantisation-aware training."""
+    """Measures float, and integers before and after quantisation-aware training."""
 
     def layers():
         recurrent = FastGRNN(settings["units"], nu_initializer=activity.NU, **training.GLOROT)
         return recurrent, keras.layers.Dense(1)
 
     model = fit(layers, "mse", split.train, seed, settings)
-    # What is beyond the range saturates, and 200 of the windows lack the extremes; these overlap.
+    # Values beyond the ranges saturate, and 200 windows would lack the extremes. Windows overlap:
+    # every fourth has them.
     samples = split.train.x[::4]
     trained = dict.fromkeys(measure.DTYPES, model)
     for dtype in measure.DTYPES:
@@ -99,7 +100,7 @@ def hapt_6(split, seed, settings):
 
 
 def paper_task(name):
-    """`run` of a `Task` of the paper's: one of its models, on inputs of their whole range."""
+    """`run` of a task of benchmarks/paper: one of its models, on inputs that are not clipped."""
 
     def run(split, seed, settings):
         task = PAPER[name]._replace(training=settings["training"])

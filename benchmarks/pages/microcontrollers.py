@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from benchmarks.pages import markdown
 from benchmarks.pages.markdown import table
 
-# The parts of the grid: what tells their rows.
+# The parts of the grid, and the test for their rows.
 SHAPES = {
     "dense": lambda row: "rank" not in row and "density" not in row,
     "rank": lambda row: "rank" in row,
@@ -24,7 +24,7 @@ def by_target(rows):
 
 
 def counts(row):
-    """What the chip's emulator counts."""
+    """The unit of the emulator: cycles or instructions."""
     return "cycles" if "cycles" in row else "instructions"
 
 
@@ -34,7 +34,7 @@ def figures(results):
 
 
 def steps(results, shape):
-    """The counts of a step, over units."""
+    """The counts of a step of each size."""
     units = sorted({row["units"] for row in results["grid"]})
 
     def text(row):
@@ -64,7 +64,7 @@ def sensor(results):
 
 
 def ratios(rows, key):
-    """From a chip's sweep, dict from encoding to `(densities, what they cost over dense)`."""
+    """The cost of each encoding over dense, from a chip's sweep: dict to `(densities, ratios)`."""
     dense, *sparse = rows
     return {
         encoding: tuple(
@@ -78,7 +78,7 @@ def ratios(rows, key):
 
 
 def break_even(densities, ratios):
-    """The density up to which a sparse matrix costs less than a dense one, by interpolation."""
+    """The density below which a sparse matrix costs less than a dense one, by interpolation."""
     for i, ratio in enumerate(ratios):
         if ratio >= 1:
             if i == 0:

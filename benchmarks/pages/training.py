@@ -45,7 +45,7 @@ def _variants(bounded, columns):
 
 
 def quantization_aware(qat):
-    """Float, int8, and int8 after quantisation-aware training, seed by seed."""
+    """The scores of each seed: float, int8, and int8 after quantisation-aware training."""
     rows = [
         [
             s["seed"],

@@ -5,7 +5,7 @@ from examples.common.training import GLOROT
 from keras_fastgrnn import FastGRNN
 
 UNITS = 16
-# Chosen among 18 sparse models a setting: docs/decisions.md, "How the example trains".
+# Chosen with 18 sparse models for each setting: docs/decisions.md, "How the example trains".
 NU = -2.0
 TRAINING = {"epochs": 45, "batch_size": 100, "learning_rate": 2e-2, "label_smoothing": 0.1}
 

@@ -1,4 +1,4 @@
-"""How much nearer to the speech a denoiser brings what is heard."""
+"""The scores of a denoiser: the SI-SDR that it gains, and STOI."""
 
 import warnings
 from typing import NamedTuple
@@ -31,17 +31,17 @@ def si_sdr(sound, speech):
 
 
 def ideal(mixed):
-    """The ideal gains of a `Mix`, which no model can know."""
+    """The ideal gains of a `Mix`, from its speech and noise apart."""
     return bands.ideal_gains(*map(bands.spectra, mixed))
 
 
 def by_features(gains):
-    """A function of features as one of a `Mix`."""
+    """Makes a function of a `Mix` from a function of its features."""
     return lambda mixed: gains(bands.features(bands.spectra(sum(mixed))))
 
 
 def denoise(mixed, gains):
-    """Sound `(..., samples)` of a `Mix`, by a function from it to gains."""
+    """The sound `(..., samples)` of a `Mix` after the gains that a function computes from it."""
     return bands.sound_of(bands.amplify(bands.spectra(sum(mixed)), gains(mixed)))
 
 
@@ -49,13 +49,13 @@ def evaluate(gains, sounds, *, count, seconds=5.0):
     """Scores in each noise at each of `SNRS`.
 
     Args:
-        gains: function from a `Mix` to gains, or `None` where nothing is done.
+        gains: function from a `Mix` to gains, or `None` to leave the sound as it is.
         sounds: `Sounds`.
-        count: mixes in each noise, the same for whatever is evaluated.
+        count: mixes in each noise; every call makes the same ones.
         seconds: float, the length of a mix.
 
     Returns:
-        dict from the noise's name to a dict from the SNR, as JSON has it, to `Score`.
+        dict from the noise's name to a dict from the SNR, a string as in JSON, to `Score`.
     """
     return {
         name: {
@@ -77,9 +77,9 @@ def score(mixed, gains):
 
 
 def stoi(speech, sound):
-    """Short-time objective intelligibility, which takes only frames in which somebody speaks."""
+    """Short-time objective intelligibility, of the frames in which somebody speaks."""
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # where it has too few frames it warns, and gives 1e-5
+        warnings.simplefilter("error")  # on too few frames pystoi warns, and gives 1e-5
         return pystoi.stoi(speech, sound, SAMPLE_RATE)
 
 

@@ -11,7 +11,7 @@ def picture(curves, path):
     for name, counts in curves.items():
         x = [count.false_accepts_per_hour for count in counts]
         axes.plot(x, [100 * count.false_reject_rate for count in counts], ".-", label=name)
-    # Fewer than 3 in all the hours are not told from none (the 95 % interval of none: 0 to 3).
+    # Fewer than 3 alarms may as well be none: the 95 % interval of a count of 0 is 0 to 3.
     axes.axvspan(0, 3 / hours, color="0.9", lw=0)
     axes.set(
         xlabel=f"false alarms an hour, of {hours:.2f} hours (grey: below 3 in all)",

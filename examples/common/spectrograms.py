@@ -28,5 +28,5 @@ def picture(sounds, path):
     axes[-1].set(xlabel="seconds")
     figure.colorbar(image, ax=axes, label="dB")
     figure.savefig(path, dpi=80)
-    # In few colours: noise leaves nothing else to compress.
+    # Few colours make the file small; nothing else of noise can be compressed.
     PIL.Image.open(path).convert("RGB").quantize(32).save(path, optimize=True)

@@ -1,4 +1,4 @@
-"""The parts of the example, on data made up so that a few epochs learn it."""
+"""The parts of the example, on data that a few epochs learn."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_int8(data, trained):
     float_weights = model.get_weights()
     assert sum(w.size for w in weights) == sum(w.size for w in float_weights)
     nonzero = sum(np.count_nonzero(w) for w in float_weights)
-    # Rounding makes some zero, and none nonzero.
+    # Rounding makes some weights zero, and none nonzero.
     assert 0.9 * nonzero <= sum(np.count_nonzero(w) for w in weights) <= nonzero
     assert nonzero < n_bytes < len(tflite)
     assert len(tflite) < len(classifier.to_float(model)) / 4
