@@ -132,4 +132,4 @@ def test_a_step_on_a_chip(way):
             "instructions": dict(zip(chips.DTYPES, counts, strict=True)),
         }
     ]
-    assert pages.chips(rows).count("\n") == 2
+    assert pages.chips({"chips": rows}).count("\n") == 2
