@@ -3,7 +3,7 @@
     make bench-adding
 
 A sequence has a value from 0 to 1 and a marker at each step. One step in each half is marked, and
-the sum of the two values is asked for (Hochreiter and Schmidhuber, 1997). Always to say 1 has an
+the target is the sum of their two values (Hochreiter and Schmidhuber, 1997). A constant 1 has an
 MSE of 1/6; below 0.01 the problem counts as solved. Writes benchmarks/results/training.json.
 """
 
@@ -15,13 +15,13 @@ from rich.progress import track
 
 from benchmarks import record
 from examples.common import command
+from examples.common.training import GLOROT
 from keras_fastgrnn import FastGRNN, FastRNN
 
 TIMESTEPS = (200, 750)
 SEEDS = (0, 1, 2, 3, 4)
 # Chosen on two other seeds: docs/decisions.md, "The adding problem".
 UNITS, BATCH_SIZE, LEARNING_RATE = 32, 64, 1e-2
-GLOROT = {"kernel_initializer": "glorot_uniform", "recurrent_initializer": "glorot_uniform"}
 LAYERS = {
     "FastGRNN": lambda timesteps: FastGRNN(UNITS, nu_initializer=-100.0, **GLOROT),
     "FastGRNN, as by default": lambda timesteps: FastGRNN(UNITS),
@@ -30,13 +30,13 @@ LAYERS = {
     "keras LSTM": lambda timesteps: keras.layers.LSTM(UNITS),
 }
 SOLVED = 0.01
-MAX_STEPS = 2000  # after which training ends, solved or not
-STEPS_BETWEEN = 100  # training steps between two looks at the validation MSE
-STOP = SOLVED / 2  # on which training ends: 512 sequences tell it to a tenth
+MAX_STEPS = 2000  # the training ends there, solved or not
+STEPS_BETWEEN = 100  # training steps from one validation to the next
+STOP = SOLVED / 2  # ends the training; 512 sequences measure it to a tenth
 
 
 def batches(rng, timesteps, batch_size):
-    """Yields `x (batch_size, timesteps, 2)` and `y (batch_size, 1)`, always new ones."""
+    """Yields `x (batch_size, timesteps, 2)` and `y (batch_size, 1)`, new ones each time."""
     sequence = np.arange(batch_size)[:, None]
     while True:
         values = rng.random((batch_size, timesteps), np.float32)
@@ -92,7 +92,7 @@ def main():
                 for seed in track(SEEDS, f"{name}, {timesteps} steps")
             ]
             layers[name] = {"solved": sum(run["test_mse"] < SOLVED for run in runs), "runs": runs}
-            # After each layer: all of them take an hour.
+            # Written after each layer, as all of them take an hour.
             solved = {f"adding_{timesteps}_solved": layers["FastGRNN"]["solved"]}
             record.figures("training.json", solved | {f"adding_{timesteps}": section})
 

@@ -1,9 +1,9 @@
-"""TFLite Micro's audio front end on chips, against pymicro-features on this machine.
+"""TFLite Micro's audio front end on chips, compared with pymicro-features on this machine.
 
     python -m benchmarks.audio_front_end --tflm_dir=...
 
-docs/audio_front_end.md says how to get the tree. Every integer of two seconds of synthetic audio is
-compared; one that differs fails the command.
+docs/audio_front_end.md says how to get the tree. The command compares every integer of two seconds
+of synthetic audio, and fails at the first that differs.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ CHIPS = ("Cortex-M0", "Cortex-M4")
 
 
 def synthetic(frames=200, seed=0):
-    """Silence, a bang, tones that glide and swell in noise, and what clips.
+    """Silence, a bang, tones that glide and swell in noise, and samples that saturate.
 
     Returns:
         int16 `(frames * 160,)`.

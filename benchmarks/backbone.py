@@ -1,4 +1,4 @@
-"""The figures of the whole way, over three seeds: from `model.fit` to int8 in TFLite Micro on HAPT.
+"""The whole way from `model.fit` to int8 in TFLite Micro, on HAPT, over three seeds.
 
     make figures
 
@@ -17,7 +17,7 @@ from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.micro import Interpreter
 
 SEEDS = (0, 1, 2)
-# The paper's largest FastGRNN of Table 11 on Google-12, and the example's.
+# The largest FastGRNN of the paper's Table 11, on Google-12; and that of the example.
 SHAPES = Shape(100, 32, 99, 64), Shape(16, 3, 128, 100)
 
 

@@ -1,9 +1,9 @@
-"""What a bounded state costs and gives: the model of the example with nu trained, and with nu at 0.
+"""The cost and the gain of a bounded state: the example's model with nu trained, and with nu at 0.
 
     make bench-bounded-state
 
-On the people for validation, over three seeds: windows that each start from a state of 0, and all
-of them as one stream that is never reset. Writes benchmarks/results/training.json.
+On the people for validation, over three seeds: windows that each start from a state of 0, and the
+same windows as one stream that is never reset. Writes benchmarks/results/training.json.
 """
 
 import keras
@@ -52,7 +52,7 @@ def stream(model, train, validation):
     windows = classifier.predict(sequences, validation.x)
     states = classifier.predict(sequences, x)[0]
 
-    # As on a chip that is never reset.
+    # The integers of a chip that is never reset.
     samples = classifier.representative(train)
     (operator,) = conversion(
         model, representative_dataset=samples, streaming=True, reset="never"

@@ -1,9 +1,9 @@
-"""What a conversion takes, in seconds and in memory, over units, time steps and samples.
+"""The seconds and the memory of a conversion, over units, time steps and samples.
 
     make bench-conversion
 
-Each conversion is a process of its own. Its memory is the peak above that of a conversion of next
-to nothing, which leaves TensorFlow itself out. Writes benchmarks/results/conversion.json.
+Each conversion is a process of its own. Its memory is its peak less the peak of a tiny conversion,
+which is that of TensorFlow itself. Writes benchmarks/results/conversion.json.
 """
 
 import multiprocessing
@@ -23,7 +23,7 @@ class Shape(NamedTuple):
     return_sequences: bool = False
 
 
-NEXT_TO_NOTHING = Shape(4, 4, 4)
+TINY = Shape(4, 4, 4)
 LARGEST = Shape(256, 1000, 1000)
 SHAPES = (
     Shape(16, 128, 200),
@@ -39,7 +39,7 @@ FEATURES = 8
 
 
 def one(shape):
-    """Converts one model: dict of the seconds, and of the peak of this process."""
+    """Converts a model: dict of the seconds, and of the peak memory of this process."""
     import keras
     import numpy as np
 
@@ -63,7 +63,7 @@ def main():
     runs = {}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
-        found = processes.map(one, (NEXT_TO_NOTHING, *SHAPES))
+        found = processes.map(one, (TINY, *SHAPES))
         base = next(found)["peak_mb"]
         for shape, run in zip(SHAPES, found, strict=True):
             runs[shape] = shape._asdict() | {**run, "peak_mb": run["peak_mb"] - base}

@@ -1,10 +1,10 @@
-"""How well the example's denoiser hears speech in noise, over three seeds, and what it costs.
+"""The gain and the cost of the example's denoiser, over three seeds.
 
     make bench-denoise
 
 FastGRNN in float, with 16-bit and with 8-bit activations in TensorFlow Lite for Microcontrollers,
-beside a keras GRU of as many units and the ideal gains; a frame on an emulated Cortex-M4. Each
-training is kept in benchmarks/results/denoise_runs.json, so that it goes on where it was stopped.
+beside a keras GRU of as many units and the ideal gains; a frame on an emulated Cortex-M4. The
+command continues where it was stopped: benchmarks/results/denoise_runs.json keeps each training.
 Writes benchmarks/results/denoise.json.
 """
 
@@ -17,8 +17,7 @@ from absl import flags
 from benchmarks import record
 from benchmarks.kept import Kept, digest
 from examples.common import command, data, denoiser, noisy_speech
-from examples.common.denoise_evaluation import as_scores, by_features, evaluate, ideal, mean
-from examples.common.noisy_speech import UNSEEN
+from examples.common.denoise_evaluation import by_features, evaluate, ideal, mean
 from keras_fastgrnn.export.c_source.chain import read_chain
 from tests.boards import TARGETS, program
 
@@ -37,7 +36,7 @@ HEARD, FLOAT, INT16, INT8, GRU, IDEAL = (
 
 
 def fast_grnn(sides, seed):
-    """A training: the scores in float and of both files, the bytes, and a frame on the chip."""
+    """Trains a FastGRNN: its scores in float and of both files, bytes, and a frame on the chip."""
     x, y = denoiser.training_set(sides.train, seed=seed, count=MIXES)
     model = denoiser.train(denoiser.fast_grnn, x, y, seed=seed, epochs=EPOCHS["FastGRNN"])
     int16, int8 = (denoiser.to_file(model, x, activations) for activations in ("int16", "int8"))
@@ -47,7 +46,7 @@ def fast_grnn(sides, seed):
         INT8: denoiser.in_tflm(int8),
     }
     return {
-        "scores": {name: scores(by_features(of), sides) for name, of in gains.items()},
+        "scores": {name: scores(by_features(way), sides) for name, way in gains.items()},
         "denoise_constants_bytes": denoiser.constants(int16),
         "denoise_tflite_bytes": len(int16),
         **on_chip(int16, np.concatenate(x[:2])),
@@ -61,7 +60,7 @@ def gru(sides, seed):
 
 
 def limits(sides):
-    """What needs no training."""
+    """The scores that need no training."""
     return {"scores": {HEARD: scores(None, sides), IDEAL: scores(ideal, sides)}}
 
 
@@ -70,7 +69,7 @@ def scores(gains, sides):
 
 
 def on_chip(tflite, x):
-    """Figures of a frame on the Cortex-M4, each output of which is as the integer model has it.
+    """The cost of a frame on the Cortex-M4, whose outputs have to equal the integer model's.
 
     Args:
         tflite: bytes of a streaming file with 16-bit activations.
@@ -88,7 +87,7 @@ def on_chip(tflite, x):
 
 
 def figures(seeds):
-    """Those of denoise.json at 0 dB, from the `evaluate()` of each seed and way."""
+    """The figures of denoise.json at 0 dB, from the scores of each seed and way."""
     gains = {way: np.mean([mean(scores[way], 0) for scores in seeds]) for way in seeds[0]}
     return {
         "denoise_gain_db": gains[FLOAT],
@@ -97,13 +96,15 @@ def figures(seeds):
         "denoise_int16_loss_db": gains[FLOAT] - gains[INT16],
         "denoise_int8_loss_db": gains[FLOAT] - gains[INT8],
         "denoise_ceiling_db": gains[IDEAL],
-        "denoise_unseen_gain_db": np.mean([scores[FLOAT][UNSEEN]["0"].gain for scores in seeds]),
+        "denoise_unseen_gain_db": np.mean(
+            [mean(scores[FLOAT], 0, unseen=True) for scores in seeds]
+        ),
     }
 
 
 def main():
     sides = data.load(noisy_speech.load)
-    keras.config.disable_interactive_logging()  # a bar of each training
+    keras.config.disable_interactive_logging()  # no bar for each training
     kept = Kept(record.folder() / "denoise_runs.json")
     given = digest(sides), denoiser.LEARNING_RATE, denoiser.UNITS, MIXES, TESTS
     runs = []
@@ -127,7 +128,7 @@ def main():
     costs = runs[0]["FastGRNN"]
     record.figures(
         "denoise.json",
-        figures([{way: as_scores(of) for way, of in scores.items()} for scores in seeds])
+        figures(seeds)
         | {name: cost for name, cost in costs.items() if name != "scores"}
         | {"units": denoiser.UNITS, "seeds": seeds},
     )

@@ -1,4 +1,4 @@
-"""What a benchmark of hours has computed: it goes on where it was stopped."""
+"""The results of a benchmark that takes hours, so that it continues where it was stopped."""
 
 import functools
 import hashlib
@@ -11,14 +11,14 @@ from benchmarks import record
 
 
 def digest(*values):
-    """Twelve hexadecimal digits for data and settings: arrays, functions with their arguments, and
-    what tuples, lists and dicts have of these and of what JSON has."""
+    """Twelve hexadecimal digits that identify data and settings: arrays, functions with their
+    arguments, values of JSON, and tuples, lists and dicts of these."""
     return hashlib.sha256(json.dumps(_plain(values)).encode()).hexdigest()[:12]
 
 
 def _plain(value):
-    """For JSON, what a value is made of. A function is its name, its defaults and the variables of
-    the function around it: another text of it gives the same."""
+    """A value as JSON. A function gives its name, its defaults and the variables of the function
+    around it: a change of its text alone gives the same."""
     match value:
         case None | bool() | int() | float() | str():
             return value
@@ -36,22 +36,25 @@ def _plain(value):
         case _ if inspect.isfunction(value):
             around = [cell.cell_contents for cell in value.__closure__ or ()]
             return _plain([value.__qualname__, value.__defaults__, value.__kwdefaults__, around])
-    raise TypeError(f"There is no digest of {value!r}, which is a {type(value).__name__}.")
+    raise TypeError(
+        f"There is no digest of {value!r}, a {type(value).__name__}: pass arrays, functions, "
+        "values of JSON, or tuples, lists and dicts of these."
+    )
 
 
 class Kept:
-    """What is computed once, by a name and a digest of the data and the settings.
+    """Results that are computed once, and found by a name and a digest of data and settings.
 
     Args:
-        path: of a JSON file that keeps it, a line each.
+        path: of a JSON file that keeps the results, one a line.
     """
 
     def __init__(self, path):
         self._path, self._known = path, record.read(path)
 
     def __call__(self, name, compute, *given):
-        """What `compute()` returns, a dict for JSON; or what it once returned under that name, of
-        the same data and settings `given`."""
+        """Returns the result that is kept under this name for the data and settings `given`; or
+        else that of `compute()`, a dict for JSON, which is then kept."""
         name = f"{name} #{digest(*given)}"
         if name not in self._known:
             self._known[name] = json.loads(json.dumps(compute(), default=float))

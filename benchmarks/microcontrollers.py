@@ -1,12 +1,11 @@
-"""What a step costs on each microcontroller, under its emulator.
+"""The cost of a step on each microcontroller, under its emulator.
 
     make bench-mcu
 
-Counts are instructions where QEMU runs the chip, and cycles where simavr does. Writes
+QEMU counts instructions, simavr cycles. Writes
 benchmarks/results/microcontrollers.json.
 """
 
-import contextlib
 import pathlib
 import tempfile
 
@@ -15,9 +14,9 @@ import numpy as np
 from rich.progress import track
 
 from benchmarks import record
+from benchmarks.generated import generated
 from examples.common import command
 from keras_fastgrnn import FastGRNN
-from keras_fastgrnn.export import convert
 from keras_fastgrnn.export.c_source.sensor import SENSORS
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import pack
@@ -25,10 +24,8 @@ from keras_fastgrnn.export.cell.calibrate import calibrate
 from keras_fastgrnn.export.cell.encodings import BITMAP, DENSE, PAIRS
 from keras_fastgrnn.export.cell.float_cell import FloatCell
 from keras_fastgrnn.export.cell.formats import choose_formats, round_to
-from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.affine import choose_affine
 from tests.boards import TARGETS, Case, check, kernel_size, program
-from tests.random_cells import halve_factors
 
 ENCODINGS = {"dense": DENSE, "bitmap": BITMAP, "pairs": PAIRS}
 DENSITIES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -37,14 +34,14 @@ FEATURES = 32
 
 
 def optimize(target):
-    """As firmware is mostly built: Arduino does it with -Os."""
+    """The usual flag of firmware for a chip: Arduino builds with -Os."""
     return "-Os" if target.counts == "cycles" else "-O2"
 
 
 def random_case(units, features, *, rank=0, density=1.0, encoding="dense", timesteps):
     """A FastGRNN with random weights in one encoding, and a random sequence for it.
 
-    A rank is that of both kernels.
+    Both kernels have the rank.
     """
     rng = np.random.default_rng([units, features, rank, round(100 * density)])
 
@@ -76,13 +73,13 @@ def random_case(units, features, *, rank=0, density=1.0, encoding="dense", times
 
 
 def macs(units, features):
-    """Multiplications of a dense step of full rank."""
+    """The multiplications of a dense step of full rank."""
     return (features + units) * units
 
 
 def measure(target, shapes, flag=None):
-    """What a random cell of each shape costs: a list of dicts, the shape with its figures."""
-    # Between one step and three lie two steps, and nothing else.
+    """Measures a random cell of each shape: a list of dicts, each a shape with its figures."""
+    # Three steps cost two steps more than one, and nothing else.
     pairs = [[random_case(**shape, timesteps=n) for n in (1, 3)] for shape in shapes]
     with tempfile.TemporaryDirectory() as folder:
         measurements = check(target, sum(pairs, []), folder, flag or optimize(target))
@@ -104,7 +101,7 @@ def measure(target, shapes, flag=None):
 
 
 def grid(target):
-    """Each size dense, at a low rank, and sparse."""
+    """Yields each size dense, at a low rank, and sparse."""
     for units in UNITS if target.memory > 2048 else UNITS[:2]:
         shape = {"units": units, "features": FEATURES}
         yield shape
@@ -114,7 +111,7 @@ def grid(target):
 
 
 def sweep(target):
-    """One size at every density."""
+    """Yields one size at every density."""
     shape = {"units": 64 if target.memory > 2048 else 32, "features": FEATURES}
     yield shape
     for encoding in ("bitmap", "pairs"):
@@ -122,34 +119,17 @@ def sweep(target):
             yield shape | {"density": density, "encoding": encoding}
 
 
-@contextlib.contextmanager
-def generated(layer, features, *head, **arguments):
-    """What `c_source` makes of a model with random weights, half of them zero if of low rank, with
-    its arguments.
-
-    Yields:
-        `(folder, x, y)`: of the files; int8 sequences, and what the model makes of them.
-    """
-    keras.utils.set_random_seed(0)
-    rng = np.random.default_rng(0)
-    model = keras.Sequential([keras.Input((32, features)), layer, *head])
-    halve_factors(layer.cell, rng)
-    x = rng.normal(0, 1, (20, 32, features)).astype(np.float32)
-    tflite = convert(model, representative_dataset=x, input_type="int8", output_type="int8")
-    x = rng.integers(-128, 128, (4, 32, features), np.int8)
-    y = np.concatenate([Interpreter(tflite).invoke(sequence[None]) for sequence in x])
-    with program.as_c(tflite, **arguments) as folder:
-        yield folder, x, y
-
-
 def small_model(**arguments):
-    """`generated()` of the one that goes into the ATmega328P."""
-    layer = FastGRNN(16, kernel_rank=2, recurrent_rank=8)
-    return generated(layer, 3, keras.layers.Dense(6), **arguments)
+    """`generated()` of a model that fits into the ATmega328P."""
+    return generated(
+        lambda: [FastGRNN(16, kernel_rank=2, recurrent_rank=8), keras.layers.Dense(6)],
+        features=3,
+        **arguments,
+    )
 
 
 def sensor_bytes():
-    """What `<name>_quantize()` adds to that model, without its tables: a list of dicts."""
+    """The code that `<name>_quantize()` adds to that model, without tables: a list of dicts."""
     chips = [target for target in TARGETS if target.name in ("ATmega328P", "Cortex-M0")]
     kinds = {"without": {}} | {sensor: dict(unit=0.01, sensor=sensor) for sensor in SENSORS}
     code = {}
@@ -173,7 +153,7 @@ def headline():
         avr_program = program.replay(avr, folder, x, y)
         flash, static_ram = program.sizes(avr, folder)
     large = {"units": 100, "features": 32}
-    with generated(FastGRNN(large["units"]), large["features"]) as (folder, x, y):
+    with generated(lambda: [FastGRNN(large["units"])], large["features"]) as (folder, x, y):
         m4_program = program.replay(m4, folder, x, y)
         m4_program_kernel = program.kernel_size(m4, folder)
 

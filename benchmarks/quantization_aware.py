@@ -1,4 +1,4 @@
-"""What quantisation-aware training gives on HAPT, over three seeds.
+"""The gain of quantisation-aware training on HAPT, over three seeds.
 
     make bench-qat
 

@@ -1,4 +1,4 @@
-"""The files of results: the benchmarks write what they measure, benchmarks/pages reads it."""
+"""The files of results: benchmarks write them, and benchmarks/pages reads them."""
 
 import importlib.metadata
 import json
@@ -26,12 +26,12 @@ def read(path):
 
 
 def write(path, values):
-    """A JSON file, whole or not at all."""
+    """Writes a JSON file, whole or not at all."""
     write_text(path, json.dumps(values, indent=2, default=float) + "\n")
 
 
 def write_text(path, text):
-    """A file, whole or not at all."""
+    """Writes a file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(text)
@@ -51,7 +51,7 @@ def figures(name, values):
 
 
 def versions():
-    """Dict from what a figure depends on to its version."""
+    """The versions that figures depend on: dict from name to version."""
     packages = ("tensorflow", "keras", "tensorflow-model-optimization", "tflite_micro", "numpy")
     found = {name: importlib.metadata.version(name) for name in packages}
     return found | {"python": platform.python_version()}

@@ -1,6 +1,6 @@
 """The time of a training step and of a prediction.
 
-Layers take turns on one batch: a machine that is busy for a moment is so for all of them.
+Layers take turns on one batch, so that a busy moment of the machine slows all of them.
 """
 
 import time
@@ -21,7 +21,7 @@ class Shape(NamedTuple):
     batch_size: int
 
     def batches(self, count):
-        """Random `(x, y)` of so many batches."""
+        """Random `(x, y)` of `count` batches."""
         rng = np.random.default_rng(0)
         x = rng.normal(size=(count * self.batch_size, self.timesteps, self.features))
         return x.astype(np.float32), rng.integers(0, CLASSES, len(x))
@@ -48,7 +48,7 @@ def measure(layers, shape, jit_compile=True, turns=60):
     """
     x, y = map(tf.constant, shape.batches(1))
     models = {name: shape.model(layer, jit_compile) for name, layer in layers.items()}
-    for model in models.values():  # compiles
+    for model in models.values():  # compile
         model.train_on_batch(x, y)
         model.predict_on_batch(x)
     steps, predictions = ({name: np.empty(turns) for name in models} for _ in range(2))

@@ -1,4 +1,4 @@
-"""What the figures of each file of results have to reach."""
+"""The targets of the figures in each file of results."""
 
 TARGETS = {
     "backbone.json": {

@@ -1,8 +1,8 @@
-"""What a training step and a prediction cost, as ratios to Keras's own layers.
+"""The cost of a training step and of a prediction, relative to Keras's own layers.
 
     make bench-training
 
-Models take turns on one batch, and ratios are medians of each turn's. Writes
+Models take turns on one batch; a ratio is the median of the ratios of all turns. Writes
 benchmarks/results/training.json.
 """
 
@@ -27,7 +27,7 @@ SHAPES = Shape(100, 32, 99, 100), Shape(16, 3, 128, 100)
 
 
 class WithTensorFlowsGradient(FastGRNN):
-    """The same loop, differentiated by TensorFlow: what the gradient by hand saves."""
+    """The same loop, differentiated by TensorFlow, to compare our own gradient with."""
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         return super().inner_loop(sequences, initial_state, mask, training=False)
@@ -64,7 +64,7 @@ def comparison(shape, jit_compile):
 
 
 class StepTimes(keras.callbacks.Callback):
-    """The seconds of each training step of `fit()`, without the first, which compiles."""
+    """The seconds of each training step of `fit()`."""
 
     def on_train_begin(self, logs=None):
         self.seconds = []
@@ -77,7 +77,7 @@ class StepTimes(keras.callbacks.Callback):
 
 
 def pruning_ratio(shape, batches=40, rounds=9):
-    """The median step of `fit()` with the paper's pruning, to that without it."""
+    """The median step of `fit()` with the paper's pruning over that without it, each round."""
     x, y = shape.batches(batches)
     ratios = []
     for _ in track(range(rounds), "pruning"):
@@ -85,11 +85,11 @@ def pruning_ratio(shape, batches=40, rounds=9):
         for name in ("plain", "pruned"):
             model = shape.model(FastGRNN, jit_compile=True)
             timer = StepTimes()
-            # Phase two, in which the support moves every 15 steps, begins at once.
+            # Phase two, which moves the support every 15 steps, begins at once.
             prune = three_phases(0.5, 0.5, steps=batches, begin_step=0, end_step=batches)
             callbacks = [timer] + [prune] * (name == "pruned")
             model.fit(x, y, batch_size=shape.batch_size, callbacks=callbacks, verbose=0)
-            times[name] = np.median(timer.seconds[2:])
+            times[name] = np.median(timer.seconds[2:])  # the first steps compile
         ratios.append(times["pruned"] / times["plain"])
     return ratios
 

@@ -8,15 +8,12 @@ same size; writes the .tflite file and a picture.
 """
 
 import keras
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from examples.common import activity, classifier, command, data, hapt
 from examples.common.training_flags import changes, output_folder
 from keras_fastgrnn.micro import Interpreter
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
 
 HEADER = "model", "accuracy", "macro-F1", "nonzero\nweights", "weight\nbytes", ".tflite\nbytes"
 
@@ -36,7 +33,8 @@ def float_row(name, model, test):
 
 def picture(history, counts, path):
     """The three phases of the training, and the confusion matrix of the int8 model."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    left, right = figure.subplots(1, 2)
     epochs = len(history["loss"])
     left.plot(np.arange(1, epochs + 1), history["accuracy"], label="17 people for training")
     left.plot(np.arange(1, epochs + 1), history["val_accuracy"], label="4 people for validation")

@@ -5,7 +5,7 @@
 Trains two FastGRNN layers to give each of 22 bands its gain, every 10 ms, on the speech and the
 noise of Google Speech Commands; converts them with 16-bit activations and runs them frame by frame
 in TensorFlow Lite for Microcontrollers, on speakers and stretches of noise that they have never
-heard. Prints a table, with --gru beside a keras GRU; writes the .tflite file, and a mix to hear
+heard. Prints a table, with --gru also of a keras GRU; writes the .tflite file, and a mix to hear
 and to see: noisy, denoised and clean.
 """
 
@@ -28,8 +28,8 @@ def row(name, scores):
     return (
         name,
         *(f"{mean(scores, snr):.2f}" for snr in SNRS),
-        f"{scores[UNSEEN]['0'].gain:.2f}",
-        f"{mean(scores, 0, 'stoi'):.3f}",
+        f"{mean(scores, 0, unseen=True):.2f}",
+        f"{mean(scores, 0, field='stoi'):.3f}",
     )
 
 
@@ -57,13 +57,13 @@ def main():
     ways["ideal gains"] = ideal
 
     print("Running frame by frame in TensorFlow Lite for Microcontrollers (TFLM)")
-    rows = [row(name, evaluate(of, sides.test, count=_TESTS.value)) for name, of in ways.items()]
+    rows = [row(name, evaluate(way, sides.test, count=_TESTS.value)) for name, way in ways.items()]
     header = "", *(f"gain at\n{snr} dB" for snr in SNRS), "other noise\nat 0 dB", "STOI\nat 0 dB"
     command.show(
         "dB of SI-SDR gained, speakers and stretches of noise that took no part in training",
         header,
         rows,
-        caption=f"other noise: {UNSEEN}, no stretch of which was in training",
+        caption=f"other noise: {UNSEEN}, which was not in training",
     )
     print(f"The 16-bit model has {denoiser.constants(int16):,} bytes of constants.")
 

@@ -1,50 +1,63 @@
-"""Listens for a keyword in recordings, or in what a microphone hears.
+"""Listens for a keyword in recordings, or in the sound of a microphone.
 
     python -m examples.listen --tflite=build/wake_word.tflite a.wav b.wav
     arecord -t raw -f S16_LE -r 16000 | python -m examples.listen --tflite=build/wake_word.tflite -
 
 Prints where the keyword is heard: the file, the time and how sure the model is. The sound goes
 through front end, int8 model in TensorFlow Lite for Microcontrollers and detector 20 ms at a time,
-as on a chip, so that a stream may have no end.
+as on a chip; a stream may have no end. `-` stands for raw sound of 16 kHz, mono and 16 bit.
 """
 
-import os
 import pathlib
 import signal
 import sys
 
+import numpy as np
+import soundfile
 from absl import app, flags
 
 from examples.common.detector import Detector
-from examples.common.front_end import FRAMES_PER_SECOND
+from examples.common.front_end import FRAME, FRAMES_PER_SECOND, SAMPLE_RATE
 from examples.common.listener import Listener
-from examples.common.wav import stream_chunks, wav_chunks
 
 _TFLITE = flags.DEFINE_string(
     "tflite", "build/wake_word.tflite", "The .tflite file that examples.wake_word wrote."
 )
-_THRESHOLD = flags.DEFINE_float("threshold", 0.5, "Probability from which on it is the keyword.")
+_THRESHOLD = flags.DEFINE_float("threshold", 0.5, "Least probability that counts as the keyword.")
 _SMOOTHING = flags.DEFINE_integer(
-    "smoothing", 60, "Milliseconds of which the mean counts.", lower_bound=20, upper_bound=5100
+    "smoothing", 60, "Milliseconds of logits to average.", lower_bound=20, upper_bound=5100
 )
 _REFRACTORY = flags.DEFINE_integer(
-    "refractory", 1000, "Milliseconds without another detection.", 0, 1_310_700
+    "refractory", 1000, "Milliseconds after a detection without another one.", 0, 1_310_700
 )
 
 
 def chunks_of(name):
-    """Yields the sound of a file, or of standard input if its name is "-"."""
+    """Yields 20 ms at a time of a file, or of the raw sound of standard input if its name is "-".
+
+    Yields:
+        int16 `(320,)`; the last may be shorter.
+
+    Raises:
+        ValueError: if the file is not mono of 16 kHz.
+        soundfile.LibsndfileError: if it is no sound.
+        OSError: if it can not be read.
+    """
     if name == "-":
-        yield from stream_chunks(sys.stdin.buffer)
-    elif os.path.isdir(name):
-        raise ValueError("is a folder: name the files in it.")
-    else:
-        with open(name, "rb") as file:
-            yield from wav_chunks(file)
+        while data := sys.stdin.buffer.read(2 * FRAME):
+            yield np.frombuffer(data, "<i2", len(data) // 2).astype(np.int16)
+        return
+    with open(name, "rb") as file, soundfile.SoundFile(file) as sound:
+        if (sound.samplerate, sound.channels) != (SAMPLE_RATE, 1):
+            raise ValueError(
+                f"is {sound.samplerate:,} Hz, {sound.channels}-channel; needed is 16,000 Hz, "
+                "1-channel: convert it with `ffmpeg -i in.wav -ar 16000 -ac 1 out.wav`."
+            )
+        yield from sound.blocks(FRAME, dtype="int16")
 
 
 def listen(listener, name, detect):
-    """Prints each detection in a file as soon as it is made. Raises what `wav_chunks()` does."""
+    """Prints each detection in a file at once; raises the errors of `chunks_of()`."""
     frame = -1
     for frame, logit in enumerate(listener.listen(chunks_of(name))):
         if logit is not None and detect(logit):
@@ -55,7 +68,7 @@ def listen(listener, name, detect):
 
 
 def main(argv):
-    """Returns what `sys.exit()` takes: 0, 1 if a file was bad, or what was wrong with a flag."""
+    """Returns the argument of `sys.exit()`: 0, 1 after a bad file, or a message about a flag."""
     names = argv[1:]
     if not names:
         raise app.UsageError("Name the .wav files to hear, or - for standard input.")
@@ -76,13 +89,20 @@ def main(argv):
         )
         try:
             listen(listener, name, detect)
-        except (ValueError, OSError) as error:  # the next file may be better
+        except (
+            ValueError,
+            OSError,
+            soundfile.LibsndfileError,
+        ) as error:  # the next file may be good
             print(f"{name}: {_problem(error)}", file=sys.stderr, flush=True)
             code = 1
     return code
 
 
 def _problem(error):
+    """The message of an error without the name of the file."""
+    if isinstance(error, soundfile.LibsndfileError):
+        return error.error_string
     return error.strerror if isinstance(error, OSError) else error
 
 
@@ -91,7 +111,7 @@ def _frames(milliseconds):
 
 
 if __name__ == "__main__":
-    # Ctrl-C, and a reader that reads no more, end it without a word.
+    # Ctrl-C, or a closed pipe, ends the command without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.stdout.reconfigure(errors="surrogateescape")  # a file may have any name

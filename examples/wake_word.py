@@ -1,11 +1,11 @@
-"""A wake word in 1 KB: from people who say it to a stream of sound in TensorFlow Lite Micro.
+"""A wake word in 1 KB: from recordings of people to a stream of sound in TensorFlow Lite Micro.
 
     python -m examples.wake_word
 
 Trains a detector of one keyword, and a spotter of ten, on Google Speech Commands; converts both to
 int8 and runs them in TensorFlow Lite for Microcontrollers on speakers they have never heard: clip
-by clip, and on one long stream. Prints a table; writes the .tflite files, and a picture of what the
-detector misses against its false alarms.
+by clip, and on one long stream. Prints a table; writes the .tflite files, and a picture of the
+detector's misses against its false alarms.
 """
 
 import functools
@@ -28,7 +28,9 @@ from examples.common.speech_commands import KEYWORDS, folds, load
 from examples.common.training_flags import changes, output_folder
 
 _KEYWORD = flags.DEFINE_enum("keyword", "yes", KEYWORDS, "The word to detect.")
-_PASSES = flags.DEFINE_integer("passes", 36, "Times each clip is heard, always in another way.", 1)
+_PASSES = flags.DEFINE_integer(
+    "passes", 36, "Times that training hears each clip, varied each time.", 1
+)
 
 
 def main():
@@ -78,14 +80,14 @@ def main():
         for name, result in results.items()
     ]
     header = "", "clips\nF1", "stream\nF1", "missed", "false alarms\nan hour", "constants\nbytes"
-    people = len(np.unique(test.speaker)) - 1  # without nobody, who is silent
+    people = len(np.unique(test.speaker)) - 1  # without "", the speaker of silence
     command.show(f"{len(said)} clips of {people} people, and a stream", header, rows)
     size = sum(classifier.constants(spotter_tflite).values())
     in_float = keyword_evaluation.accuracy(float_logits(spotter), test)
     in_int8 = keyword_evaluation.accuracy(int8_logits(spotter_tflite), test)
     print(
-        f"The spotter tells {in_float:.1%} of the clips of 12 classes right, {in_int8:.1%} in int8 "
-        f"with {size:,} bytes of constants."
+        f"The spotter is right on {in_float:.1%} of the clips of 12 classes, in int8 on "
+        f"{in_int8:.1%} with {size:,} bytes of constants."
     )
     curves = {name: result.curve for name, result in results.items()}
     det_curve.picture(curves, folder / "wake_word.png")

@@ -1,1 +1,1 @@
-"""What 16-bit activations give and cost: `python -m benchmarks.int16`."""
+"""The gain and the cost of 16-bit activations: `python -m benchmarks.int16`."""

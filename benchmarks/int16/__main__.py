@@ -1,10 +1,10 @@
-"""What 16-bit activations give, and what they cost a chip.
+"""The gain of 16-bit activations, and their cost on a chip.
 
     make bench-int16
 
-Trains the models of each task with three seeds, and runs them in float, int8 and int16. It goes on
-where it was stopped: the results of each seed are kept in benchmarks/results/int16_runs.json. A
-task without data is left out, in one line. Writes benchmarks/results/int16.json.
+Trains the models of each task with three seeds, and runs them in float, int8 and int16. It
+continues where it was stopped: benchmarks/results/int16_runs.json keeps the results of each seed.
+A task without data is left out, with a line that says why. Writes benchmarks/results/int16.json.
 """
 
 import functools
@@ -25,7 +25,7 @@ SEEDS = (0, 1, 2)
 def main():
     folder = data.folder(data.DATA_DIR.value)
     kept = Kept(record.folder() / "int16_runs.json")
-    keras.config.disable_interactive_logging()  # a bar of each training
+    keras.config.disable_interactive_logging()  # no bar for each training
     runs = {}
     with Progress() as progress:
         bar = progress.add_task("", total=len(TASKS) * len(SEEDS))

@@ -4,7 +4,7 @@ CLASSES = "HAPT-6", "keywords"
 
 
 def figures(runs):
-    """dict of figures, of the results of each task and seed: means, and the least agreement."""
+    """The figures from the results of each task and seed: means, and the least agreements."""
     found = {}
     if wide := runs.get("wide range"):
         found["wide_range_loss"] = loss(wide)
@@ -33,12 +33,12 @@ def figures(runs):
 
 
 def loss(runs):
-    """The score lost from float to int16, in the mean."""
+    """The mean score that int16 loses to float."""
     return mean(run["float"]["score"] - run["int16"]["score"] for run in runs)
 
 
 def ratio(runs, key, form=""):
-    """A difference in int16 over that in int8, in the mean."""
+    """The mean ratio of a difference in int16 to the difference in int8."""
     return mean(run[f"int16{form}"][key] / run[f"int8{form}"][key] for run in runs)
 
 

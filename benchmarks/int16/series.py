@@ -1,4 +1,4 @@
-"""Data that int8 activations are too coarse for: made here, and a real series from PyPI."""
+"""Data for which int8 activations are too coarse: generated, and a real series from PyPI."""
 
 import pathlib
 import re
@@ -9,11 +9,11 @@ import numpy as np
 from examples.common import pypi
 from examples.common.classifier import Data, Split
 
-AHEAD = 6  # steps from the last input to the value that is asked for
+AHEAD = 6  # steps from the last input to the target
 
 # J. W. Taylor, Short-term electricity demand forecasting using double seasonal exponential
-# smoothing, Journal of the Operational Research Society 54, 2003. The package has the numbers in
-# its code, which is read and not run.
+# smoothing, Journal of the Operational Research Society 54, 2003. The numbers are in the
+# code of the package, which is read and not run.
 PACKAGE, VERSION = "pmdarima", "2.1.1"
 SHA256 = "e8148ff1f4cdb9a07164247eb3e6dddc1baef6e226d38528bd3fdf5d160f8dee"
 PLATFORM = "manylinux_2_28_x86_64"  # of the file, whatever the machine
@@ -36,8 +36,8 @@ def wide_range(seed=0, timesteps=20):
 
 
 def mackey_glass(steps, tau=17, a_step=10):
-    """x' = 0.2 x(t - tau) / (1 + x(t - tau)^10) - 0.1 x by the method of Runge and Kutta, in
-    `a_step` parts of a step, after 500 steps that are left out: `(steps,)`."""
+    """Solves x' = 0.2 x(t - tau) / (1 + x(t - tau)^10) - 0.1 x by the Runge-Kutta method, in
+    `a_step` parts of a step; the first 500 steps are left out: `(steps,)`."""
     h, delay = 1 / a_step, tau * a_step
     x = np.full(delay + 1 + (500 + steps) * a_step, 1.2)
     for i in range(delay, len(x) - 1):
@@ -62,14 +62,14 @@ def generated(timesteps=32):
 
 
 def demand(cache_dir="build", timesteps=DAY):
-    """Half-hourly demand of electricity in England and Wales, twelve weeks of the year 2000: a day
-    of it, and of the same time a week before the value that is asked for. The first eight weeks are
-    for training, the last two for testing."""
+    """Half-hourly demand of electricity in England and Wales, twelve weeks of the year 2000. The
+    features are the demand of a day, and the demand one week before the target. The first eight
+    weeks are for training, the last two for testing."""
     return split_demand(read_demand(fetch(pathlib.Path(cache_dir))), timesteps)
 
 
 def split_demand(series, timesteps):
-    """`Split` of `demand()`, of half-hourly numbers of some weeks more than nine."""
+    """The `Split` of `demand()`, from more than nine weeks of half-hourly numbers."""
     train = series[: 8 * 7 * DAY]
     series = (series - train.mean()) / train.std()
     week = 7 * DAY
@@ -78,15 +78,15 @@ def split_demand(series, timesteps):
 
 
 def windows(x, y, ends, timesteps):
-    """Each run of so many time steps of x, and y `AHEAD` steps behind its last.
+    """Cuts x into windows, each with the y that comes `AHEAD` steps after its last step.
 
     Args:
         x: `(n, features)`.
         y: `(n,)` or longer.
-        ends: where the steps for training and those for validation end.
+        ends: the ends of the steps for training, and of those for validation.
 
     Returns:
-        `Split`; no step is on two sides.
+        `Split`; no step of x is on two sides.
     """
 
     def side(start, end):

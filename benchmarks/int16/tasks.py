@@ -1,4 +1,4 @@
-"""What int16 is measured on: the data of each task, its models, and what a seed of them gives."""
+"""The tasks of the benchmark: their data, their models, and the measurements of a seed."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,15 +11,14 @@ from benchmarks.paper import models
 from benchmarks.paper.models import Model
 from benchmarks.paper.tasks import TASKS as PAPER
 from benchmarks.paper.tasks import load_keywords
-from examples.common import activity, classifier, hapt
-from examples.common.classifier import Data, Split
+from examples.common import activity, classifier, hapt, training
 from keras_fastgrnn import FastGRNN
 
 
 class Task(NamedTuple):
     """Attributes:
     load: function from the data's folder to `Split`.
-    run: function of that, a seed and `settings`, to a dict of what is measured.
+    run: function from the `Split`, a seed and `settings` to a dict of measurements.
     settings: dict, of the model and its training.
     """
 
@@ -28,23 +27,20 @@ class Task(NamedTuple):
     settings: dict
 
 
-def fit(layers, loss, train, *, seed, epochs, batch_size, learning_rate, run_eagerly=False, **_):
-    """A trained model of layers, which `layers()` makes."""
+FIT = "epochs", "batch_size", "learning_rate", "run_eagerly"
+
+
+def fit(layers, loss, train, seed, settings):
+    """A trained model of the layers that `layers()` makes."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([keras.Input(train.x.shape[1:]), *layers()])
-    steps = epochs * -(-len(train.x) // batch_size)
-    model.compile(
-        classifier.adam(learning_rate, steps),
-        loss,
-        jit_compile=not run_eagerly,
-        run_eagerly=run_eagerly,
-    )
-    model.fit(train.x, train.y, batch_size=batch_size, epochs=epochs, verbose=0)
+    arguments = {name: settings[name] for name in FIT if name in settings}
+    training.fit(model, train.x, train.y, loss=loss, **arguments)
     return model
 
 
 def wide_range(split, seed, settings):
-    """A sensor's raw numbers go in, as int8 or as int16; the model normalises them first."""
+    """Raw numbers of a sensor go in, as int8 or as int16; the model normalises them first."""
 
     def layers():
         normalization = keras.layers.Normalization()
@@ -52,7 +48,7 @@ def wide_range(split, seed, settings):
         return normalization, FastGRNN(settings["units"]), keras.layers.Dense(2)
 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model = fit(layers, loss, split.train, seed=seed, **settings)
+    model = fit(layers, loss, split.train, seed, settings)
     samples = classifier.representative(split.train)
 
     def score(logits):
@@ -65,14 +61,15 @@ def wide_range(split, seed, settings):
 
 
 def regression(split, seed, settings):
-    """In float, and in integers before and after quantisation-aware training."""
+    """Measures float, and integers before and after quantisation-aware training."""
 
     def layers():
-        recurrent = FastGRNN(settings["units"], nu_initializer=activity.NU, **classifier.GLOROT)
+        recurrent = FastGRNN(settings["units"], nu_initializer=activity.NU, **training.GLOROT)
         return recurrent, keras.layers.Dense(1)
 
-    model = fit(layers, "mse", split.train, seed=seed, **settings)
-    # What is beyond the range saturates, and 200 of the windows lack the extremes; these overlap.
+    model = fit(layers, "mse", split.train, seed, settings)
+    # Values beyond the ranges saturate, and 200 windows would lack the extremes. Windows overlap:
+    # every fourth has them.
     samples = split.train.x[::4]
     trained = dict.fromkeys(measure.DTYPES, model)
     for dtype in measure.DTYPES:
@@ -103,7 +100,7 @@ def hapt_6(split, seed, settings):
 
 
 def paper_task(name):
-    """`run` of a `Task` of the paper's: one of its models, on inputs of their whole range."""
+    """`run` of a task of benchmarks/paper: one of its models, on inputs that are not clipped."""
 
     def run(split, seed, settings):
         task = PAPER[name]._replace(training=settings["training"])
@@ -118,12 +115,6 @@ def _accuracy(y, logits):
     return classifier.accuracy(classifier.confusion(y, logits))
 
 
-def load_activities(folder):
-    raw_data = folder / "RawData"
-    x, y, users = hapt.load(raw_data if raw_data.is_dir() else None)
-    return Split(*(Data(x[who], y[who]) for who in hapt.sides(users)))
-
-
 TRAINING = {"batch_size": 100, "learning_rate": 2e-2}
 AWARE = {"aware_epochs": 12, "aware_learning_rate": 1e-3}
 TASKS = {
@@ -133,7 +124,11 @@ TASKS = {
     "Mackey-Glass": Task(
         lambda _: series.generated(), regression, {"units": 32, "epochs": 60} | TRAINING | AWARE
     ),
-    "HAPT-6": Task(load_activities, hapt_6, activity.TRAINING | {"sparse": True}),
+    "HAPT-6": Task(
+        lambda folder: activity.load(hapt.raw_data(folder)),
+        hapt_6,
+        activity.TRAINING | {"sparse": True},
+    ),
     "electricity": Task(
         lambda _: series.demand(), regression, {"units": 16, "epochs": 60} | TRAINING | AWARE
     ),

@@ -1,1 +1,1 @@
-"""Tables and pages of the kept results."""
+"""The tables and pictures of the results."""

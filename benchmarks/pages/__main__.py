@@ -2,15 +2,13 @@
 
     make pages
 
-All are made from the files of results, and nothing is measured. A page names a table where it wants
-one, between the marks `<!-- name -->` and `<!-- end -->`; `TABLES` says how each is made.
+Nothing is measured: all of them come from benchmarks/results/. A page marks the place of a table
+with `<!-- name -->` and `<!-- end -->`.
 """
 
 import re
 import sys
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 from benchmarks import record
 from benchmarks.pages import denoise, int16, markdown, microcontrollers, paper, training, wake_word
@@ -20,121 +18,114 @@ DOCS = record.ROOT / "docs"
 PAGES = record.ROOT / "README.md", *sorted(DOCS.glob("*.md"))
 MARKED = re.compile(r"(<!-- (?!end)([^\n]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-
-class MissingError(Exception):
-    """What has not been measured, and the command that does."""
-
-
-class Part(NamedTuple):
-    """Part of a page.
-
-    Attributes:
-        command: it writes the results.
-        files: names of the files of results.
-        make: function of their dicts.
-        section: key of the only file's dict that `make` takes in place of all of it.
-    """
-
-    command: str
-    files: tuple
-    make: Callable
-    section: str | None = None
-
-    def __call__(self, folder, *arguments):
-        """What `make()` returns of a folder's files."""
-        found = [record.read(folder / file) for file in self.files]
-        for file, values in zip(self.files, found, strict=True):
-            if not values:
-                raise MissingError(f"{folder / file} is missing: {self.command} writes it.")
-        if self.section:
-            if self.section not in found[0]:
-                file = folder / self.files[0]
-                raise MissingError(f"{file} has no {self.section!r}: {self.command} writes it.")
-            found = [found[0][self.section]]
-        return self.make(*found, *arguments)
-
-
-def _training(target, make, section):
-    return Part(f"make bench-{target}", ("training.json",), make, section)
-
-
-_int16 = partial(Part, "make bench-int16", ("int16.json",))
-_chips = partial(Part, "make bench-mcu", ("microcontrollers.json",))
-_word = partial(Part, "make bench-wake-word", ("wake_word.json",))
-_denoise = partial(Part, "make bench-denoise", ("denoise.json",))
-_paper = partial(Part, "make bench-paper", ("paper.json",))
-_both = partial(Part, "make bench-paper bench-wake-word", ("paper.json", "wake_word.json"))
+# The command that writes a file of results, or a section of one.
+COMMANDS = {
+    "denoise.json": "make bench-denoise",
+    "int16.json": "make bench-int16",
+    "microcontrollers.json": "make bench-mcu",
+    "paper.json": "make bench-paper",
+    "paper_search.json": "python -m benchmarks.paper.search",
+    "training.json/adding_200": "make bench-adding",
+    "training.json/adding_750": "make bench-adding",
+    "training.json/bounded_state": "make bench-bounded-state",
+    "training.json/qat": "make bench-qat",
+    "training.json/speed": "make bench-training",
+    "wake_word.json": "make bench-wake-word",
+}
+# The function that makes a table, and the results that it takes.
 TABLES = {
-    "front": _both(paper.front),
-    "paper": _both(paper.overview),
-    "tables": _paper(paper.task_tables),
-    "search": Part("python -m benchmarks.paper.search", ("paper_search.json",), paper.search),
-    "clips": _word(wake_word.clips),
-    "streams": _word(wake_word.streams),
-    "words": _word(wake_word.words),
-    "wake word": _word(partial(markdown.figures, "wake_word.json")),
-    "denoise": _denoise(denoise.figures),
-    "gains": _denoise(denoise.ways),
-    "noises": _denoise(denoise.noises),
-    "chips": _chips(microcontrollers.figures),
+    "front": (paper.front, "paper.json", "wake_word.json"),
+    "paper": (paper.overview, "paper.json", "wake_word.json"),
+    "tables": (paper.task_tables, "paper.json"),
+    "search": (paper.search, "paper_search.json"),
+    "clips": (wake_word.clips, "wake_word.json"),
+    "streams": (wake_word.streams, "wake_word.json"),
+    "words": (wake_word.words, "wake_word.json"),
+    "wake word": (partial(markdown.figures, "wake_word.json"), "wake_word.json"),
+    "denoise": (denoise.figures, "denoise.json"),
+    "gains": (denoise.ways, "denoise.json"),
+    "noises": (denoise.noises, "denoise.json"),
+    "chips": (microcontrollers.figures, "microcontrollers.json"),
     **{
-        shape: _chips(partial(microcontrollers.steps, shape=shape))
+        shape: (partial(microcontrollers.steps, shape=shape), "microcontrollers.json")
         for shape in microcontrollers.SHAPES
     },
-    "memory": _chips(microcontrollers.memory),
-    "break-even": _chips(microcontrollers.break_evens),
-    "sensor": _chips(microcontrollers.sensor),
+    "memory": (microcontrollers.memory, "microcontrollers.json"),
+    "break-even": (microcontrollers.break_evens, "microcontrollers.json"),
+    "sensor": (microcontrollers.sensor, "microcontrollers.json"),
+    "200 steps": (training.adding, "training.json/adding_200"),
+    "750 steps": (training.adding, "training.json/adding_750"),
+    "windows": (training.bounded_windows, "training.json/bounded_state"),
+    "stream": (training.bounded_stream, "training.json/bounded_state"),
+    "int16": (int16.scores, "int16.json"),
+    "int16 differences": (int16.differences, "int16.json"),
+    "int16 agreements": (int16.agreements, "int16.json"),
+    "int16 chips": (int16.chips, "int16.json"),
+    "qat": (training.quantization_aware, "training.json/qat"),
     **{
-        f"{timesteps} steps": _training("adding", training.adding, f"adding_{timesteps}")
-        for timesteps in (200, 750)
-    },
-    "windows": _training("bounded-state", training.bounded_windows, "bounded_state"),
-    "stream": _training("bounded-state", training.bounded_stream, "bounded_state"),
-    "int16": _int16(int16.scores, "tasks"),
-    "int16 differences": _int16(int16.differences, "tasks"),
-    "int16 agreements": _int16(int16.agreements, "tasks"),
-    "int16 chips": _int16(int16.chips, "chips"),
-    "qat": _training("qat", training.quantization_aware, "qat"),
-    **{
-        f"{units} units, {mode}": _training(
-            "training",
+        f"{units} units, {mode}": (
             partial(training.step_times, units=units, jit_compile=mode == "XLA"),
-            "speed",
+            "training.json/speed",
         )
         for units in (100, 16)
         for mode in ("XLA", "no XLA")
     },
 }
 PICTURES = {
-    DOCS / "paper.png": _paper(paper.picture),
-    DOCS / "wake_word.png": _word(wake_word.picture),
-    DOCS / "microcontrollers.png": _chips(microcontrollers.picture),
+    DOCS / "paper.png": (paper.picture, "paper.json"),
+    DOCS / "wake_word.png": (wake_word.picture, "wake_word.json"),
+    DOCS / "microcontrollers.png": (microcontrollers.picture, "microcontrollers.json"),
 }
 
 
+class MissingError(Exception):
+    """Names the results that are missing, and the command that writes them."""
+
+
+def read(folder, name):
+    """The dict of a file of results, or of a section of it."""
+    file, _, section = name.partition("/")
+    results = record.read(folder / file)
+    if not results:
+        raise MissingError(f"{folder / file} is missing: {COMMANDS[name]} writes it.")
+    if section and section not in results:
+        raise MissingError(f"{folder / file} has no {section!r}: {COMMANDS[name]} writes it.")
+    return results[section] if section else results
+
+
+def make(part, folder, *arguments):
+    """Calls the function of a table or a picture with the results that it takes."""
+    function, *names = part
+    return function(*(read(folder, name) for name in names), *arguments)
+
+
 def fill(text, folder, missing):
-    """A page's text with its tables made again.
+    """Makes the tables of a page again.
 
     Args:
-        text: string.
+        text: string, the page.
         folder: path of the results.
-        missing: list to which is added what has not been measured; such a table stays as it is.
+        missing: list; receives a line for each table whose results are missing. Such a table stays
+            as it is.
+
+    Returns:
+        The page with its tables.
 
     Raises:
-        ValueError: if the page names a table that there is not.
+        ValueError: if the page marks a table that does not exist.
     """
 
-    def made(match):
+    def table(match):
         start, name, end = match.groups()
         if name not in TABLES:
             raise ValueError(f"There is no table {name!r}; there are {', '.join(TABLES)}.")
         try:
-            return f"{start}{TABLES[name](folder)}\n{end}"
+            return f"{start}{make(TABLES[name], folder)}\n{end}"
         except MissingError as error:
             missing.append(str(error))
             return match[0]
 
-    return MARKED.sub(made, text)
+    return MARKED.sub(table, text)
 
 
 def main():
@@ -146,7 +137,7 @@ def main():
             print(f"Written: {page}")
     for path, picture in PICTURES.items():
         try:
-            picture(record.FOLDER, path)
+            make(picture, record.FOLDER, path)
         except MissingError as error:
             missing.append(str(error))
     if missing:

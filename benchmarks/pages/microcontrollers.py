@@ -2,16 +2,13 @@
 
 import itertools
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from benchmarks.pages import markdown
 from benchmarks.pages.markdown import table
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
-
-# The parts of the grid: what tells their rows.
+# The parts of the grid, and the test for their rows.
 SHAPES = {
     "dense": lambda row: "rank" not in row and "density" not in row,
     "rank": lambda row: "rank" in row,
@@ -27,7 +24,7 @@ def by_target(rows):
 
 
 def counts(row):
-    """What the chip's emulator counts."""
+    """The unit of the emulator: cycles or instructions."""
     return "cycles" if "cycles" in row else "instructions"
 
 
@@ -37,7 +34,7 @@ def figures(results):
 
 
 def steps(results, shape):
-    """The counts of a step, over units."""
+    """The counts of a step of each size."""
     units = sorted({row["units"] for row in results["grid"]})
 
     def text(row):
@@ -67,7 +64,7 @@ def sensor(results):
 
 
 def ratios(rows, key):
-    """From a chip's sweep, dict from encoding to `(densities, what they cost over dense)`."""
+    """The cost of each encoding over dense, from a chip's sweep: dict to `(densities, ratios)`."""
     dense, *sparse = rows
     return {
         encoding: tuple(
@@ -81,7 +78,7 @@ def ratios(rows, key):
 
 
 def break_even(densities, ratios):
-    """The density up to which a sparse matrix costs less than a dense one, by interpolation."""
+    """The density below which a sparse matrix costs less than a dense one, by interpolation."""
     for i, ratio in enumerate(ratios):
         if ratio >= 1:
             if i == 0:
@@ -106,7 +103,8 @@ def break_evens(results):
 
 
 def picture(results, path):
-    figure, axes = plt.subplots(2, 4, figsize=(13, 6), layout="constrained", sharex=True)
+    figure = Figure(figsize=(13, 6), layout="constrained")
+    axes = figure.subplots(2, 4, sharex=True)
     sweeps = by_target(results["sweep"])
     for axis, (name, rows) in zip(axes.flat, sweeps.items(), strict=True):
         for key, style in ((counts(rows[0]), "o-"), ("constant_bytes", ":")):
@@ -121,4 +119,3 @@ def picture(results, path):
     for axis in axes[1]:
         axis.set_xlabel("density")
     figure.savefig(path, dpi=110)
-    plt.close(figure)

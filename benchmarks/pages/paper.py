@@ -1,12 +1,9 @@
 """The tables and the picture of paper.json."""
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from benchmarks.pages.markdown import table
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
 
 RATIOS = "float32", "int8 LSTM", "GRU file"  # (a), (b) and (c)
 COLORS = {"FastGRNN": "C0", "FastRNN": "C2", "GRU": "C1", "LSTM": "C3", "SimpleRNN": "C7"}
@@ -27,7 +24,7 @@ def each_seed(values):
 
 
 def beside_published(task):
-    """Rows of what others have published, and of ours: of each limit what was chosen."""
+    """Rows of published models, then of the model of ours that was chosen for each limit."""
     for published in task["published"]:
         yield [published["who"], f"{published['score']:.2f}", published["size"], "", ""]
     for budget in task["budgets"].values():
@@ -39,7 +36,7 @@ def beside_published(task):
 
 
 def rows(task, names):
-    """Rows of models: each form, its score, the seeds, the bytes, and what it was chosen for."""
+    """Rows of models: the score of each form, the seeds, the bytes, and the limits it serves."""
     budgets = [budget for budget in task["budgets"].values() if "model" in budget]
     for name in names:
         for form, values in task["models"][name]["forms"].items():
@@ -55,7 +52,7 @@ def rows(task, names):
 
 
 def ratios(budget):
-    """Yields a text for each of `RATIOS`; where no size is as good, that to the largest trained."""
+    """Yields a text for each of `RATIOS`; `>` the largest model if none is as good."""
     for against in RATIOS:
         if "size_ratios" not in budget:
             yield "–"
@@ -66,7 +63,7 @@ def ratios(budget):
 
 
 def tasks(paper, wake_word):
-    """The tasks of paper.json, and the spotter that wake_word.json has as one."""
+    """The tasks of paper.json, and the spotter of wake_word.json as another one."""
     return paper["tasks"] | {"Keyword spotter": wake_word["spotter"]}
 
 
@@ -96,8 +93,8 @@ def overview(paper, wake_word):
 
 
 def front(paper, wake_word):
-    """The README's row for each task but Keywords-12, which the spotter does better: the smallest
-    model beside a GRU and an LSTM that are trained as it is."""
+    """The README's row for each task: the smallest model, beside a GRU and an LSTM with the same
+    training. The spotter stands for Keywords-12, as it is better."""
     lines = []
     for name, task in tasks(paper, wake_word).items():
         if name == "Keywords-12":
@@ -113,8 +110,8 @@ def front(paper, wake_word):
 
 
 def task_tables(report):
-    """Two tables a task: published models beside ours; then models of equal size, stages, the
-    chosen ones, and dense ones of fewer units."""
+    """Two tables for each task: published models beside ours; then models of equal size, stages,
+    chosen models, and dense models of fewer units."""
     parts = []
     columns = "seeds", "paper's bytes", "constants", ".tflite", "nonzero", "chosen for"
     for name, task in report["tasks"].items():
@@ -130,9 +127,10 @@ def task_tables(report):
 
 
 def picture(report, path):
-    """Every model, those of the sweeps too: its error by its bytes."""
+    """Draws the error of every model over its bytes."""
     tasks = report["tasks"]
-    figure, axes = plt.subplots(2, 3, figsize=(13, 8), layout="constrained")
+    figure = Figure(figsize=(13, 8), layout="constrained")
+    axes = figure.subplots(2, 3)
     for axis, (name, task) in zip(axes.flat, tasks.items(), strict=False):
         for model in task["models"].values():
             for form, values in model["forms"].items():
@@ -157,11 +155,10 @@ def picture(report, path):
     axes.flat[-1].legend(labels.values(), labels, loc="center")
     axes.flat[-1].axis("off")
     figure.savefig(path, dpi=110)
-    plt.close(figure)
 
 
 def search(results):
-    """A row for each variant, from the kept results of its folds."""
+    """A row for each variant, from the results of its folds."""
     found = {}
     for key, result in results.items():
         variant = key.rpartition(", fold")[0]

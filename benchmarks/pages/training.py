@@ -2,35 +2,30 @@
 
 import numpy as np
 
-from benchmarks.pages.markdown import table
+from benchmarks.pages.markdown import spread, table
 
 
 def adding(section):
     """How often and how well each layer solves the adding problem."""
-
-    def row(name, runs):
-        errors, steps = ([run[key] for run in runs["runs"]] for key in ("test_mse", "steps"))
-        return [
-            name,
-            runs["runs"][0]["parameters"],
-            f"{runs['solved']} of {len(errors)}",
-            f"{np.median(errors):.4f}",
-            f"{max(errors):.4f}",
-            f"{min(steps)} to {max(steps)}",
-        ]
-
+    rows = []
+    for name, layer in section["layers"].items():
+        runs = layer["runs"]
+        errors, steps = ([run[key] for run in runs] for key in ("test_mse", "steps"))
+        solved = f"{layer['solved']} of {len(runs)}"
+        mse = f"{np.median(errors):.4f}", f"{max(errors):.4f}"
+        rows.append([name, runs[0]["parameters"], solved, *mse, f"{min(steps)} to {max(steps)}"])
     header = ["layer", "weights", "solved", "MSE, median", "worst", "training steps"]
-    return table(header, [row(*layer) for layer in section["layers"].items()])
+    return table(header, rows)
 
 
 def bounded_windows(bounded):
-    """Macro-F1 on windows, each from a state of 0."""
+    """Macro-F1 on windows that each start from a state of 0."""
     columns = {"float": "f1_float", "int8": "f1_int8", "int8, people for testing": "f1_test_int8"}
     return _variants(bounded, {header: (key, 3) for header, key in columns.items()})
 
 
 def bounded_stream(bounded):
-    """The state and macro-F1 in a stream without reset."""
+    """The state, and macro-F1, in a stream that is never reset."""
     columns = {
         "largest in windows": ("largest_in_windows", 1),
         "in the stream": ("largest_in_stream", 1),
@@ -42,10 +37,6 @@ def bounded_stream(bounded):
 
 
 def _variants(bounded, columns):
-    def spread(values, digits):
-        low, mean, high = (f"{v:.{digits}f}" for v in (min(values), np.mean(values), max(values)))
-        return f"{mean} ({low} to {high})"
-
     rows = [
         [name, *(spread([run[key] for run in runs], digits) for key, digits in columns.values())]
         for name, runs in bounded["variants"].items()
@@ -54,7 +45,7 @@ def _variants(bounded, columns):
 
 
 def quantization_aware(qat):
-    """Float, int8, and int8 after quantisation-aware training, seed by seed."""
+    """The scores of each seed: float, int8, and int8 after quantisation-aware training."""
     rows = [
         [
             s["seed"],
@@ -65,16 +56,9 @@ def quantization_aware(qat):
         for s in qat["seeds"]
     ]
     more = [s["f1_int8_after_qat"] - s["f1_float"] for s in qat["seeds"]]
-    header = [
-        "seed",
-        "F1 float",
-        "int8",
-        "int8 after QAT",
-        "int8 as float",
-        "QAT as training graph",
-    ]
+    header = "seed", "F1 float", "int8", "int8 after QAT", "int8 as float", "QAT as training graph"
     return (
-        f"{table(header, rows)}\n\nMacro-F1 after it, less that of the float model: "
+        f"{table(list(header), rows)}\n\nMacro-F1 after it, less that of the float model: "
         f"{np.mean(more):+.4f} in the mean, from {min(more):+.4f} to {max(more):+.4f}."
     )
 

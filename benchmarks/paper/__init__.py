@@ -1,1 +1,1 @@
-"""The paper's claim done again: `python -m benchmarks.paper`."""
+"""The paper's claim, measured again: `python -m benchmarks.paper`."""

@@ -1,10 +1,11 @@
-"""The paper's claim done again: accuracy against bytes, model by model and stage by stage.
+"""The paper's claim, measured again: accuracy against bytes, by model and by stage.
 
     make bench-paper
 
-It takes hours, and goes on where it was stopped: the results of each model and seed are kept, in a
-file of its task in benchmarks/results/paper/, and are not measured again with the same data and
-settings. A task without data is left out, in one line. Writes benchmarks/results/paper.json.
+The command takes hours, and continues where it was stopped: a file for each task in
+benchmarks/results/paper/ keeps the results of each model and seed, which are not measured again
+with the same data and settings. A task without data is left out, with a line that says why. Writes
+benchmarks/results/paper.json.
 """
 
 from absl import flags
@@ -23,7 +24,7 @@ _PRESET = flags.DEFINE_enum("preset", "full", list(PRESETS), "How much is comput
 
 
 def some(split, sequences=200):
-    """So many of each side, from all of it: the first ones may be of one class."""
+    """Takes sequences from all parts of each side: the first ones may be of one class."""
     return Split(
         *(
             type(side)(*(array[:: max(len(side.y) // sequences, 1)] for array in side))

@@ -1,4 +1,4 @@
-"""All models of a task: what is not kept is trained and measured."""
+"""The figures of a task: trains and measures the models whose results are not kept."""
 
 import functools
 
@@ -15,7 +15,7 @@ EVERYBODY = ", all people"
 
 
 def settings(task, model, seed, aware):
-    """What `models.measure()` depends on beside the data and the code."""
+    """The settings that a result of `models.measure()` depends on, beside its data."""
     training = task.training_of(model.kind)
     return model, seed, aware, training, task.augment, task.score, task.clip
 
@@ -28,7 +28,7 @@ def measure(task, split, preset, kept, advance):
         split: `Split`, its data.
         preset: `Preset`.
         kept: `Kept`, the results of each model and seed.
-        advance: function that is called with a text before each of these.
+        advance: function that is called with a text before each model and seed.
 
     Returns:
         dict: the task's figures in paper.json.
@@ -53,9 +53,9 @@ def measure(task, split, preset, kept, advance):
         budgets[key] = {"limit": limit}
         if chosen := choose(figures, limit, preset.seeds):
             name, form = chosen
-            # As the paper does: when all is chosen, those who validated are trained on too.
+            # As in the paper, the chosen model then trains on the people for validation too.
             final = spread([found[form] for found in seeds(by_name[name], EVERYBODY)])
-            del final["validation"]  # of people who were trained on
+            del final["validation"]  # measured on people who are in training
             budgets[key] |= {"model": name, "form": form, "final": final}
             budgets[key] |= size_ratios(figures, figures[name]["forms"][form])
     return {

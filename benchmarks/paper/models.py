@@ -1,4 +1,4 @@
-"""The models of a task: one training each, and what is measured of it."""
+"""The models of a task: a training, and its measurements."""
 
 import math
 from typing import NamedTuple
@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from examples.common import activity, classifier
+from examples.common.training import GLOROT
 from keras_fastgrnn import FastGRNN, FastRNN
 from keras_fastgrnn.micro import Interpreter
 
@@ -23,7 +24,8 @@ KINDS = OURS | {
 
 
 class Model(NamedTuple):
-    """A recurrent layer and a Dense one; a rank of 0 is the full one, `sparsity` what is zero."""
+    """A recurrent layer and a Dense layer. A rank of 0 is the full one; `sparsity` is the fraction
+    of zeros."""
 
     kind: str
     units: int
@@ -45,15 +47,15 @@ class Model(NamedTuple):
             self.units,
             kernel_rank=self.kernel_rank or None,
             recurrent_rank=self.recurrent_rank or None,
-            **classifier.GLOROT,
+            **GLOROT,
             **arguments,
         )
 
 
 def train(task, split, model, seed):
-    """A trained Keras model of `Model`."""
-    keras.backend.clear_session()  # of the model before: hundreds of them fill the memory
-    keras.config.disable_interactive_logging()  # a bar of each training
+    """Trains the Keras model of a `Model`."""
+    keras.backend.clear_session()  # hundreds of models would fill the memory
+    keras.config.disable_interactive_logging()  # no bar for each training
     trained, _ = classifier.train(
         model.layer,
         task.examples(split, seed),
@@ -65,18 +67,18 @@ def train(task, split, model, seed):
 
 
 def measure(task, split, model, seed, aware):
-    """Trains a model, and measures all forms of it.
+    """Trains a model, and measures all its forms.
 
     Args:
         task: `Task`.
         split: `Split`.
         model: `Model`.
         seed: integer.
-        aware: boolean. Whether it is trained further with quantisation.
+        aware: boolean. Whether to train it further with quantisation.
 
     Returns:
-        dict for JSON from form to its measures: "float", and "int8" and "int8, QAT" where there is
-        one.
+        dict for JSON from form to its measures: "float"; "int8" and "int8, QAT" for models with
+        these forms.
     """
     trained = train(task, split, model, seed)
     values = {"float": measure_float(task, split, trained)}
@@ -107,12 +109,12 @@ def score(task, y, logits):
 
 
 def lstm_int8_bytes(units, features, classes):
-    """Weights of a byte, biases of four, of a fused int8 LSTM and the Dense behind it."""
+    """Constants of a fused int8 LSTM and a Dense layer: a byte a weight, four a bias."""
     return 4 * units * (features + units) + 16 * units + classes * units + 4 * classes
 
 
 def measure_float(task, split, model):
-    """Measures of a float model, in the form that TensorFlow's own converter exports."""
+    """Measures a float model in the .tflite file of TensorFlow's own converter."""
     weights, tflite = model.get_weights(), classifier.to_float(model)
     logits = classifier.predict(model, split.validation.x), run_float(tflite, split.test.x)
     return measures(task, split, logits, weights, tflite, sum(w.nbytes for w in weights), width=4)
@@ -124,8 +126,8 @@ def measures(task, split, logits, weights, tflite, constants, width):
     Args:
         weights: list of arrays.
         tflite: bytes of the file.
-        constants: integer, the bytes that a chip has to keep.
-        width: integer, the bytes of a weight, and of the index that a sparse matrix has for it.
+        constants: integer, the bytes of constants on a chip.
+        width: integer, the bytes of a weight, and of its index in a sparse matrix.
     """
     validation, test = logits
     return {
@@ -141,7 +143,7 @@ def measures(task, split, logits, weights, tflite, constants, width):
 
 
 def paper_bytes(weight, width):
-    """As EdgeML counts: the index too where less than half of the weights are kept."""
+    """Bytes as EdgeML counts them: an index for each weight if fewer than half are kept."""
     return width * min(2 * int(np.count_nonzero(weight)), weight.size)
 
 
@@ -158,7 +160,7 @@ def run_float(tflite, x):
 
 
 def measure_int8(task, split, model):
-    """Measures of the int8 model, in TensorFlow Lite for Microcontrollers."""
+    """Measures the int8 model in TensorFlow Lite for Microcontrollers."""
     tflite = classifier.to_int8(model, split.train, task.clip)
     logits = map(Interpreter(tflite).predict, (split.validation.x, split.test.x))
     weights, _ = classifier.int8_weights(tflite)

@@ -1,11 +1,11 @@
-"""Which models of a task are trained, and with how many seeds."""
+"""The models of a task to train, and the number of their seeds."""
 
 from typing import NamedTuple
 
 from benchmarks.paper.models import KINDS, Model
 
 SPARSITY = 0.5  # of the last stage
-# The sweeps: of the recurrent kernel's rank, and of the weights that are zero.
+# The sweeps of the recurrent kernel's rank, and of the fraction of zeros.
 RANKS = (1, 2, 4, 8, 12)
 SPARSITIES = (0.25, 0.5, 0.75, 0.9)
 
@@ -13,8 +13,8 @@ SPARSITIES = (0.25, 0.5, 0.75, 0.9)
 class Preset(NamedTuple):
     """Attributes:
     seeds: number of them.
-    sweep_seeds: number of them, for a model that is in a sweep alone.
-    trial: boolean. Whether one epoch of a few sequences is trained, without sweeps.
+    sweep_seeds: number of them for a model that is only in a sweep.
+    trial: boolean. Whether to train one epoch on a few sequences, without sweeps.
     """
 
     seeds: int
@@ -26,14 +26,14 @@ PRESETS = {"full": Preset(5, 2, trial=False), "small": Preset(2, 1, trial=True)}
 
 
 class Plan(NamedTuple):
-    """What is trained for a task: lists of `Model`, some of them in several.
+    """The models of a task: lists of `Model`, which may share some.
 
     Attributes:
         equal: a model of each kind, with as many units.
         stages: of FastGRNN, dense to sparse.
         candidates: of FastGRNN, for the fewest bytes.
         smaller: dense FastGRNN, GRU and LSTM of fewer units.
-        sweeps: dict from what is varied to the models.
+        sweeps: dict from the size that varies to the models.
     """
 
     equal: list
@@ -49,7 +49,7 @@ class Plan(NamedTuple):
         return dict.fromkeys(swept, preset.sweep_seeds) | dict.fromkeys(rows, preset.seeds)
 
     def aware(self, model):
-        """Whether it is trained with quantisation too, which takes twice as long as the rest."""
+        """Whether to train it with quantisation too, which takes twice as long as the rest."""
         return model == self.stages[-1]
 
 

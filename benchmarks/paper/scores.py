@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# Whose bytes are compared with ours: kinds of models, and which bytes of theirs and of ours.
+# The comparisons of sizes: kinds of other models, the key of their bytes, the key of ours.
 AGAINST = {
     "float32": (("GRU", "LSTM"), "constants", "constants"),
     "int8 LSTM": (("LSTM",), "int8", "constants"),
@@ -36,7 +36,7 @@ def choose(models, limit, seeds):
     Args:
         models: dict from name to figures, as in paper.json.
         limit: integer.
-        seeds: integer. A model of fewer seeds is not chosen.
+        seeds: integer, the seeds that a model needs to be chosen.
 
     Returns:
         `(name, form)`, or `None` if none fits.
@@ -54,14 +54,14 @@ def choose(models, limit, seeds):
 
 
 def size_ratios(models, ours):
-    """How many times smaller a form of ours is than models no worse by more than half a point.
+    """The sizes of models that are at most half a point worse, over the size of a form of ours.
 
     Returns:
         `{"size_ratios": smallest, "largest_ratios": largest}`, dicts with the keys of `AGAINST`: a
-        GRU or LSTM in float32, by constants; an int8 LSTM, by constants, if its int8 lost nothing;
-        the GRU that TensorFlow's own converter makes, by whole files. `smallest` is against the
-        smallest of these models, `None` where no size is as good; `largest` against the largest
-        that was trained, as good or not.
+        GRU or LSTM in float32, by constants; an int8 LSTM, by constants, with the score of float;
+        the GRU of TensorFlow's own converter, by whole files. `smallest` has the ratio to the
+        smallest such model, `None` if no model is good enough; `largest` to the largest model that
+        was trained, good enough or not.
     """
     smallest, largest = {}, {}
     for against, (kinds, way, our_way) in AGAINST.items():
@@ -74,7 +74,7 @@ def size_ratios(models, ours):
 
 
 def headlines(tasks):
-    """The figures of the budgets by their keys, and the size ratios by task."""
+    """The figures of all budgets, and the size ratios of each task."""
     figures = {
         "size_ratio_per_task": {
             name: {key: b["size_ratios"] for key, b in task["budgets"].items() if "model" in b}

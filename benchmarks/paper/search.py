@@ -1,11 +1,11 @@
-"""The search behind the tasks of benchmarks/paper, without those who test.
+"""The search behind the tasks of benchmarks/paper, without the people for testing.
 
     python -m benchmarks.paper.search
 
-Trains FastGRNN's last stage of each task as it is, and as it might be, and the other layers at
-several learning rates, three times, each time with others for validation. Goes on where it was
-stopped: the results are kept in benchmarks/results/paper_search.json. The shapes are searched by
-benchmarks/paper itself: `scores.choose()`.
+Trains the last stage of FastGRNN on each task with its settings and with variants of them, and the
+other layers at several learning rates: three folds, each with other people for validation.
+Continues where it was stopped: benchmarks/results/paper_search.json keeps the results.
+benchmarks/paper itself searches the shapes: `scores.choose()`.
 """
 
 import functools
@@ -23,15 +23,15 @@ from examples.common import classifier, command, data, hapt
 
 FOLDS = 3
 
-# What each layer other than FastGRNN is trained with, with as many units.
+# The learning rates of the other layers, with as many units as FastGRNN.
 RATES = {
     f"{kind}, a rate of {rate:.0e}": {"kind": kind, "rates": {kind: rate}}
     for kind in ("FastRNN", "GRU", "LSTM", "SimpleRNN")
     for rate in (2e-2, 1e-2, 5e-3)
 }
 
-# From task to what is tried, by name: fields of `Task`, arguments of the training, or the `kind` of
-# another layer.
+# From a task to the names of its variants, and to their changes: fields of `Task`, arguments of the
+# training, or the `kind` of another layer.
 VARIANTS = {
     "HAPT-6 accelerometer": {
         "each sample a step": {"load": load_hapt(("acc",), together=1)},
@@ -61,7 +61,7 @@ VARIANTS = {
 
 
 def varied(task, kind=None, **changes):
-    """`(task, model)` of a variant."""
+    """The `(task, model)` of a variant."""
     fields = {key: value for key, value in changes.items() if key in task._fields}
     training = {key: value for key, value in changes.items() if key not in fields}
     task = task._replace(training=task.training | training, **fields)
@@ -71,12 +71,12 @@ def varied(task, kind=None, **changes):
 
 @functools.lru_cache(FOLDS)
 def split_of(load, folder, fold):
-    """`Split`: most variants of a task have one function that loads them."""
+    """The `Split` of a fold, cached, as most variants of a task have the same `load`."""
     return load(folder, fold)
 
 
 def score(task, model, folder, fold):
-    """dict of the float model's score on validation."""
+    """dict of the float model's score in validation."""
     split = split_of(task.load, folder, fold)
     logits = classifier.predict(models.train(task, split, model, fold), split.validation.x)
     return {"validation": models.score(task, split.validation.y, logits)}
@@ -99,8 +99,8 @@ def main():
             progress.update(bar, description=text)
             task, model = varied(known[name], **changes)
             compute = functools.partial(score, task, model, folder, fold)
-            # How the data is made, not the data: to make it takes minutes for each fold, and
-            # another file is noticed by python -m benchmarks.paper.
+            # The key has the function that loads the data in place of the data, which takes minutes
+            # for each fold; python -m benchmarks.paper notices another file.
             kept(text, compute, task.load, fold, settings(task, model, fold, False))
             progress.advance(bar)
 

@@ -1,4 +1,4 @@
-"""The tasks of the paper's claim: their data, and what others have published on them.
+"""The tasks of the paper's claim: their data, and the figures that others published on them.
 
 A task of your own is one file in the folder of the data, `<name>.npz`, with the arrays `x_train`,
 `x_validation` and `x_test`, float32 `(n, timesteps, features)`, and `y_train`, `y_validation` and
@@ -12,7 +12,7 @@ import numpy as np
 from absl import app, flags
 from scipy.spatial.transform import Rotation
 
-from examples.common import hapt, keyword_training, speech_commands
+from examples.common import activity, hapt, keyword_training, speech_commands
 from examples.common.activity import TRAINING
 from examples.common.classifier import Data, Split
 from examples.common.front_end import FRAMES_PER_SECOND, to_float
@@ -23,7 +23,7 @@ _TASKS = flags.DEFINE_list("tasks", None, "Names of tasks; all by default.")
 
 
 class Published(NamedTuple):
-    """A figure of somebody else, in percent, and the size that goes with it."""
+    """A figure of somebody else, in percent, and the size of the model."""
 
     who: str
     score: float
@@ -32,19 +32,19 @@ class Published(NamedTuple):
 
 class Task(NamedTuple):
     """Attributes:
-    load: function from the data's folder to `Split`; a ValueError if the data is not there. Those
-        of benchmarks/paper/search.py take a fold too: from 1 on it has others for validation.
-    units, ranks: of the FastGRNN whose stages are shown; the rank 0 is the full one.
+    load: function from the data's folder to `Split`; a ValueError if the data is missing. In the
+        tasks of benchmarks/paper/search.py it takes a fold too, for other people in validation.
+    units, ranks: of the FastGRNN whose stages are shown; a rank of 0 is the full one.
     sizes: tuple, units of the smaller FastGRNNs, GRUs and LSTMs.
     candidates: tuple of `(units, kernel_rank, recurrent_rank, sparsity)`, of FastGRNNs.
-    budgets: dict from the key of a figure to the most bytes of constants. The FastGRNN is chosen
-        on the people for validation.
+    budgets: dict from the key of a figure to the most bytes of constants. The FastGRNN for it is
+        chosen in validation.
     training: arguments of `classifier.train()`.
     score: "macro-F1" or "accuracy".
-    augment: function from `Data` for training and a seed to more of it, or `None`.
+    augment: function from the `Data` for training and a seed to augmented `Data`, or `None`.
     published: list of `Published`.
-    rates: dict from a layer's name to a learning rate of its own.
-    clip: which fraction of the inputs, at either end, is beyond the range of int8.
+    rates: dict from the kind of a layer to its own learning rate.
+    clip: the fraction of the inputs that saturates at either end in int8.
     """
 
     load: Callable
@@ -61,7 +61,7 @@ class Task(NamedTuple):
     clip: float = 0.0
 
     def examples(self, split, seed):
-        """`Data` to train on."""
+        """The `Data` to train on."""
         return self.augment(split.train, seed) if self.augment else split.train
 
     def training_of(self, kind):
@@ -71,30 +71,31 @@ class Task(NamedTuple):
 
 
 def load_hapt(sensors, merge=None, together=2):
-    """Loads windows of 2.56 s of HAPT, in steps of so many samples `together`. The activities in
+    """Makes a `load` of windows of 2.56 s of HAPT. A step has `together` samples. The activities in
     `merge` become class 0 of two."""
 
     def load(folder, fold=0):
-        # The archive's folder, if it is there; else the package from PyPI.
-        raw_data = folder / "RawData"
-        x, y, users = hapt.load(raw_data if raw_data.is_dir() else None, sensors=sensors)
-        x = x.reshape(len(x), hapt.TIMESTEPS // together, -1)
-        if merge:
-            y = (~np.isin(y, [hapt.ACTIVITIES.index(name) for name in merge])).astype(y.dtype)
-        return Split(*(Data(x[who], y[who]) for who in hapt.sides(users, fold)))
+        split = activity.load(hapt.raw_data(folder), sensors, fold)
+        merged = [hapt.ACTIVITIES.index(name) for name in merge or ()]
+
+        def side(x, y):
+            x = x.reshape(len(x), hapt.TIMESTEPS // together, -1)
+            return Data(x, (~np.isin(y, merged)).astype(y.dtype) if merge else y)
+
+        return Split(*(side(*data) for data in split))
 
     return load
 
 
 def with_copies(data, seed, copies, vary):
-    """`Data`, and copies of it by `vary(x, rng)`, so that there are so many of each sequence."""
+    """`Data` with all copies of each sequence: the original, the others from `vary(x, rng)`."""
     rng = np.random.default_rng(seed)
     x = [data.x, *(vary(data.x, rng) for _ in range(copies - 1))]
     return Data(np.concatenate(x), np.tile(data.y, copies))
 
 
 def rotated(data, seed, copies=6, degrees=30):
-    """Windows, and copies of them in which the phone is turned about any axis."""
+    """Adds copies of the windows in which the phone is turned about any axis."""
 
     def turn(x, rng):
         axes = rng.normal(size=(len(x), 3))
@@ -119,7 +120,7 @@ def load_usps(folder, fold=0):
 
 
 def shifted(data, seed, copies=10):
-    """Images, and copies of them that are moved by a pixel at most."""
+    """Adds copies of the images that are moved by at most a pixel."""
     padded = np.pad(data.x, ((0, 0), (1, 1), (1, 1)), mode="edge")
     moved = np.lib.stride_tricks.sliding_window_view(padded, data.x.shape[1:], axis=(1, 2))
 
@@ -130,8 +131,8 @@ def shifted(data, seed, copies=10):
 
 
 def load_keywords(folder, fold=0, passes=16, shift=5):
-    """Twelve classes of Speech Commands: a second each, of a front end that has heard noise before.
-    Training hears it in so many `passes`, up to so many frames (`shift`) earlier or later."""
+    """Twelve classes of Speech Commands: a second of each clip, after noise. Training hears each
+    clip `passes` times, up to `shift` frames earlier or later."""
     clips = speech_commands.load(folder)
     side = speech_commands.folds(clips)
     test, validation = side == 0, side == 1 + fold
@@ -149,7 +150,7 @@ def load_keywords(folder, fold=0, passes=16, shift=5):
 
 
 def warped(data, seed):
-    """The same clips, of people with other vocal tracts."""
+    """The same clips as if from people with other vocal tracts."""
     return data._replace(x=keyword_training.warp(data.x, np.random.default_rng(seed)))
 
 
@@ -158,7 +159,7 @@ def classes(words):
 
 
 def load_file(path):
-    """`Split` of a task of your own: see the top."""
+    """The `Split` of a task of your own; the top of this file has its format."""
     arrays = [(f"x_{side}", f"y_{side}") for side in Split._fields]
     with np.load(path) as data:
         missing = [name for pair in arrays for name in pair if name not in data]
@@ -167,9 +168,9 @@ def load_file(path):
         return Split(*(Data(data[x].astype(np.float32), data[y]) for x, y in arrays))
 
 
-# What is one of the two classes of the paper's HAR-2.
+# One of the two classes of the paper's HAR-2.
 HAPT_2 = "sitting", "laying", "upstairs"
-# Where another rate is better for a layer, on the people for validation (search.py).
+# The rates of layers for which another one is better in validation (search.py).
 HAPT_RATES = {"GRU": 1e-2, "SimpleRNN": 1e-2}
 PEER = "emre1998/fastgrnn-har"
 TASKS = {
@@ -210,10 +211,11 @@ TASKS = {
         sizes=(4, 8, 12, 16),
         candidates=((48, 8, 20, 0.0), (48, 0, 0, 0.5), (64, 8, 24, 0.6), (32, 8, 8, 0.5)),
         budgets={"hapt2": 3072, "hapt2_small": 1024},
-        # A jerk is seldom, and how a phone is held is little beside it: with the whole range int8
-        # loses half a point.
+        # Jerks are rare, and far larger than the gravity that shows how the phone is worn: with
+        # their whole range, int8 loses half a point.
         clip=0.001,
-        # How a phone is worn tells sitting from standing, and few people wear it: so it is rotated.
+        # The orientation of the phone tells sitting from standing, and few people wear it:
+        # rotation varies the orientation.
         training=TRAINING | {"epochs": 12, "learning_rate": 1e-2},
         rates={"FastRNN": 2e-2, "GRU": 5e-3, "SimpleRNN": 5e-3},
         augment=rotated,
@@ -264,7 +266,7 @@ TASKS = {
 
 
 def tasks(folder):
-    """Dict from name to `Task`: ours, and one of each further .npz file of the folder."""
+    """Dict from name to `Task`: `TASKS`, and one for each further .npz file of the folder."""
     known = {"gsc12.npz", "usps10.npz", "fsdd.npz"}
     own = {
         path.stem: Task(
@@ -283,7 +285,7 @@ def tasks(folder):
 
 
 def chosen(known):
-    """The tasks that --tasks names, of a dict from name to anything."""
+    """The entries of a dict that --tasks names, by default all."""
     names = _TASKS.value or list(known)
     if unknown := set(names) - set(known):
         raise app.UsageError(f"--tasks: {', '.join(unknown)}; there are {', '.join(known)}.")

@@ -1,1 +1,1 @@
-"""A wake word over folds of speakers: `python -m benchmarks.wake_word`."""
+"""A wake word, tested on folds of speakers: `python -m benchmarks.wake_word`."""

@@ -1,11 +1,11 @@
-"""What a wake word in 1 KB hears of people who never trained it.
+"""A wake word in 1 KB, tested on people who took no part in its training.
 
     make bench-wake-word
 
 Five-fold cross-validation over speakers, of the detector beside a keras GRU, and of the keyword
-spotter beside keras GRU and LSTM; the detector on emulated chips. It takes hours, and goes on where
-it was stopped: the results of each fold are kept in benchmarks/results/wake_word_cells.json. Writes
-benchmarks/results/wake_word.json.
+spotter beside keras GRU and LSTM; the detector on emulated chips. The command takes hours, and
+continues where it was stopped: benchmarks/results/wake_word_cells.json keeps the results of each
+fold. Writes benchmarks/results/wake_word.json.
 """
 
 import functools
@@ -26,10 +26,10 @@ from examples.common.speech_commands import load
 
 
 def on_chips(speech):
-    """Figures of fold 0's detector on emulated chips, which hear ten seconds of its stream."""
+    """The figures of fold 0's detector on emulated chips, over ten seconds of its stream."""
     tflite = (FILES / "FastGRNN, fold 0.tflite").read_bytes()
     test = keyword_streams.test_set(speech.sides(0).test)
-    # Four of the ten go before the first keyword, so that there is something to detect.
+    # The first keyword comes after four of the ten seconds.
     start = max(test.spoken.start[test.spoken.word == KEYWORD][0] - 200, 0)
     heard = test.stream[0, start : start + 500]
     return chips.measure(tflite, heard, Listener(tflite).quantize(0.5), **DETECTOR)
@@ -39,9 +39,9 @@ def main():
     speech = models.Speech(data.load(load))
     FILES.mkdir(parents=True, exist_ok=True)
     kept = Kept(record.folder() / "wake_word_cells.json")
-    keras.config.disable_interactive_logging()  # a bar of each training
+    keras.config.disable_interactive_logging()  # no bar for each training
     detectors, spotters = {name: [] for name in DETECTORS}, {name: [] for name in SPOTTERS}
-    # Fold by fold: the training set of one model serves the next.
+    # Fold by fold, as the models of a fold share a training set.
     todo = [
         (detectors, f"{name}, fold {fold}", models.detect, fold, name, DETECTORS[name])
         for fold, name in itertools.product(range(FOLDS), DETECTORS)

@@ -1,7 +1,7 @@
-"""What a wake word costs a chip, every 20 ms: the recurrent layer, its head and the detector.
+"""The cost of a wake word on a chip, every 20 ms: recurrent layer, head and detector.
 
 The model runs as plain C on emulated chips, over one stream of features. Every logit and every
-decision is compared with those on this machine.
+decision has to equal that of this machine.
 
 QEMU counts instructions, simavr cycles.
 """
@@ -25,24 +25,24 @@ def measure(tflite, features, threshold_q, smoothing, refractory):
 
     Args:
         tflite: bytes of a .tflite file, a stream of the front end's features to one int8 logit.
-        features: int8 `(frames, features)`, one stream. The ATmega328P hears as much of it as its
-            flash holds.
+        features: int8 `(frames, features)`, one stream. The ATmega328P runs as many frames as fit
+            into its flash.
         threshold_q, smoothing, refractory: integers, arguments of
             `examples.common.detector.Detector`; the threshold is an int8 logit.
 
     Returns:
-        dict of figures. A chip's RAM has the stack in it. A fraction is of the chip's cycles in
-        20 ms; on the Cortex-M0 an instruction counts as a cycle, which is the least it can be.
+        dict of figures. RAM includes the stack. A fraction is of the chip's cycles in 20 ms; on the
+        Cortex-M0 an instruction counts as one cycle, the least that it takes.
 
     Raises:
         ValueError: if the model is for other features, or an argument is out of range.
-        RuntimeError: if a tool is missing or fails; or with what the firmware said, if a byte is
+        RuntimeError: if a tool is missing or fails; or with the firmware's message, if a byte is
             wrong.
     """
     Listener(tflite)  # refuses other models
     if features.dtype != np.int8 or features.shape[1:] != (BANDS,) or not len(features):
         raise ValueError(
-            f"features is int8 (frames, {BANDS}); got {features.dtype} {features.shape}."
+            f"features has to be int8 (frames, {BANDS}); got {features.dtype} {features.shape}."
         )
     if not -128 <= threshold_q <= 127:
         raise ValueError(f"threshold_q={threshold_q} is not in -128..127.")

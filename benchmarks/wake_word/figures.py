@@ -9,8 +9,8 @@ from benchmarks.wake_word.models import FOLDS, LARGEST, RNNS
 from examples.common import keyword_evaluation
 from examples.common.detection import total
 
-# The training was chosen on the speakers for validation of folds 0 and 2, who are those for testing
-# of folds 1 and 3. Nothing was chosen on the speakers for testing of these:
+# The settings were chosen on the speakers for validation of folds 0 and 2, who test folds 1 and 3.
+# The speakers who test these folds chose nothing:
 UNSEEN = 0, 2, 4
 # The rows of the tables: a model, and its form.
 ROWS = {
@@ -22,7 +22,7 @@ ROWS = {
 
 
 def figures(detectors, spotters, sizes):
-    """All of wake_word.json but for the chips.
+    """All figures of wake_word.json but for the chips.
 
     Args:
         detectors: dict from name to the results of its folds, by `models.detect()`.
@@ -81,7 +81,7 @@ def mean(results, key):
 
 
 def beside_best_rnn(spotters, folds=range(FOLDS)):
-    """Accuracy of the spotter in int8, and of the better of the largest others in float."""
+    """The accuracy of the spotter in int8, and of the better of `LARGEST` in float."""
     ours, *others = (
         [result for fold in folds for result in spotters[name][fold::FOLDS]]
         for name in ("FastGRNN", *LARGEST)
@@ -112,7 +112,7 @@ def pooled_f1(results, form):
 
 
 def interval(results, form, draws=1000):
-    """The 95 % interval of `pooled_f1()`, over draws of speakers."""
+    """The 95 % interval of `pooled_f1()`, by bootstrap over speakers."""
     said, heard = _said_and_heard(results, form)
     _, person = np.unique(np.concatenate([r["speaker"] for r in results]), return_inverse=True)
     of_person = [np.flatnonzero(person == i) for i in range(person.max() + 1)]
@@ -130,7 +130,7 @@ def _said_and_heard(results, form):
 
 
 def as_task(spotters, sizes):
-    """The spotters as paper.json has a task, for how many times smaller FastGRNN is."""
+    """The spotters in the form of a task of paper.json, with the size ratios of FastGRNN."""
 
     def form(name, way, size):
         return tested([{"test": r[way], "bytes": size(r)} for r in spotters[name]])
@@ -139,7 +139,7 @@ def as_task(spotters, sizes):
         return {"constants": sum(result["constants"].values()), "tflite": result["tflite"]}
 
     ours = form("FastGRNN", "int8", our_bytes)
-    # The bytes of the float model are nobody's concern: they stay empty.
+    # The float FastGRNN is compared by its score alone.
     forms = {"float": form("FastGRNN", "float", lambda _: {}), "int8": ours}
     models = {"FastGRNN": {"kind": "FastGRNN", "forms": forms}} | {
         name: {

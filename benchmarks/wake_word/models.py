@@ -1,4 +1,4 @@
-"""The models of the wake word's benchmark: one training each, and what is measured of it."""
+"""The models of the wake word's benchmark: a training, and its measurements."""
 
 import functools
 
@@ -20,21 +20,21 @@ FILES = record.ROOT / "build" / "wake_word"
 
 
 def layer(kind, units):
-    """What to train in place of FastGRNN, with the same dropout."""
+    """A function that makes a layer to train in place of FastGRNN, with the same dropout."""
     return lambda: kind(units, return_sequences=True, dropout=keyword_training.DROPOUT)
 
 
-# GRU and LSTM: at FastGRNN's rate of 1e-2 GRU hears less on the speakers for validation, or does
-# not learn; more epochs give it nothing.
+# The training of GRU and LSTM: at FastGRNN's rate of 1e-2 GRU is worse in validation, or does not
+# learn; more epochs do not improve it.
 THEIRS = {"epochs": 6, "learning_rate": 5e-3}
 
-# From name to arguments of the training, and to what it is trained on.
+# From a name to the arguments of the training, and to the shape of its streams.
 DETECTORS = {
     "FastGRNN": ({}, STREAMS),
     "GRU, 32 units": ({"layer": layer(keras.layers.GRU, 32)} | THEIRS, STREAMS),
     "FastGRNN, trained on clips": ({}, ALONE),
 }
-# The spotter's accuracy is beside the two largest; with the others it is how many times smaller.
+# The two largest show the accuracy beside the spotter's; the others are for the size ratios.
 RNNS = {
     f"{kind.__name__}, {units} units": (kind, units)
     for kind, units in (
@@ -49,13 +49,13 @@ SPOTTERS = {"FastGRNN": {}} | {
     name: {"layer": layer(*rnn), "sparsity": 0.0} | THEIRS for name, rnn in RNNS.items()
 }
 LARGEST = "GRU, 100 units", "LSTM, 100 units"
-# One for each fold; two of those whose difference decides how many times smaller FastGRNN is.
+# One for each fold; two for the models whose difference decides the size ratio.
 SEEDS = dict.fromkeys(SPOTTERS, FOLDS) | {"FastGRNN": 2 * FOLDS, "GRU, 64 units": 2 * FOLDS}
 
 
 class Speech:
-    """The clips, each fold's sides, and what is trained on: kept for the next model of the fold.
-    `given` is the digest of what all models are made of."""
+    """The clips, the sides of each fold, and its training set, cached for the next model of the
+    fold. `given` is the digest of the data and settings that all models share."""
 
     def __init__(self, clips):
         self._clips, self._side = clips, folds(clips, FOLDS)
@@ -112,8 +112,8 @@ def spot(speech, seed, name):
 
 
 def float_bytes(name):
-    """Bytes of one of the `RNNS` in float with its head, which no training changes; as in
-    paper.json."""
+    """The bytes of one of the `RNNS` in float with its head, as in paper.json; the training does
+    not change them."""
     kind, units = RNNS[name]
     inputs = keras.Input((FRAMES_PER_SECOND, BANDS))
     head = keras.layers.Dense(len(CLASSES))

@@ -1,4 +1,4 @@
-"""What a wake word of your own costs emulated chips; chips.py says what is compared and counted.
+"""The cost of a wake word of your own on emulated chips; chips.py says how it is measured.
 
 python -m benchmarks.wake_word.on_chips --file=... --features=... --threshold_q=...
 """
@@ -12,7 +12,7 @@ from benchmarks.wake_word import chips
 from examples.common import command
 from examples.common.keyword_evaluation import DETECTOR
 
-_FILE = flags.DEFINE_string("file", "build/wake_word.tflite", "The file of a wake word.")
+_FILE = flags.DEFINE_string("file", "build/wake_word.tflite", "The .tflite file of a wake word.")
 _FEATURES = flags.DEFINE_string("features", "features.npy", "A stream: int8 (frames, 40).")
 _THRESHOLD = flags.DEFINE_integer("threshold_q", 0, "The detector's threshold, an int8 logit.")
 

@@ -1,9 +1,9 @@
-"""What the examples and the benchmarks share.
+"""Code that examples and benchmarks share.
 
-Data sets: hapt, speech_commands, and speech_streams, which plays its clips one after another; data
-says where they lie. Sound: wav, front_end. Training: classifier for a class a sequence, activity
-for the model of the first example; keyword_streams, keyword_targets and keyword_training for
-keywords in a stream. Speech in noise: noisy_speech and bands, denoiser, denoise_evaluation,
-spectrograms. Evaluation: keyword_evaluation, with detector, detection and listener, from a
-model's logits to keywords found. Commands: command.
+Commands: command, training_flags. Data sets: data for their folder, pypi, hapt, speech_commands.
+Sound: front_end. Training: training for any model, classifier for one class a sequence.
+The activities of HAPT: activity. Keywords: speech_streams plays clips one after another,
+keyword_streams, keyword_targets and keyword_training train on them; keyword_evaluation, detector,
+detection, det_curve and listener lead from logits to keywords. Speech in noise: noisy_speech,
+bands, denoiser, denoise_evaluation, spectrograms.
 """

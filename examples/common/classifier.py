@@ -1,4 +1,4 @@
-"""Classifiers of sequences: their training, their int8, their scores."""
+"""Classifiers of sequences: their training, their int8 files, their scores."""
 
 import contextlib
 import io
@@ -10,12 +10,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
+from examples.common import training
 from keras_fastgrnn.export import convert, quantization_aware
 from keras_fastgrnn.export.cell.blocks import unpack
-from keras_fastgrnn.pruning import three_phases
 
 INT8 = {"input_type": "int8", "output_type": "int8"}
-GLOROT = {"kernel_initializer": "glorot_uniform", "recurrent_initializer": "glorot_uniform"}
 
 
 class Data(NamedTuple):
@@ -26,89 +25,46 @@ class Data(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Data for training, for what is chosen, and for what is stated. No person is in two."""
+    """The data to train on, to choose by, and to state. No person is in two of the three."""
 
     train: NamedTuple
     validation: NamedTuple
     test: NamedTuple
 
 
-def train(
-    layer,
-    train,
-    validation=None,
-    *,
-    seed,
-    epochs,
-    batch_size,
-    learning_rate,
-    label_smoothing=0.0,
-    sparsity=0.0,
-    run_eagerly=False,
-):
-    """Trains a recurrent layer and a Dense one, with Adam.
+def train(layer, train, validation=None, *, seed, label_smoothing=0.0, **arguments):
+    """Trains a recurrent layer and a Dense layer.
 
     Args:
         layer: function that makes the recurrent layer.
         train: `Data`.
-        validation: `Data` that is measured after each epoch, or `None`.
-        seed, epochs, batch_size: integers.
-        learning_rate: float, of `adam()`.
+        validation: `Data` to measure after each epoch, or `None`.
+        seed: integer.
         label_smoothing: float, of the cross-entropy.
-        sparsity: float, the fraction of the recurrent layer's weights that is taken away, in the
-            paper's three phases.
-        run_eagerly: boolean. A graph takes seconds to compile, which a few steps never give back.
+        **arguments: of `training.fit()`.
 
     Returns:
-        `(model, history)`: the model gives logits; the dict has a list of each metric.
+        `(model, history)`: the model gives logits; the dict has a list for each metric.
     """
     keras.utils.set_random_seed(seed)
     classes = int(train.y.max()) + 1
     inputs = keras.Input(train.x.shape[1:])
     model = keras.Sequential([inputs, layer(), keras.layers.Dense(classes)])
-    steps = epochs * math.ceil(len(train.x) / batch_size)
-    model.compile(
-        adam(learning_rate, steps),
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing),
+
+    def one_hot(data):
+        return data.x, keras.utils.to_categorical(data.y, classes)
+
+    history = training.fit(
+        model,
+        *one_hot(train),
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=label_smoothing
+        ),
         metrics=["accuracy"],
-        run_eagerly=run_eagerly,
-        jit_compile=not run_eagerly,
+        validation_data=validation and one_hot(validation),
+        **arguments,
     )
-    history = model.fit(
-        train.x,
-        keras.utils.to_categorical(train.y, classes),
-        batch_size=batch_size,
-        epochs=epochs,
-        validation_data=validation
-        and (validation.x, keras.utils.to_categorical(validation.y, classes)),
-        callbacks=callbacks(sparsity, steps, epochs),
-        verbose=0,
-    )
-    return model, history.history
-
-
-def adam(learning_rate, steps):
-    """Adam, whose rate rises to `learning_rate` in a tenth of the steps, then falls as a cosine."""
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - steps // 10, warmup_target=learning_rate, warmup_steps=steps // 10
-    )
-    return keras.optimizers.Adam(schedule, global_clipnorm=1.0)
-
-
-def callbacks(sparsity, steps, epochs):
-    """One bar for the whole training, as Keras's own draws one an epoch; none where
-    `keras.config.disable_interactive_logging()` was called. And the paper's three phases where
-    weights are taken away."""
-    bar = keras.utils.Progbar(
-        epochs,
-        verbose=int(keras.config.is_interactive_logging_enabled()),
-        stateful_metrics=("accuracy", "loss", "val_accuracy", "val_loss"),
-        unit_name="epoch",
-    )
-    update = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: bar.update(epoch + 1, logs.items())
-    )
-    return [update] + ([three_phases(sparsity, sparsity, steps)] if sparsity else [])
+    return model, history
 
 
 def train_aware(
@@ -123,8 +79,20 @@ def train_aware(
     run_eagerly=False,
     **arguments,
 ):
-    """The quantisation-aware copy of a trained model, trained on the logits of that model;
-    `arguments` of `quantization_aware()` go before those made here."""
+    """Trains the quantisation-aware copy of a trained model on the logits of that model.
+
+    Args:
+        model: the trained model.
+        train: `Data`.
+        seed, epochs, batch_size: integers.
+        learning_rate: float, the first and highest one.
+        clip: as in `representative()`.
+        run_eagerly: as in `training.fit()`.
+        **arguments: of `quantization_aware()`; they override those that are made here.
+
+    Returns:
+        The copy.
+    """
     keras.utils.set_random_seed(seed)
     arguments = {"representative_dataset": representative(train, clip)} | arguments
     aware = quantization_aware(model, **arguments)
@@ -143,26 +111,26 @@ def train_aware(
 
 
 def representative(train, clip=0.0):
-    """200 of the sequences for training, for the ranges, without the lowest and the highest values:
-    this fraction of all is cut off at either end."""
+    """The calibration set: 200 of the sequences for training. `clip` is the fraction of all their
+    values that saturates at either end."""
     x = train.x[:: max(len(train.x) // 200, 1)]
     return np.clip(x, *np.quantile(x, [clip, 1 - clip]).astype(x.dtype))
 
 
 def to_int8(model, train, clip=0.0):
-    """The model as a .tflite file."""
+    """The model as an int8 .tflite file; `clip` as in `representative()`."""
     return convert(model, representative_dataset=representative(train, clip), **INT8)
 
 
 def to_float(model):
-    """The model as TensorFlow's own converter makes it: float, with a loop in it."""
+    """The model as a float .tflite file of TensorFlow's own converter, with a loop in it."""
     x = keras.Input(batch_shape=(1, *model.input_shape[1:]))
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints the signature
+    with contextlib.redirect_stdout(io.StringIO()):  # the converter prints the signature
         return tf.lite.TFLiteConverter.from_keras_model(keras.Model(x, model(x))).convert()
 
 
 def confusion(y, logits):
-    """How many sequences of each class (row) were taken for each (column)."""
+    """Counts the sequences of each class (row) that were taken for each class (column)."""
     counts = np.zeros(logits.shape[-1:] * 2, np.int64)
     np.add.at(counts, (y, logits.argmax(axis=-1)), 1)
     return counts
@@ -173,7 +141,7 @@ def accuracy(counts):
 
 
 def macro_f1(counts):
-    """The mean over the classes of 2 * hits / (sequences of it + sequences taken for it)."""
+    """The mean over the classes of 2 * hits / (its sequences + sequences taken for it)."""
     return np.mean(2 * counts.diagonal() / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1))
 
 
@@ -192,7 +160,7 @@ def predict(model, x):
 
 
 def constants(tflite):
-    """What the model needs of flash beside code: dict from part to bytes."""
+    """The flash that the model takes beside its code: dict from part to bytes."""
     tensors, (recurrent, dense), constant = _read(tflite)
     scales = [tensors[i].quantization.scale for i in (*dense.inputs[:2], dense.outputs[0])]
     return {
@@ -206,7 +174,7 @@ def constants(tflite):
 
 
 def int8_weights(tflite):
-    """Returns the integer weights of `to_int8()`, and the bytes of the file's constant tensors."""
+    """Returns the integer weights of a file, and the bytes of its constant tensors."""
     _, (recurrent, dense), constant = _read(tflite)
     cell, _ = unpack(bytes(recurrent.customOptions), constant(recurrent.inputs[1]))
     kernel, bias = (constant(i) for i in dense.inputs[1:])
@@ -229,7 +197,7 @@ def _read(tflite):
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(tflite))
     (graph,) = model.subgraphs
 
-    def constant(index):  # below 0 there is none: biases of zero are left out
+    def constant(index):  # an index below 0 stands for a bias of zeros, which the file omits
         return bytes(model.buffers[graph.tensors[index].buffer].data) if index >= 0 else b""
 
     return graph.tensors, graph.operators, constant

@@ -1,4 +1,4 @@
-"""How a command starts, prints a table, and ends where its user has to do something."""
+"""How a command starts, prints a table, and ends with a message to its user."""
 
 import contextlib
 import logging
@@ -25,7 +25,7 @@ def run(main):
 
 @contextlib.contextmanager
 def one_line():
-    """Ends the command with the message alone where data, a tool or an argument is wrong."""
+    """Ends the command with the error's message alone if data, a tool or an argument is wrong."""
     try:
         yield
     except (ValueError, RuntimeError, OSError) as error:
@@ -33,7 +33,7 @@ def one_line():
 
 
 def show(title, header, rows, caption=None):
-    """Prints a table of texts, all but its first column to the right."""
+    """Prints a table of texts, aligned to the right but for the first column."""
     first, *others = header
     table = Table(title=title, caption=caption)
     table.add_column(first, no_wrap=True)

@@ -1,4 +1,4 @@
-"""How much nearer to the speech a denoiser brings what is heard."""
+"""The scores of a denoiser: the SI-SDR that it gains, and STOI."""
 
 import warnings
 from typing import NamedTuple
@@ -31,17 +31,17 @@ def si_sdr(sound, speech):
 
 
 def ideal(mixed):
-    """The ideal gains of a `Mix`, which no model can know."""
+    """The ideal gains of a `Mix`, from its speech and noise apart."""
     return bands.ideal_gains(*map(bands.spectra, mixed))
 
 
 def by_features(gains):
-    """A function of features as one of a `Mix`."""
+    """Makes a function of a `Mix` from a function of its features."""
     return lambda mixed: gains(bands.features(bands.spectra(sum(mixed))))
 
 
 def denoise(mixed, gains):
-    """Sound `(..., samples)` of a `Mix`, by a function from it to gains."""
+    """The sound `(..., samples)` of a `Mix` after the gains that a function computes from it."""
     return bands.sound_of(bands.amplify(bands.spectra(sum(mixed)), gains(mixed)))
 
 
@@ -49,13 +49,13 @@ def evaluate(gains, sounds, *, count, seconds=5.0):
     """Scores in each noise at each of `SNRS`.
 
     Args:
-        gains: function from a `Mix` to gains, or `None` where nothing is done.
+        gains: function from a `Mix` to gains, or `None` to leave the sound as it is.
         sounds: `Sounds`.
-        count: mixes in each noise, the same for whatever is evaluated.
+        count: mixes in each noise; every call makes the same ones.
         seconds: float, the length of a mix.
 
     Returns:
-        dict from the noise's name to a dict from the SNR, as JSON has it, to `Score`.
+        dict from the noise's name to a dict from the SNR, a string as in JSON, to `Score`.
     """
     return {
         name: {
@@ -77,21 +77,21 @@ def score(mixed, gains):
 
 
 def stoi(speech, sound):
-    """Short-time objective intelligibility, which takes only frames in which somebody speaks."""
+    """Short-time objective intelligibility, of the frames in which somebody speaks."""
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # where it has too few frames it warns, and gives 1e-5
+        warnings.simplefilter("error")  # on too few frames pystoi warns, and gives 1e-5
         return pystoi.stoi(speech, sound, SAMPLE_RATE)
 
 
-def as_scores(lists):
-    """What `evaluate()` returned, of what JSON has kept of it."""
-    return {
-        name: {snr: Score(*score) for snr, score in by_snr.items()}
-        for name, by_snr in lists.items()
-    }
+def mean(scores, snr, unseen=False, field="gain"):
+    """The mean of a field of the scores at one SNR.
 
-
-def mean(scores, snr, field="gain"):
-    """The mean over the noises of the training, other stretches of which are heard in the test."""
-    known = [by_snr[str(snr)] for name, by_snr in scores.items() if name != UNSEEN]
-    return float(np.mean([getattr(score, field) for score in known]))
+    Args:
+        scores: dict that `evaluate()` returned; the scores may be lists, as JSON has them.
+        snr: one of `SNRS`.
+        unseen: boolean. Whether to take the noise that is in no training, `UNSEEN`, in place of
+            all others, which are tested in stretches that are in no training.
+        field: string, "gain" or "stoi".
+    """
+    noises = [UNSEEN] if unseen else [noise for noise in scores if noise != UNSEEN]
+    return float(np.mean([getattr(Score(*scores[n][str(snr)]), field) for n in noises]))

@@ -1,11 +1,11 @@
-"""A model that gives each band its gain at each frame: its training, its file, its sound."""
+"""A model that gives a gain for each band and frame: its training, its file, its inference."""
 
 import re
 
 import keras
 import numpy as np
 
-from examples.common import bands, classifier
+from examples.common import bands, training
 from examples.common.noisy_speech import training_mixes
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import c_source, convert
@@ -22,7 +22,7 @@ def fast_grnn(units=UNITS):
         return_sequences=True,
         nu_initializer=-100.0,  # nu is 0: the state stays below zeta, however long the stream
         kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",  # as GRU's
+        recurrent_initializer="orthogonal",  # as in keras GRU
     )
 
 
@@ -31,14 +31,14 @@ def gru(units=UNITS):
 
 
 def training_set(sounds, *, seed, count, seconds=2.5):
-    """`training_arrays()` of mixes of a side's `Sounds`."""
+    """`training_arrays()` of mixes of the `Sounds` of a side."""
     rng = np.random.default_rng(seed)
     return training_arrays(training_mixes(sounds, rng, count=count, seconds=seconds))
 
 
 def training_arrays(mixed):
-    """`(x, y)`: features `(n, frames, bands)`, and `(n, frames, 2 * bands)` of ideal gains and of
-    how much each counts."""
+    """`(x, y)`: features `(n, frames, bands)`, and `(n, frames, 2 * bands)` of ideal gains and
+    their weights in the loss."""
     x, y = [], []
     for sounds in zip(*mixed, strict=True):
         speech, noise = map(bands.spectra, sounds)
@@ -49,7 +49,7 @@ def training_arrays(mixed):
 
 
 def weights(features, power=0.5):
-    """Louder bands count more: energy to a power, 1 in the mean."""
+    """The weights of bands in the loss: their energy to a power, with a mean of 1."""
     loud = 10 ** (power * features)
     return loud / loud.mean()
 
@@ -75,19 +75,10 @@ def train(layer, x, y, *, seed, epochs=48):
     normalization = keras.layers.Normalization(
         mean=x.mean(axis=(0, 1)), variance=x.var(axis=(0, 1))
     )
-    model = keras.Sequential(
-        [
-            keras.Input((None, bands.BANDS)),
-            normalization,
-            layer(),
-            layer(),
-            keras.layers.Dense(bands.BANDS, "sigmoid"),
-        ]
-    )
-    steps = epochs * -(-len(x) // BATCH_SIZE)
-    model.compile(classifier.adam(LEARNING_RATE, steps), loss, jit_compile=True)
-    callbacks = classifier.callbacks(0.0, steps, epochs)
-    model.fit(x, y, batch_size=BATCH_SIZE, epochs=epochs, callbacks=callbacks, verbose=0)
+    layers = normalization, layer(), layer(), keras.layers.Dense(bands.BANDS, "sigmoid")
+    model = keras.Sequential([keras.Input((None, bands.BANDS)), *layers])
+    arguments = {"learning_rate": LEARNING_RATE, "batch_size": BATCH_SIZE, "epochs": epochs}
+    training.fit(model, x, y, loss=loss, **arguments)
     return model
 
 
@@ -97,7 +88,7 @@ def to_file(model, x, activations):
         model,
         representative_dataset=x[:: max(len(x) // 40, 1)],
         streaming=True,
-        reset="never",  # it hears without end
+        reset="never",  # the stream has no end
         activations=activations,
     )
 
@@ -113,7 +104,7 @@ def in_float(model):
 
 
 def in_tflm(tflite):
-    """The same, of a file that TensorFlow Lite for Microcontrollers runs frame by frame."""
+    """The same for a .tflite file that TensorFlow Lite for Microcontrollers runs by frames."""
     interpreter = Interpreter(tflite)
 
     def gains(x):

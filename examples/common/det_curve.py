@@ -1,19 +1,17 @@
 """The DET curve of detectors: keywords missed against false alarms an hour."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib.figure import Figure
 
 
 def picture(curves, path):
     """Writes the curves of a dict from name to a list of `detection.Counts`."""
-    figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
     hours = next(iter(curves.values()))[0].negative_hours
     for name, counts in curves.items():
         x = [count.false_accepts_per_hour for count in counts]
         axes.plot(x, [100 * count.false_reject_rate for count in counts], ".-", label=name)
-    # Fewer than 3 in all the hours are not told from none (the 95 % interval of none: 0 to 3).
+    # Fewer than 3 alarms may as well be none: the 95 % interval of a count of 0 is 0 to 3.
     axes.axvspan(0, 3 / hours, color="0.9", lw=0)
     axes.set(
         xlabel=f"false alarms an hour, of {hours:.2f} hours (grey: below 3 in all)",
@@ -25,4 +23,3 @@ def picture(curves, path):
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)
-    plt.close(figure)

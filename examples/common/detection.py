@@ -1,4 +1,4 @@
-"""How good a detector is on a stream: keywords missed, against false alarms an hour."""
+"""The score of a detector on a stream: keywords missed, against false alarms an hour."""
 
 from typing import NamedTuple
 

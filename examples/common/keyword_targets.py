@@ -8,8 +8,9 @@ from examples.common.speech_commands import CLASSES
 def detector_targets(spoken, frames, keyword):
     """Targets of a detector.
 
-    1 from the keyword's last third, since noise makes its end late, to 0.3 s after it, 0 elsewhere.
-    Any output is right from the keyword's start to there, and for 0.15 s behind.
+    The target is 1 from the last third of the keyword, since noise delays its end, to 0.3 s after
+    the end; elsewhere 0. The frames before that, from the keyword's start, and the 0.15 s behind it
+    have no weight.
 
     Args:
         spoken: `Spoken` of arrays `(n, count)`.
@@ -28,7 +29,7 @@ def detector_targets(spoken, frames, keyword):
 
 
 def spotter_targets(spoken, frames, late=1.0):
-    """Targets of a spotter: the word, from its end to that of its clip.
+    """Targets of a spotter: the word, from its end to the end of its clip.
 
     Args:
         spoken: `Spoken` of arrays `(n, count)`.

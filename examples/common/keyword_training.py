@@ -1,18 +1,18 @@
-"""The training of models that hear keywords in streams of speech, and their int8."""
+"""The training of models that hear keywords in streams of speech, and their int8 files."""
 
 import keras
 import numpy as np
 
-from examples.common import classifier
+from examples.common import classifier, training
 from examples.common.front_end import to_float
 from examples.common.keyword_targets import detector_targets, spotter_targets
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import convert
 
 BATCH_SIZE = 64
-# A few hundred people say the words; the same features are dropped in all of a stream.
+# Only a few hundred people say the words. All steps of a stream drop the same features.
 DROPOUT = 0.1
-AUXILIARY = 0.3  # weight of the loss of each target but the first
+AUXILIARY = 0.3  # the weight of each loss but the first
 
 
 def fast_grnn(units, kernel_rank, recurrent_rank):
@@ -23,23 +23,21 @@ def fast_grnn(units, kernel_rank, recurrent_rank):
         return_sequences=True,
         nu_initializer=-100.0,  # nu is 0: the state stays below zeta, however long the stream
         dropout=DROPOUT,
-        **classifier.GLOROT,
+        **training.GLOROT,
     )
 
 
-def train(layer, features, targets, *, seed, epochs, learning_rate, sparsity=0.0):
-    """Trains a recurrent layer and a Dense one to say at each frame what they are to say.
+def train(layer, features, targets, *, seed, **arguments):
+    """Trains a recurrent layer and a Dense layer on a target for each frame.
 
     Args:
         layer: function that makes the recurrent layer, which returns sequences.
         features: int8 `(n, frames, 40)`.
-        targets: list of `(y, weight)`, a Dense layer for each. `y` is float32 `(n, frames, 1)`, 0
-            or 1, or `(n, frames, classes)`, one-hot; `weight`, float32 `(n, frames)`, is how much
-            the frame counts.
-        seed, epochs: integers.
-        learning_rate: float, the highest one.
-        sparsity: float, the fraction of the recurrent layer's weights that is taken away, in the
-            paper's three phases.
+        targets: list of `(y, weight)`, with a Dense layer for each. `y` is float32
+            `(n, frames, 1)`, 0 or 1, or one-hot `(n, frames, classes)`; `weight` is float32
+            `(n, frames)`, the weight of the frame in the loss.
+        seed: integer.
+        **arguments: of `training.fit()`.
 
     Returns:
         The model, which gives the logits of the first target.
@@ -50,28 +48,25 @@ def train(layer, features, targets, *, seed, epochs, learning_rate, sparsity=0.0
     heads = [keras.layers.Dense(y.shape[-1]) for y, _ in targets]
     hidden = recurrent(inputs)
     model = keras.Model(inputs, [head(hidden) for head in heads])
-    batches = Batches(features, targets, seed)
-    steps = epochs * len(batches)
-    model.compile(
-        classifier.adam(learning_rate, steps),
-        [
+    training.fit(
+        model,
+        Batches(features, targets, seed),
+        loss=[
             keras.losses.BinaryCrossentropy(from_logits=True)
             if head.units == 1
             else keras.losses.CategoricalCrossentropy(from_logits=True)
             for head in heads
         ],
         loss_weights=[1.0, *[AUXILIARY] * (len(heads) - 1)],
-        jit_compile=True,
+        **arguments,
     )
-    callbacks = classifier.callbacks(sparsity, steps, epochs)
-    model.fit(batches, epochs=epochs, callbacks=callbacks, verbose=0)
     return keras.Sequential([inputs, recurrent, heads[0]])
 
 
 class Batches(keras.utils.PyDataset):
-    """Shuffled batches of equal size: float features, a quarter of the memory in int8.
+    """Shuffled batches of equal size. Features are stored in int8, and given as float.
 
-    In every batch the people have other vocal tracts (N. Jaitly and G. Hinton, Vocal Tract Length
+    Each batch varies the vocal tracts of the speakers (N. Jaitly and G. Hinton, Vocal Tract Length
     Perturbation improves speech recognition, ICML 2013 workshop).
     """
 
@@ -95,11 +90,11 @@ class Batches(keras.utils.PyDataset):
 
 
 def warp(features, rng):
-    """Bands moved up or down, each stream by a factor of its own: `(n, frames, bands)`."""
+    """Moves the bands `(n, frames, bands)` up or down, each stream by its own factor."""
     n, _, bands = features.shape
     factor, shift = rng.uniform(0.88, 1.12, (n, 1)), rng.uniform(-0.5, 0.5, (n, 1))
     source = np.clip(np.arange(bands) * factor + shift, 0, bands - 1)[:, np.newaxis]
-    # Between two bands, by how near they are: (n, bands from, bands to).
+    # Linear interpolation between two bands: (n, bands from, bands to).
     share = np.maximum(1 - np.abs(source - np.arange(bands)[:, np.newaxis]), 0)
     return np.matmul(features, share.astype(np.float32))
 
@@ -109,7 +104,7 @@ def to_int8(model, features):
 
     Args:
         model: what `train()` returned.
-        features: int8 `(n, frames, 40)`, of the people for training, for the ranges.
+        features: int8 `(n, frames, 40)`, of the people for training, to calibrate.
     """
     features = features[:: max(len(features) // 100, 1)].copy()
     features[0, 0], features[0, 1] = -128, 127  # so that the model reads the front end's integers
@@ -117,7 +112,7 @@ def to_int8(model, features):
         model,
         representative_dataset=to_float(features),
         streaming=True,
-        reset="never",  # it listens without end
+        reset="never",  # the stream has no end
         **classifier.INT8,
     )
 
@@ -125,18 +120,18 @@ def to_int8(model, features):
 def train_detector(made, keyword, layer=None, *, seed, epochs=8, learning_rate=1e-2):
     """Trains a detector on a `TrainingSet`."""
     frames = made.features.shape[1]
-    # A second head tells all the words apart, and is then left out.
+    # A second head learns to tell all words apart; the model drops it after the training.
     targets = detector_targets(made.spoken, frames, keyword), spotter_targets(made.spoken, frames)
     layer = layer or (lambda: fast_grnn(24, 7, 8))
-    training = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
-    return train(layer, made.features, targets, **training)
+    arguments = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
+    return train(layer, made.features, targets, **arguments)
 
 
 def train_spotter(made, layer=None, *, seed, epochs=16, learning_rate=1e-2, sparsity=0.5):
     """Trains a spotter on a `TrainingSet`."""
-    # It is asked at its clip's end, and most words end long before: those frames are few.
+    # Only the output at the clip's end counts, and most words end long before: few frames.
     targets = [spotter_targets(made.spoken, made.features.shape[1], late=4.0)]
     # The best in 5 KB on validation, among the candidates of benchmarks/paper/tasks.py.
     layer = layer or (lambda: fast_grnn(80, 16, 24))
-    training = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
-    return train(layer, made.features, targets, sparsity=sparsity, **training)
+    arguments = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
+    return train(layer, made.features, targets, sparsity=sparsity, **arguments)

@@ -10,13 +10,13 @@ from keras_fastgrnn.micro import Interpreter
 
 
 class Listener:
-    """A model that says at each frame of the front end how much it has heard the keyword.
+    """A model that gives the logit of the keyword at each frame of the front end.
 
     Args:
         tflite: bytes, a streaming model that `keyword_training.to_int8()` made.
 
     Raises:
-        ValueError: if it is another model.
+        ValueError: if the file has another kind of model.
     """
 
     def __init__(self, tflite):
@@ -25,8 +25,8 @@ class Listener:
         found = [(tensor.dtype, math.prod(tensor.shape)) for tensor in (*inputs, *outputs)]
         if len(inputs) != 1 or found != [(np.int8, BANDS), (np.int8, 1)]:
             raise ValueError(
-                f"The model reads {_describe(inputs)} and says {_describe(outputs)}. It has to "
-                f"read int8 (1, 1, {BANDS}), the features of a frame, and to say one int8, the "
+                f"The model reads {_describe(inputs)} and gives {_describe(outputs)}. It has to "
+                f"read int8 (1, 1, {BANDS}), the features of a frame, and to give one int8, the "
                 "keyword's logit."
             )
         (x,), (y,) = inputs, outputs
@@ -34,7 +34,7 @@ class Listener:
             raise ValueError(
                 f"The model is for other features: its input has scale {x.scale:g} and zero point "
                 f"{x.zero_point}; the front end's have {SCALE:g} and {ZERO_POINT:g}. The "
-                "representative_dataset has to hold both ends of int8."
+                "representative_dataset has to contain both ends of int8."
             )
         try:
             chain = read_chain(tflite)
@@ -42,18 +42,18 @@ class Listener:
                 raise ValueError(f"it ends in {chain.activation}.")
         except ValueError as error:
             raise ValueError(
-                "The model has to be recurrent layers and a Dense one without an activation, which "
-                f"says the logit: {error}"
+                "The model has to consist of recurrent layers and a Dense layer without an "
+                f"activation, which gives the logit: {error}"
             ) from error
         if not all(cell.stateful for cell in chain.cells):
             raise ValueError("The model keeps no state: convert it with streaming=True.")
         self._scale, self._zero_point = float(y.scale), y.zero_point
 
     def quantize(self, threshold):
-        """The least int8 logit, an integer, whose probability is the threshold or more.
+        """The least int8 logit, an integer, whose probability reaches the threshold.
 
         Raises:
-            ValueError: if there is none, or each int8 is one.
+            ValueError: if no int8 reaches it, or every int8 does.
         """
         if not 0 < threshold < 1:
             raise ValueError(f"threshold={threshold} is not a probability between 0 and 1.")
@@ -68,15 +68,15 @@ class Listener:
         return threshold_q
 
     def probability(self, logit):
-        """The probability of an int8, or of a mean of several."""
+        """The probability of an int8 logit, or of a mean of several."""
         logit = (logit - self._zero_point) * self._scale
         return 0.5 + 0.5 * math.tanh(logit / 2)
 
     def listen(self, chunks):
-        """Listens from a new start.
+        """Listens to a new stream.
 
         Args:
-            chunks: iterable of int16 `(320,)`; a shorter one at the end is not heard.
+            chunks: iterable of int16 `(320,)`; a shorter one at the end is ignored.
 
         Yields:
             The int8 logit of each frame, an integer, or `None` while the front end fills up.

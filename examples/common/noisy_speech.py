@@ -7,19 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.signal
-import soundfile
 
 from examples.common import data
 from examples.common.bands import HOP
 from examples.common.classifier import Split
 from examples.common.front_end import SAMPLE_RATE
-from examples.common.speech_commands import ARCHIVE
+from examples.common.speech_commands import REMEDY, files, read
 
-# In no training and in no choice: of the six recordings, the one with neither words nor a tone.
+# The recording for testing alone, the one of the six with neither words nor a tone.
 UNSEEN = "exercise_bike"
-# Where a recording is cut: no stretch is on two sides.
+# The places where the other recordings are cut into three sides.
 TRAIN, VALIDATION = 0.6, 0.8
-# Clips whose own noise is nearer to the speech teach that noise is speech.
+# Clips with more noise of their own would teach that noise is speech.
 CLEAN_DB = 35
 PAUSE = 0.5  # seconds at most between two clips
 
@@ -32,7 +31,7 @@ class Sounds(NamedTuple):
 
 
 def load(data_dir=None):
-    """Speech and noise for training, for what is chosen, and for what is stated.
+    """Reads speech and noise to train on, to choose by, and to state.
 
     Args:
         data_dir: the folder of the official archive, unpacked, or one that has it as
@@ -43,32 +42,29 @@ def load(data_dir=None):
         `Split` of `Sounds`. No person speaks on two sides, and no stretch of a recording is on two.
 
     Raises:
-        ValueError: if the data is not there.
+        ValueError: if the data is missing.
     """
     folder = data.folder(data_dir)
     archive, more = folder, folder / "gsc12.npz"
     if (folder / "speech_commands").is_dir():
         archive = folder / "speech_commands"
     lists = [archive / "validation_list.txt", archive / "testing_list.txt"]
-    recordings = _files(archive / "_background_noise_")
+    recordings = files(archive / "_background_noise_")
     named = UNSEEN in {path.stem for path in recordings}
     if not (named and lists[0].is_file() and (lists[1].is_file() or more.is_file())):
-        raise ValueError(
-            f"No speech and noise in {str(folder)!r}: unpack {ARCHIVE} into a folder, and name "
-            "that by --data_dir or KERAS_FASTGRNN_DATA."
-        )
+        raise ValueError(f"No speech and noise in {str(folder)!r}: {REMEDY}")
     validation, test = map(_names, lists)
     speech = Split([], [], [])
-    for path in _files(archive, "[!_]*/*"):
+    for path in files(archive, "[!_]*/*"):
         name = f"{path.parent.name}/{path.stem}"
         side = (name in validation) + 2 * (name in test)
-        speech[side].append(_read(path))
+        speech[side].append(read(path, "float64"))
     if not test:
         with np.load(more) as arrays:
             speech.test.extend(arrays["audio"][arrays["speaker"] != ""] / 32768)
     noise = Split({}, {}, {})
     for path in recordings:
-        sound = _read(path)
+        sound = read(path, "float64")
         if path.stem == UNSEEN:
             noise.test[path.stem] = sound
             continue
@@ -80,25 +76,14 @@ def load(data_dir=None):
     )
 
 
-def _files(folder, pattern="*"):
-    return sorted(path for path in folder.glob(pattern) if path.suffix in (".wav", ".flac"))
-
-
 def _names(path):
-    """Of a list of files, without their suffixes: the archive has .wav files."""
+    """The names in a list of .wav files, without the suffix: ours may be .flac files."""
     text = path.read_text() if path.is_file() else ""
     return {line.rpartition(".")[0] for line in text.split()}
 
 
-def _read(path):
-    sound, rate = soundfile.read(path)
-    if rate != SAMPLE_RATE or sound.ndim != 1:
-        raise ValueError(f"{str(path)!r} is not mono of 16 kHz.")
-    return sound
-
-
 def is_clean(clip):
-    """Whether the loud frames of a clip are `CLEAN_DB` above the quiet ones."""
+    """Whether the loud frames of a clip are `CLEAN_DB` above its quiet frames."""
     frames = clip[: len(clip) // HOP * HOP].reshape(-1, HOP)
     quiet, loud = np.percentile(np.mean(frames**2, axis=1) + 1e-10, [10, 95])
     return 10 * np.log10(loud / quiet) >= CLEAN_DB
@@ -112,17 +97,17 @@ class Mix(NamedTuple):
 
 
 def mix(speech, noise, rng, *, seconds, snr, level, augment=False):
-    """Clips one after another, with pauses, in noise.
+    """Plays clips one after another, with pauses, in noise.
 
     Args:
-        speech: list of clips, at random.
-        noise: array, a recording, from a place at random.
+        speech: list of clips, to draw from.
+        noise: array, a recording, to draw a stretch of.
         rng: `numpy.random.Generator`.
         seconds: float, the length, a multiple of 10 ms.
         snr: dB, over the whole length with its pauses.
         level: dB of full scale, the RMS of the speech, again with its pauses.
-        augment: boolean. Whether both go through a filter at random, as through another microphone
-            and another room.
+        augment: boolean. Whether both go through random filters, as through other microphones and
+            rooms.
 
     Returns:
         `Mix` of float32 arrays `(samples,)`.
@@ -143,7 +128,7 @@ def mix(speech, noise, rng, *, seconds, snr, level, augment=False):
 
 
 def _talk(clips, samples, rng):
-    """Clips at random, alike in loudness up to 6 dB, with pauses."""
+    """Random clips with pauses; their peaks differ by at most 6 dB."""
     parts, length = [], 0
     while length < samples:
         clip = clips[rng.integers(len(clips))]
@@ -154,7 +139,7 @@ def _talk(clips, samples, rng):
 
 
 def _filtered(sound, rng):
-    """Through two poles and two zeros at random, by up to 3/8 as in RNNoise."""
+    """Applies a random filter of two poles and two zeros, as in RNNoise."""
     numerator, denominator = rng.uniform(-3 / 8, 3 / 8, (2, 2))
     return scipy.signal.lfilter([1, *numerator], [1, *denominator], sound)
 
@@ -178,7 +163,7 @@ def training_mixes(sounds, rng, *, count, seconds):
 
 
 def evaluation_mixes(sounds, name, snr, *, count, seconds=5.0, seed=0):
-    """`Mix` of arrays `(count, samples)`, in one noise: the same speech at each SNR."""
+    """`Mix` of arrays `(count, samples)` in one noise; the speech is the same at each SNR."""
     rng = np.random.default_rng(seed)
     mixes = [
         mix(sounds.speech, sounds.noise[name], rng, seconds=seconds, snr=snr, level=-26)

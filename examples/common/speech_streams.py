@@ -7,8 +7,8 @@ import numpy as np
 from examples.common.front_end import FRAME, SAMPLE_RATE, FrontEnd
 from examples.common.speech_commands import SILENCE
 
-# Frames that are heard around a clip that stands alone: a model starts from a state of zero, and
-# words are cut off or last to the clip's end.
+# Frames around a single clip: a model starts from a state of 0, and words may begin or end with
+# the clip.
 BEFORE, AFTER = 25, 15
 
 
@@ -29,10 +29,10 @@ def stream(clips, noise, rng, *, frames=None, augment=False):
     """Clips one after another over noise, through the front end.
 
     Args:
-        clips: `Clips`, in the order in which they are heard. Pauses between them take up to 0.4 s,
-            and neighbours may overlap by up to 0.1 s.
-        noise: int16 `(n, samples)`, recordings without speech. The noise changes with the time, and
-            with it how loud it is: RMS 5 to 800.
+        clips: `Clips`, in the order of the stream. Pauses between them take up to 0.4 s, and
+            neighbours may overlap by up to 0.1 s.
+        noise: int16 `(n, samples)`, recordings without speech. The noise and its loudness change
+            with time: RMS 5 to 800.
         rng: `numpy.random.Generator`.
         frames: the length of the stream, that of its clips by default.
         augment: boolean. Whether each clip is played faster or slower (0.88 to 1.14 times) and at
@@ -52,7 +52,7 @@ def stream(clips, noise, rng, *, frames=None, augment=False):
         spoken.append((word, *(int(first + f) for f in (0, start / rate, end / rate, length))))
         at += len(sound) + int(rng.integers(-0.1 * SAMPLE_RATE, 0.4 * SAMPLE_RATE))
     frames = frames or spoken[-1][-1]
-    mixed = noise_of(noise, (frames + 1) * FRAME, rng)  # one that starts the front end
+    mixed = noise_of(noise, (frames + 1) * FRAME, rng)  # one more, to start the front end
     for at, sound in sounds:
         place = mixed[max(at, 0) : max(at + len(sound), 0)]
         place += sound[max(-at, 0) :][: len(place)]
@@ -62,10 +62,10 @@ def stream(clips, noise, rng, *, frames=None, augment=False):
 
 
 def streams(clips, noise, rng, *, count, frames):
-    """Short streams for training: `count` clips in each, at random.
+    """Short streams for training, with `count` random clips in each.
 
     Args:
-        clips, noise, rng: as in `stream()`. What is left over of the clips is not heard.
+        clips, noise, rng: as in `stream()`. Clips that fill no stream are left out.
         count: clips in a stream.
         frames: length of a stream.
 
@@ -80,7 +80,7 @@ def streams(clips, noise, rng, *, count, frames):
 
 
 def noise_of(noise, samples, rng):
-    """Float `(samples,)` of noise: of the recordings, or in one of five cases white."""
+    """Noise, float `(samples,)`: pieces of the recordings, or in one case of five white noise."""
     if rng.random() < 0.2 or not len(noise):
         return rng.normal(0, rng.uniform(1, 20), samples)
     pieces, left = [], samples
@@ -96,8 +96,8 @@ def noise_of(noise, samples, rng):
 def word_limits(audio):
     """The first frame of 20 ms in which a clip is loud, and the one after the last.
 
-    Loud is within 25 dB of the loudest frame, or, where the clip has less than 30 dB between quiet
-    and loud, the louder half of them.
+    A frame is loud if it is within 25 dB of the loudest frame; in a clip with less than 30 dB
+    between quiet and loud, if it is in the louder half of that range.
     """
     frames = audio[: len(audio) // FRAME * FRAME].reshape(-1, FRAME).astype(float)
     level = np.log10(np.mean(frames**2, axis=1) + 1)
@@ -109,14 +109,14 @@ def word_limits(audio):
 
 
 def in_noise(clips, rng):
-    """Each clip alone, as a device hears it, in noise.
+    """Each clip by itself in noise, as a device hears it.
 
     Args:
         clips: `Clips`, with clips of silence among them.
         rng: `numpy.random.Generator`.
 
     Returns:
-        int8 `(n, BEFORE + 50 + AFTER, 40)`. The front end has heard half a second more.
+        int8 `(n, BEFORE + 50 + AFTER, 40)`. The front end heard half a second before these.
     """
     (noise,) = np.nonzero(clips.word == SILENCE)
     features = []

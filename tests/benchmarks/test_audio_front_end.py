@@ -47,7 +47,7 @@ def test_synthetic_audio_has_everything():
     assert (audio[:160] == 0).all() and {-32768, 32767} <= set(audio.tolist())
     integers = FrontEnd().integers(audio)
     assert integers.shape == (198, 40) and integers.min() == 0
-    assert integers.max() > 664  # the first that an int8 feature cuts off
+    assert integers.max() > 664  # beyond it int8 features saturate
 
 
 def test_says_what_is_missing(tmp_path):

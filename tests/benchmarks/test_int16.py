@@ -1,4 +1,4 @@
-"""The benchmark of 16-bit activations, on little data and with trainings of an epoch."""
+"""The benchmark of 16-bit activations, on little data and with trainings of one epoch."""
 
 import json
 import pathlib
@@ -32,14 +32,14 @@ def model_and_split(outputs):
 
 
 def test_regression():
-    """Beside the float model with the weights of its file, only the rounding of activations is
-    left, which int16 has little of."""
+    """Against the float model with the weights of the file, only the rounding of activations
+    remains, which is small in int16."""
     model, split = model_and_split(outputs=1)
     data = split.train._replace(y=split.train.y[:, np.newaxis])
     run = measure.regression(model, {"int8": model, "int16": model}, data.x, data)
     assert run["int16"]["difference"] < 0.3 * run["int8"]["difference"]
     assert run["int16"]["difference"] < 0.3 * run["int16"]["weights_alone"]
-    assert run["float"]["nrmse"] > 0.5  # it has learnt nothing
+    assert run["float"]["nrmse"] > 0.5  # the model is not trained
     runs = [run | {f"{dtype}, QAT": run[dtype] for dtype in measure.DTYPES}] * 2
     found = figures({"Mackey-Glass": runs, "electricity": runs})
     ratio = run["int16"]["difference"] / run["int8"]["difference"]
@@ -63,7 +63,7 @@ def test_classification():
 @pytest.mark.test_all
 @pytest.mark.parametrize("name", ["wide range", "Mackey-Glass"])
 def test_whole_tasks(name):
-    """From training to the figures; test_regression has the same without a training."""
+    """From training to the figures; test_regression covers the same without training."""
     short = {"units": 4, "epochs": 1, "aware_epochs": 1, "batch_size": 20, "run_eagerly": True}
     split = Split(*(Data(side.x[:60, :8], side.y[:60]) for side in TASKS[name].load(None)))
     run = TASKS[name].run(split, 0, TASKS[name].settings | short)
@@ -72,17 +72,17 @@ def test_whole_tasks(name):
 
 
 def test_mackey_glass():
-    """The equation holds, by central differences of a fine series."""
+    """The series solves the equation, by central differences."""
     fine = series.mackey_glass(2000, tau=17, a_step=10)
     assert 0.2 < fine.min() < 0.6 < 1.2 < fine.max() < 1.5
-    # Between steps of 1 the slope changes: a central difference is off by x''' / 6, 0.01 at most.
+    # A central difference over steps of 1 is off by x''' / 6, at most 0.01.
     now, delayed = fine[18:-1], fine[1:-18]
     slope = 0.2 * delayed / (1 + delayed**10) - 0.1 * now
     assert np.abs((fine[19:] - fine[17:-2]) / 2 - slope).max() < 0.02
 
 
 def test_windows():
-    """The value that is asked for lies `AHEAD` steps behind the last input, on the same side."""
+    """The target lies `AHEAD` steps after the last input, on the same side."""
     time = np.arange(100.0)
     split = series.windows(time[:90, np.newaxis], time, (50, 70), timesteps=5)
     for side, (start, end) in zip(split, ((0, 50), (50, 70), (70, 90)), strict=True):
@@ -92,7 +92,7 @@ def test_windows():
 
 
 def test_demand(tmp_path):
-    """Numbers are read from the package's code; the features are known when the value is not."""
+    """Numbers come from the package's code; the features are known before the target."""
     week = 7 * series.DAY
     numbers = np.arange(20000, 20000 + 12 * week)
     path = tmp_path / "demand.whl"
@@ -118,7 +118,7 @@ def test_damaged_package(tmp_path):
 
 @pytest.mark.parametrize("way", [chips.at_run_time, chips.as_c])
 def test_a_step_on_a_chip(way):
-    """The bytes are checked on the chip; int16 costs next to the same."""
+    """The chip gives the same bytes; a step in int16 costs about as much as in int8."""
     m4 = next(target for target in TARGETS if target.name == "Cortex-M4")
     require(m4.packages, *m4.tools)
     shape = {"units": 8, "features": 3, "kernel_rank": 2, "recurrent_rank": 4}
@@ -132,4 +132,4 @@ def test_a_step_on_a_chip(way):
             "instructions": dict(zip(chips.DTYPES, counts, strict=True)),
         }
     ]
-    assert pages.chips(rows).count("\n") == 2
+    assert pages.chips({"chips": rows}).count("\n") == 2

@@ -1,4 +1,4 @@
-"""What is computed once, and is found again by its name, data and settings."""
+"""Results that are kept are found again by their name, data and settings."""
 
 import functools
 
@@ -50,5 +50,5 @@ def test_a_result_is_of_its_data_and_settings(tmp_path):
         assert kept("name", lambda: pytest.fail("computed again"), *values) == {"i": i}
     assert digest(layer(3)) == digest(layer(3))
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
-    with pytest.raises(TypeError, match="There is no digest of .*, which is a object"):
+    with pytest.raises(TypeError, match="There is no digest of .*, a object: pass arrays"):
         kept("name", dict, object())

@@ -1,4 +1,4 @@
-"""The tables of the results, and of others that needed no training."""
+"""The tables of the results in git, and of synthetic results."""
 
 import json
 import re
@@ -22,7 +22,7 @@ HAPT, USPS, OWN = "HAPT-6 accelerometer", "USPS-10", "own"
 
 
 def found(name, *_):
-    """The results that a training would give, from a model's text and its seed."""
+    """Synthetic results, from a model's text and its seed."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     kind, units = name.replace(",", "").split()[:2]
     weights = 20 * int(units) * {"GRU": 3, "LSTM": 4}.get(kind, 1) // (2 if "zero" in name else 1)
@@ -42,7 +42,7 @@ def found(name, *_):
 
 
 def report_of(tasks):
-    data = Data(np.zeros((2, 1, 1)), np.zeros(2))  # nothing is trained on it
+    data = Data(np.zeros((2, 1, 1)), np.zeros(2))  # no model is trained on it
     results = {
         name: measure(task, Split(data, data, data), PRESETS["full"], found, lambda _: None)
         for name, task in tasks.items()
@@ -52,8 +52,8 @@ def report_of(tasks):
 
 @pytest.fixture(scope="module")
 def report():
-    """One task has a model for two budgets and none for a third, one has no GRU or LSTM that is as
-    good, and one has no model for any budget."""
+    """The first task has a model for two budgets of three, the second no GRU or LSTM that is as
+    good as ours, the third no model for its budget."""
     hapt, usps = TASKS[HAPT], TASKS[USPS]
     tasks = {
         HAPT: hapt._replace(budgets={"hapt6": 600, "twice": 610, "hapt6_small": 10}),
@@ -70,7 +70,7 @@ def report():
 
 @pytest.fixture(scope="module")
 def wake_word():
-    """A spotter beside which the first two of the others are as good."""
+    """A spotter, and other models of which the first two are as good."""
     accuracies = {"FastGRNN": 0.8, **dict.fromkeys(models.RNNS, 0.7)}
     accuracies |= dict.fromkeys(list(models.RNNS)[:2], 0.796)
     spotters = {
@@ -168,7 +168,7 @@ def test_a_table_that_there_is_not():
 
 
 def test_says_which_results_are_missing(report, tmp_path):
-    """And leaves the table as it is."""
+    """It also leaves such a table as it is."""
     text = "\n".join(f"<!-- {name} -->\nold\n<!-- end -->" for name in ("paper", "qat"))
     record.write(tmp_path / "paper.json", report)
     record.write(tmp_path / "training.json", {"speed": {}})

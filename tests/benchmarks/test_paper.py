@@ -1,4 +1,4 @@
-"""The benchmark of the paper's claim, on a task that the tests make."""
+"""The benchmark of the paper's claim, on a synthetic task."""
 
 import json
 import types
@@ -59,13 +59,13 @@ def test_small_preset(made):
     )
     final = task["budgets"]["slopes"]["final"]
     assert report["slopes_accuracy_mean"] == final["mean"] == np.mean(final["test"])
-    # What has no data is left out, in one line.
+    # Tasks without data are left out, with a line each.
     left_out = [line for line in printed.splitlines() if "is left out" in line]
     assert [line.split()[0] for line in left_out] == ["USPS-10", "Keywords-12"]
 
 
 def test_goes_on_where_it_was_stopped(made):
-    """A finished model is not computed again, a missing one is."""
+    """Kept results are not computed again; a missing one is."""
     data, output, _ = made
     path = output / "paper" / "slopes.json"
     before = record.read(path)
@@ -74,7 +74,7 @@ def test_goes_on_where_it_was_stopped(made):
     assert run(data, output, "--tasks=slopes").returncode == 0
     after = record.read(path)
     assert list(after)[-1] == name and after.keys() == before.keys()
-    assert after[name] == lost  # one seed, one result
+    assert after[name] == lost  # the seed determines the result
     assert all(after[cell] == before[cell] for cell in after if cell != name)
 
 
@@ -106,7 +106,7 @@ def test_chosen_on_validation_and_within_the_budget():
     known = models(good=(0.9, 0.8, 500), lucky=(0.8, 0.99, 500), large=(0.99, 0.99, 601))
     assert scores.choose(known, 600, 5) == ("good", "int8")
     assert scores.choose(known, 499, 5) is None
-    assert scores.choose(known, 600, 6) is None  # of too few seeds
+    assert scores.choose(known, 600, 6) is None  # needs one more seed
 
 
 def test_size_ratios():
@@ -175,7 +175,7 @@ def test_samples_for_the_ranges_are_cut_off_at_both_ends():
 
 
 def test_keywords(tmp_path, monkeypatch):
-    """Those who test are the same in all folds, and no clip is on two sides."""
+    """All folds have the same clips for testing, and no clip is on two sides."""
     archive(tmp_path)
     clips = speech_commands.load(tmp_path)
 

@@ -1,4 +1,4 @@
-"""A wake word on the chips: each logit and each decision as on this machine."""
+"""A wake word on the chips gives the logits and the decisions of this machine."""
 
 import functools
 
@@ -55,7 +55,7 @@ def test_same_decisions_on_a_chip(target, tmp_path):
     tflite, features = model()
     y = chips.logits(tflite, features)
     detected = decisions(y)
-    # Both why it detects and why it does not are in the stream.
+    # The stream has detections, and frames over the threshold that are none.
     sums = np.convolve(y[:, 0].astype(int), [1] * DETECTOR.smoothing)[: len(y)]
     over = sums >= DETECTOR.threshold * DETECTOR.smoothing
     assert over[: DETECTOR.smoothing - 1].any()
@@ -89,7 +89,7 @@ def test_measure():
     [
         (dict(limits=False), "The model is for other features: its input has scale 0.0"),
         (dict(streaming=False), r"The model reads int8 \(1, 30, 40\)"),
-        (dict(units=2), r"and says int8 \(1, 1, 2\)"),
+        (dict(units=2), r"and gives int8 \(1, 1, 2\)"),
     ],
 )
 def test_refuses_a_model(arguments, message):
@@ -100,7 +100,9 @@ def test_refuses_a_model(arguments, message):
 
 def test_refuses_arguments():
     tflite, features = model()
-    with pytest.raises(ValueError, match=r"features is int8 \(frames, 40\); got float32 \(240, 40"):
+    with pytest.raises(
+        ValueError, match=r"features has to be int8 \(frames, 40\); got float32 \(240"
+    ):
         chips.measure(tflite, features.astype(np.float32), *DETECTOR)
     for detector, message in (
         ((128, 3, 12), "threshold_q=128 is not in -128..127"),

@@ -1,17 +1,16 @@
-"""A small set of speech that the tests make: words that glide, by people of any pitch."""
-
-import wave
+"""Synthetic speech for the tests: words that glide, by people of any pitch."""
 
 import numpy as np
+import soundfile
 
 from examples.common.front_end import SAMPLE_RATE
 
-# The pitch at which a word starts and ends.
+# The pitch at the start and at the end of a word, relative to the person's.
 GLIDES = {"yes": (1.0, 4.0), "no": (4.0, 1.0), "go": (1.0, 1.0), "seven": (3.0, 3.0)}
 
 
 def word(name, pitch, rng):
-    """int16 `(16000,)`: the word somewhere in its second."""
+    """int16 `(16000,)`: a word at a random place in its second."""
     t = np.arange(int(0.4 * SAMPLE_RATE)) / SAMPLE_RATE
     start, end = GLIDES[name]
     phase = 2 * np.pi * pitch * (start * t + (end - start) * t**2 / 0.8)
@@ -23,7 +22,7 @@ def word(name, pitch, rng):
 
 
 def archive(folder, people=15, seed=0):
-    """Writes a folder as the official archive has it, of each person two takes of each word."""
+    """Writes a folder in the layout of the archive: each person says each word twice."""
     rng = np.random.default_rng(seed)
     for person in range(people):
         pitch = rng.uniform(200, 400)
@@ -36,8 +35,6 @@ def archive(folder, people=15, seed=0):
         write(folder / "_background_noise_" / f"{i}.wav", noise.astype(np.int16))
 
 
-def write(path, samples):
+def write(path, samples, rate=SAMPLE_RATE):
     path.parent.mkdir(parents=True, exist_ok=True)
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", None))
-        file.writeframes(samples.astype("<i2").tobytes())
+    soundfile.write(path, samples, rate, "PCM_16")

@@ -1,4 +1,4 @@
-"""The parts of the example, on data made up so that a few epochs learn it."""
+"""The parts of the example, on data that a few epochs learn."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_int8(data, trained):
     float_weights = model.get_weights()
     assert sum(w.size for w in weights) == sum(w.size for w in float_weights)
     nonzero = sum(np.count_nonzero(w) for w in float_weights)
-    # Rounding makes some zero, and none nonzero.
+    # Rounding makes some weights zero, and none nonzero.
     assert 0.9 * nonzero <= sum(np.count_nonzero(w) for w in weights) <= nonzero
     assert nonzero < n_bytes < len(tflite)
     assert len(tflite) < len(classifier.to_float(model)) / 4
@@ -65,7 +65,7 @@ def test_scores():
 def test_people_are_in_one_group_each(monkeypatch):
     users = np.repeat(np.arange(1, 31), 2)
     windows = np.zeros((60, 128, 3)), users, users  # the label tells the person
-    monkeypatch.setattr(hapt, "load", lambda data_dir: windows)
+    monkeypatch.setattr(hapt, "load", lambda data_dir, sensors: windows)
     train, validation, test = (set(group.y) for group in activity.load())
     assert (len(train), len(validation), len(test)) == (17, 4, 9)
     assert not (train & validation or train & test or validation & test)

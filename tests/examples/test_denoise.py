@@ -1,4 +1,4 @@
-"""The noise suppressor on sounds that the tests make."""
+"""The denoiser on synthetic sounds."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def rng():
 
 def test_inverse(rng):
     sound = rng.normal(size=(2, 16_000))
-    # Of float64: the window's squares add up to 1 but for its rounding.
+    # float64 rounds the squares of the window, which add up to 1.
     np.testing.assert_allclose(bands.sound_of(bands.spectra(sound)), sound, rtol=0, atol=1e-12)
     with pytest.raises(ValueError, match="multiple of 160 samples; got 161"):
         bands.spectra(np.zeros(161))
@@ -58,14 +58,14 @@ def test_ideal_gains(rng):
 def test_si_sdr():
     t = np.arange(1600)
     speech, noise = np.sin(2 * np.pi * t / 16), np.cos(2 * np.pi * t / 16)  # at right angles
-    for scale in (1, 0.01):  # of the sound, which changes nothing
+    for scale in (1, 0.01):  # the score does not depend on the scale
         heard = scale * (speech + np.array([[1], [0.1]]) * noise)
         np.testing.assert_allclose(denoise_evaluation.si_sdr(heard, speech), [0, 20], atol=1e-9)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The official archive in small: its layout, with one recording that counts its samples."""
+    """A small folder in the layout of the archive; one recording counts its samples."""
     folder = tmp_path_factory.mktemp("archive")
     archive(folder, people=6)
     for path in (folder / "_background_noise_").iterdir():
@@ -101,7 +101,7 @@ def test_no_sound_is_on_two_sides(sides):
 
 
 def test_flac_and_the_clips_for_testing_in_one_file(folder, sides, tmp_path):
-    """The same sides of .flac files beside `gsc12.npz`, which has silence too."""
+    """The sides are the same for .flac files beside `gsc12.npz`, which has silence too."""
     audio, speaker = [], []
     for path in sorted(folder.glob("*/*.wav")):
         sound, _ = soundfile.read(path, dtype="int16")
@@ -168,7 +168,7 @@ def trained(sides):
 
 
 def test_training(trained, sides):
-    """Hiss is easily told from words: a tiny model makes it quieter."""
+    """Hiss is easy to tell from words: a tiny model makes it quieter."""
     model, _ = trained
     gains = denoise_evaluation.by_features(denoiser.in_float(model))
     mixed = noisy_speech.evaluation_mixes(sides.test, "hiss", 0, count=4, seconds=3)
@@ -207,7 +207,7 @@ def test_example(folder, tmp_path):
     sounds = {name: soundfile.read(tmp_path / f"{name}.wav") for name in ("noisy", "clean")}
     assert {rate for _, rate in sounds.values()} == {SAMPLE_RATE}
     (noisy, _), (clean, _) = sounds.values()
-    # int16 samples cut what is over full scale: nothing here is.
+    # int16 would saturate beyond full scale; this mix stays within.
     assert denoise_evaluation.si_sdr(noisy, clean) == pytest.approx(5, abs=0.1)
     denoised, _ = soundfile.read(tmp_path / "denoised.wav")
     assert denoised.shape == clean.shape

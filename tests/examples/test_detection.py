@@ -21,7 +21,13 @@ def logits(*frames):
 
 
 def test_count():
-    at = [9, 60, 320, 650 + LATE - 1, 900]  # too early, found, another word, just in time, nothing
+    at = [
+        9,
+        60,
+        320,
+        650 + LATE - 1,
+        900,
+    ]  # too early, found, in another word, just in time, in silence
     counts = count(logits(*at), SPOKEN, "yes", threshold=1, **DETECTOR)
     negative = 1000 - 2 * (40 + LATE)
     assert counts == Counts(keywords=2, found=2, false_accepts=3, negative_frames=negative)

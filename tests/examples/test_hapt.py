@@ -63,7 +63,7 @@ def test_the_sensors_of_a_folder(raw_data):
 def test_sensors_of_other_lengths(raw_data):
     path = raw_data / "gyro_exp05_user03.txt"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(ValueError, match="have not the same length"):
+    with pytest.raises(ValueError, match="differ in length"):
         hapt.load(raw_data, sensors=hapt.SENSORS)
 
 
@@ -79,7 +79,7 @@ def test_windows_of_the_package(archive):
     assert ((~test).sum(), test.sum()) == (7012, 3399)
     assert set(users) == set(range(1, 31))
     assert set(y) == set(range(6))
-    # In g: who lies or stands still measures 1.
+    # In g: 1 for a person who sits, stands or lies still.
     still = np.linalg.norm(x[y >= 3].mean(axis=1), axis=1)
     assert 0.95 < np.median(still) < 1.05
 

@@ -1,4 +1,4 @@
-"""The clips, their sides, and the streams that are made of them."""
+"""The clips, their sides, and the streams that play them."""
 
 import numpy as np
 import pytest
@@ -26,14 +26,14 @@ def clips(folder):
 def test_archive(clips):
     names, counts = np.unique(clips.word, return_counts=True)
     assert set(names) == {SILENCE, UNKNOWN, "go", "no", "yes"}
-    # Ten keywords would have 90 // 10 clips each: so many of other words, and of three noises.
+    # 90 clips of ten keywords are 9 each: as many of other words, and of three noises.
     assert dict(zip(names, counts, strict=True))[UNKNOWN] == 9
     assert clips.audio.shape == (len(clips.word), SAMPLE_RATE) and clips.audio.dtype == np.int16
     assert ((clips.speaker == "") == (clips.word == SILENCE)).all()
 
 
 def test_the_kept_results_are_of_these_clips():
-    """On the words, the speakers and the sides depends what benchmarks/results/ keeps."""
+    """The results of benchmarks/results/ depend on the words, the speakers and the sides."""
     folder = data.folder()
     if not (folder / "gsc12.npz").is_file():
         pytest.skip(f"No gsc12.npz in {folder}: KERAS_FASTGRNN_DATA names its folder")
@@ -67,7 +67,10 @@ def test_no_data(tmp_path):
 def test_a_bad_clip_is_named(tmp_path):
     archive(tmp_path, people=1)
     (tmp_path / "yes" / "00000000_nohash_0.wav").write_bytes(b"RIFF")
-    with pytest.raises(ValueError, match="yes/00000000_nohash_0.wav"):
+    with pytest.raises(RuntimeError, match="yes/00000000_nohash_0.wav"):
+        load(tmp_path)
+    write(tmp_path / "yes" / "00000000_nohash_0.wav", np.ones(100, np.int16), rate=8000)
+    with pytest.raises(ValueError, match=r"0.wav' has 8,000 Hz and the shape \(100,\); it has to"):
         load(tmp_path)
 
 
@@ -99,7 +102,7 @@ def test_near_duplicates():
     silent = [np.zeros(SAMPLE_RATE), np.zeros(SAMPLE_RATE)]
     found = near_duplicates(np.array(copies + others + silent).astype(np.int16)).toarray()
     expected = np.zeros((8, 8), bool)
-    expected[:3, :3] = True  # and of silence without a crossing nothing is known
+    expected[:3, :3] = True  # silence has no crossing, and so no duplicate
     np.testing.assert_array_equal(found, expected)
 
 
@@ -118,7 +121,7 @@ def test_word_limits():
 
 
 def test_stream(clips):
-    """Every word is louder where it is said to be than where nothing is."""
+    """The features are louder between the start and the end of each word than elsewhere."""
     loud = clips.take(clips.word != SILENCE)
     noise = clips.audio[clips.word == SILENCE][:0]
     features, spoken = stream(loud, noise, np.random.default_rng(0))

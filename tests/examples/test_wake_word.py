@@ -1,4 +1,4 @@
-"""The wake word from clips to a stream, on speech that the tests make."""
+"""The wake word from clips to a stream, on synthetic speech."""
 
 import wave
 
@@ -15,7 +15,7 @@ from examples.common.speech_streams import AFTER, BEFORE, Spoken, in_noise
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.verify import seal
 
-STATEFUL = 8  # of the options block's flags (docs/format.md)
+STATEFUL = 8  # a flag of the options block (docs/format.md)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_example(made):
     folder, printed = made
     (line,) = (line for line in printed.splitlines() if "int8 in TFLM" in line)
     clips, stream, _, _, size = (cell.strip() for cell in line.split("│")[2:7])
-    # Nothing is like the upward glide of a "yes" in this set: it is found by any working model.
+    # Only "yes" glides upward in this set: any working model finds it.
     assert float(clips) > 0.9 and float(stream) > 0.9, printed
     tflite = (folder / "wake_word.tflite").read_bytes()
     assert int(size.replace(",", "")) == sum(classifier.constants(tflite).values()) <= 1024
@@ -68,8 +68,8 @@ def test_the_printed_command_listens(made):
 
 
 def streaming_equal(tflite, clips):
-    """Whether the stream says the same bytes at the end of each clip as the operator that reads
-    the clip at once, of `clips (n, frames, 40)`."""
+    """Whether a stream of each clip of `clips (n, frames, 40)` ends in the same bytes as the
+    operator that reads the whole clip."""
     at_once, stream = Interpreter(whole_clip(tflite, clips.shape[1])), Interpreter(tflite)
     for clip in clips:
         stream.reset()
@@ -103,7 +103,7 @@ def test_stream_and_clip_say_the_same(made):
     for name in ("wake_word", "keywords"):
         tflite = (folder / f"{name}.tflite").read_bytes()
         assert streaming_equal(tflite, features)
-        # It can see a difference: with another clip before it.
+        # Another clip gives other bytes.
         at_once = Interpreter(whole_clip(tflite, 49))
         assert not np.array_equal(*(at_once.invoke(x[np.newaxis]) for x in features[:2]))
 
@@ -154,12 +154,12 @@ def test_spotter_targets():
     np.testing.assert_array_equal(weight, y.sum(axis=2))
     _, weight = keyword_targets.spotter_targets(SPOKEN, 160, late=4.0)
     late = np.flatnonzero(weight[0] == 4)
-    assert late.tolist() == [44, 45, 46, 97, 98, 99, 148, 149]  # the first of the silence's is cut
+    assert late.tolist() == [44, 45, 46, 97, 98, 99, 148, 149]  # silence has two frames in all
     np.testing.assert_array_equal(np.minimum(weight, 1), y.sum(axis=2))
 
 
 def test_warp():
-    """A hump moves up in some streams, down in others, in all frames of a stream alike."""
+    """A hump moves up in some streams and down in others, alike in all frames of a stream."""
     hump = np.exp(-((np.arange(40) - 20.0) ** 2) / 18)
     x = np.tile(hump.astype(np.float32), (50, 3, 1))
     warped = keyword_training.warp(x, np.random.default_rng(0))
@@ -167,7 +167,7 @@ def test_warp():
     peak = warped[:, 0].argmax(axis=-1)
     # Band 20 is read at (20 +- 0.5) / (0.88 to 1.12).
     assert 17 <= peak.min() < 19 and 21 < peak.max() <= 24
-    assert abs(warped.max() - 1) < 0.02  # of a hump as wide as this, interpolation keeps the top
+    assert abs(warped.max() - 1) < 0.02  # interpolation keeps the top of a hump as wide as this
 
 
 def test_in_noise():
@@ -181,7 +181,7 @@ def test_in_noise():
 
 
 def test_clip_scores():
-    """What is said before the clip does not count."""
+    """Frames before the clip do not count."""
     logits = np.zeros((2, BEFORE + 50 + AFTER, 1))
     logits[0, :BEFORE] = 9
     logits[1, BEFORE + 30 : BEFORE + 33] = 3
