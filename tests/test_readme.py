@@ -13,7 +13,7 @@ def test_figures():
     stated = " ".join((ROOT / "README.md").read_text().split())
     for text in (
         f"{figures['f1_int8_mean']:.3f}",
-        f"{figures['f1_loss_max']:.3f}",
+        f"{figures['f1_loss_max']:.4f}",
         f"{figures['agreement_min']:.1f} %",
         f"{figures['tflite_bytes']:,} bytes",
         f"{figures['arena_bytes']:,} bytes",
