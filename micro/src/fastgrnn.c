@@ -5,6 +5,12 @@
 #include "bytes.h"
 #include "variant.h"
 
+#ifdef __GNUC__
+#define INLINED inline __attribute__((always_inline))
+#else
+#define INLINED inline
+#endif
+
 /* C99 leaves the shift of a negative number to the compiler; every one we know of, and this code,
  * takes it as a floor division. */
 typedef char fastgrnn_requires_arithmetic_shift[(-1 >> 1) == -1 ? 1 : -1];
@@ -30,20 +36,6 @@ static int32_t activate(unsigned activation, int32_t p, unsigned fraction_bits) 
   }
 }
 
-static int32_t gate(const fastgrnn_params* params, int32_t p) {
-  if (params->recurrent_activation == FASTGRNN_RELU) {
-    const unsigned bits = (unsigned)params->fraction_bits + params->gate_shift;
-    return clip(p, 0, INT32_C(1) << bits) << (15 - bits);
-  }
-  return activate(params->recurrent_activation, p, params->fraction_bits);
-}
-
-static int16_t candidate(const fastgrnn_params* params, int32_t p) {
-  if (params->activation == FASTGRNN_RELU) return (int16_t)clip(p, 0, 32767);
-  if (params->activation == FASTGRNN_TANH) return tanh16(p, 12u - params->fraction_bits);
-  return saturate16(activate(params->activation, p, params->fraction_bits));
-}
-
 /* The first factor of a low-rank kernel. Its rows are few: not all of BLOCK is put on the stack. */
 enum { PROJECTED = BLOCK < 16 ? BLOCK : 16 };
 static void project(const fastgrnn_matrix* m, const int16_t* in, int16_t* out) {
@@ -57,26 +49,65 @@ static void project(const fastgrnn_matrix* m, const int16_t* in, int16_t* out) {
   }
 }
 
-static int32_t read_bias(const fastgrnn_params* params, const FASTGRNN_FLASH uint8_t* bias) {
-  return (int32_t)((uint32_t)(int16_t)read_u16(bias) << params->bias_shift);
+static inline int32_t read_bias(const FASTGRNN_FLASH uint8_t* bias, unsigned shift) {
+  return (int32_t)((uint32_t)(int16_t)read_u16(bias) << shift);
+}
+
+/* The fields of params by which the update of a unit differs from cell to cell. */
+typedef struct {
+  uint8_t cell, activation, recurrent_activation, fraction_bits, gate_shift;
+} kind;
+
+static inline int32_t gate(kind k, int32_t p) {
+  if (k.recurrent_activation == FASTGRNN_RELU) {
+    const unsigned bits = (unsigned)k.fraction_bits + k.gate_shift;
+    return clip(p, 0, INT32_C(1) << bits) << (15 - bits);
+  }
+  if (k.recurrent_activation == FASTGRNN_SIGMOID) return sigmoid(p, 12u - k.fraction_bits);
+  return activate(k.recurrent_activation, p, k.fraction_bits);
+}
+
+static inline int16_t candidate(kind k, int32_t p) {
+  if (k.activation == FASTGRNN_RELU) return (int16_t)clip(p, 0, 32767);
+  if (k.activation == FASTGRNN_TANH) return tanh16(p, 12u - k.fraction_bits);
+  return saturate16(activate(k.activation, p, k.fraction_bits));
 }
 
 /* The new state of n units from the i-th, of which p is W x + U h. */
-static void update(const fastgrnn_params* params, const int32_t* p, unsigned i, unsigned n,
-                   int16_t* state) {
-  const int gated = params->cell == FASTGRNN_CELL_FASTGRNN;
+static INLINED void update_kind(kind k, const fastgrnn_params* params, const int32_t* p, unsigned i,
+                                unsigned n, int16_t* state) {
+  const int gated = k.cell == FASTGRNN_CELL_FASTGRNN;
   /* zeta (1 - z) + nu where z is 0 */
   const int32_t most =
-      (int32_t)params->zeta * (INT32_C(32768) >> params->gate_shift) + (int32_t)params->nu;
+      (int32_t)params->zeta * (INT32_C(32768) >> k.gate_shift) + (int32_t)params->nu;
+  const unsigned mix_shift = params->mix_shift, bias_shift = params->bias_shift;
+  const uint16_t zeta = params->zeta;
   const FASTGRNN_FLASH uint8_t* bias = params->bias + 2 * i;
-  for (; n != 0; --n, ++p, ++i, bias += 2) {
-    const FASTGRNN_FLASH uint8_t* const candidate_bias = gated ? bias + 2 * params->units : bias;
-    const int16_t c = candidate(params, *p + read_bias(params, candidate_bias));
-    const int32_t z = gated ? gate(params, *p + read_bias(params, bias)) : params->beta;
-    const int32_t kept = multiply(z, state[i]);
-    const int16_t m = round_high(most - multiply_unsigned(z, params->zeta));
-    const int32_t v = add_rounded(kept, multiply16(m, c), params->mix_shift);
-    state[i] = round_saturate(v, 15u - params->gate_shift);
+  const FASTGRNN_FLASH uint8_t* candidate_bias = gated ? bias + 2 * params->units : bias;
+  for (state += i; n != 0; --n, ++p, ++state, bias += 2, candidate_bias += 2) {
+    const int16_t c = candidate(k, *p + read_bias(candidate_bias, bias_shift));
+    const int32_t z = gated ? gate(k, *p + read_bias(bias, bias_shift)) : params->beta;
+    const int32_t kept = multiply(z, *state);
+    const int16_t m = round_high(most - multiply_unsigned(z, zeta));
+    const int32_t v = add_rounded(kept, multiply16(m, c), mix_shift);
+    *state = round_saturate(v, 15u - k.gate_shift);
+  }
+}
+
+/* The usual cell has code of its own, in which its kind is constant. */
+static void update(const fastgrnn_params* params, const int32_t* p, unsigned i, unsigned n,
+                   int16_t* state) {
+#if !defined(fast_update) && !defined(ONE_UPDATE)
+  if (is_usual(params)) {
+    const kind usual = {FASTGRNN_CELL_FASTGRNN, FASTGRNN_TANH, FASTGRNN_SIGMOID, 12, 0};
+    update_kind(usual, params, p, i, n, state);
+    return;
+  }
+#endif
+  {
+    const kind any = {params->cell, params->activation, params->recurrent_activation,
+                      params->fraction_bits, params->gate_shift};
+    update_kind(any, params, p, i, n, state);
   }
 }
 

@@ -50,6 +50,8 @@ static void set_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, uns
                      int32_t* p);
 static void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
                      int32_t* p);
+/* The same as add_rows() of a dense matrix for four rows, which portable.h's add_rows() calls. */
+static void add_four_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, int32_t* p);
 
 /* Copies a vector of m->cols values, into the order in which m reads it; to may be from. Vectors
  * lie in scratch memory at multiples of ALIGNMENT values. Where that is above 1, matrices read the
@@ -61,6 +63,8 @@ static void arrange(const fastgrnn_matrix* m, const int16_t* from, int16_t* to);
  *
  *   void fast_update(const fastgrnn_params* params, const int32_t* p, unsigned i, unsigned n,
  *                    int16_t* state); */
+
+/* Optional: ONE_UPDATE, where the kernel has no second copy of update(), for those cells alone. */
 
 /* Whether a cell is a FastGRNN with tanh, a sigmoid gate and pre-activations in Q3.12. */
 static inline int is_usual(const fastgrnn_params* params) {
@@ -89,6 +93,8 @@ static int32_t pairs_row(cursor* c, const int16_t* in);
 #include "dsp.h"
 #elif FASTGRNN_ARM_M && __ARM_ARCH_ISA_THUMB == 1 /* Cortex-M0, M0+, M1 */
 #include "thumb.h"
+#elif defined(__riscv_mul)
+#include "riscv.h"
 #endif
 
 #include "portable.h"

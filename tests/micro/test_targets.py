@@ -38,7 +38,7 @@ PORTABLE = [
         target, name=f"{target.name} portable", flags=(*target.flags, "-DFASTGRNN_PORTABLE")
     )
     for target in TARGETS
-    if target.name in ("Cortex-M0", "Cortex-M4", "Cortex-M55")
+    if target.name in ("Cortex-M0", "Cortex-M4", "Cortex-M55", "RV32IMC")
 ]
 SMALL = Shape(timesteps=128, density=0.5)
 
