@@ -13,7 +13,7 @@ BENCHMARK := $(QUIET) $(BIN)/python -m benchmarks
 
 .PHONY: python setup demo wakeword denoise test test-all test-bare wheel figures bench-training bench-qat \
   bench-int16 bench-adding bench-bounded-state bench-conversion pages bench-wake-word bench-paper bench-denoise \
-  toolchains mcu bench-mcu tflm-firmware docs lint clean
+  toolchains mcu bench-mcu bench-estimate tflm-firmware docs lint clean
 
 # Whether there is a Python to make .venv with.
 python:
@@ -133,6 +133,10 @@ mcu: setup toolchains
 bench-mcu: setup toolchains
 	$(BENCHMARK).microcontrollers
 	$(BENCHMARK).pages
+
+# What export.estimate() knows of them, into export/step_costs.json.
+bench-estimate: setup toolchains
+	$(BENCHMARK).step_costs
 
 # The example's model in TFLite Micro on a Cortex-M4: docs/tflm.md says how to get TFLM_DIR.
 tflm-firmware: setup

@@ -41,7 +41,7 @@ def chunks_of(name):
     Raises:
         ValueError: if the file is not mono of 16 kHz.
         soundfile.LibsndfileError: if it is no sound.
-        OSError: if it can not be read.
+        OSError: if it cannot be read.
     """
     if name == "-":
         while data := sys.stdin.buffer.read(2 * FRAME):

@@ -1,6 +1,10 @@
 """Converts a .keras file to an integer .tflite file, and reports its scales, bytes and errors.
 
 python -m keras_fastgrnn.export --model=model.keras --samples=samples.npy --output=model.tflite
+
+Before a model is trained, --estimate prints its bytes, and its time on each chip:
+
+python -m keras_fastgrnn.export --model=model.keras --estimate --sparsity=0.5
 """
 
 import pathlib
@@ -9,6 +13,7 @@ import sys
 from absl import app, flags, logging
 
 from keras_fastgrnn.export.converter import CHOICES, conversion
+from keras_fastgrnn.export.cost import estimate
 from keras_fastgrnn.export.files import (
     by_input,
     read_model,
@@ -46,6 +51,16 @@ _CHOSEN = {
 _REPORT = flags.DEFINE_string(
     "report", None, "The .html file to write, a report with charts. Needs matplotlib."
 )
+_ESTIMATE = flags.DEFINE_bool(
+    "estimate", False, "Whether to print what the model will cost on a chip, and write no file."
+)
+_SPARSITY = flags.DEFINE_float(
+    "sparsity", 0.0, "With --estimate: the fraction of the weights that pruning will remove."
+)
+_CHIP = flags.DEFINE_string("chip", None, "With --estimate: one chip, such as Cortex-M4.")
+_MEGAHERTZ = flags.DEFINE_float(
+    "megahertz", 48.0, "With --estimate: the clock of the chips.", 0.001
+)
 _VERBOSE = flags.DEFINE_bool("verbose", False, "Whether to show TensorFlow's own messages.")
 
 
@@ -55,6 +70,9 @@ def main(argv):
     if not _VERBOSE.value:
         logging.set_verbosity(logging.ERROR)
     try:
+        if _ESTIMATE.value:
+            print("\n".join(_estimate()))
+            return
         output = writable("output", _OUTPUT.value)
         page = None if _REPORT.value is None else _page(_REPORT.value, output)
         files = [read_samples(path) for path in _SAMPLES.value]
@@ -78,6 +96,36 @@ def main(argv):
         sys.exit(f"{error}")
 
 
+def _estimate():
+    """Yields the lines of an estimate."""
+    found = estimate(
+        read_model(_MODEL.value),
+        chip=_CHIP.value,
+        sparsity=_SPARSITY.value,
+        streaming=_STREAMING.value,
+        activations=_CHOSEN["activations"].value,
+        optimize=_CHOSEN["optimize"].value,
+    )
+    yield f"{found.tflite_bytes:>12,}  bytes of .tflite"
+    yield f"{found.constant_bytes:>12,}  bytes of constants in it"
+    if found.arena_bytes is not None:
+        yield f"{found.arena_bytes:>12,}  bytes of arena in TensorFlow Lite Micro on this machine"
+    if found.ram_bytes is not None:
+        yield f"{found.ram_bytes:>12,}  bytes of state in C"
+    yield f"{found.macs:>12,}  multiplications of an inference in recurrent layers"
+    yield f"{found.other_macs:>12,}  in other layers, which the chips below leave out"
+    yield ""
+    clock = f"ms at {_MEGAHERTZ.value:g} MHz"
+    heading = "chip", "a step", "an inference", "counts", "within", clock
+    yield "{:<12} {:>12} {:>14} {:<12} {:>6} {:>14}".format(*heading)
+    for cost in found.chips.values():
+        yield (
+            f"{cost.chip:<12} {cost.step:>12,.0f} {cost.inference:>14,.0f} {cost.counts:<12} "
+            f"{cost.error:>6.1%} {cost.milliseconds(_MEGAHERTZ.value):>14.3g}"
+        )
+    yield "Milliseconds: at one cycle an instruction, the least that an inference takes."
+
+
 def _page(report, output):
     """Returns the function that writes the page, and refuses a bad path before the conversion."""
     if writable("report", report).resolve() == output.resolve():
@@ -94,5 +142,10 @@ def _page(report, output):
 
 if __name__ == "__main__":
     # Not above: its tests import this module into the process of other commands' tests.
-    flags.mark_flags_as_required(["model", "samples", "output"])
+    flags.mark_flag_as_required("model")
+    flags.register_multi_flags_validator(
+        ["estimate", "samples", "output"],
+        lambda given: given["estimate"] or (given["samples"] and given["output"]),
+        "Give --samples and --output, or --estimate.",
+    )
     app.run(main)

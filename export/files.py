@@ -41,12 +41,12 @@ def read_samples(path):
         ) from error
 
 
-def read_model(path, output):
+def read_model(path, output=None):
     """Returns the Keras model of a .keras file, which must not be the output file."""
     path, how = pathlib.Path(path), "model.save('model.keras') writes one."
     if not path.is_file():
         raise ValueError(f"--model={path} is not a file: name a .keras file. {how}")
-    if path.resolve() == output.resolve():
+    if output is not None and path.resolve() == output.resolve():
         raise ValueError(f"--output={output} is also the file of --model: name another.")
     if not zipfile.is_zipfile(path):
         raise ValueError(f"--model={path} is not a .keras file, or is damaged. {how}")

@@ -19,6 +19,8 @@ from keras_fastgrnn.export.report.measure import (
 from keras_fastgrnn.export.report.resolution import unresolved
 from keras_fastgrnn.export.tflite import flatbuffer
 
+STRUCTURE = "structure of the file"
+
 
 class Layer(NamedTuple):
     """An operator with int8 weights.
@@ -98,7 +100,7 @@ def examine(conversion):
                 for tensor, data in _constants(model, operator)
                 if tensor.type == schema.TensorType.INT8
             ]
-    return Findings(conversion, model, _parts(model, conversion), layers, outputs, measured_in)
+    return Findings(conversion, model, parts(model, conversion), layers, outputs, measured_in)
 
 
 class Range(NamedTuple):
@@ -210,19 +212,20 @@ def _constants(model, operator):
             yield graph.tensors[index], np.asarray(data, np.uint8)
 
 
-def _parts(model, conversion):
-    parts = collections.Counter()
+def parts(model, conversion):
+    """Returns a dict from the name of each part of a file to its bytes."""
+    found = collections.Counter()
     for operator in conversion.operators:
         name = operator.recurrent.name
         cell = operator.integer_cell
         bias = cell.bias.size * 2
-        parts[f"{name}: options"] += len(operator.options)
-        parts[f"{name}: biases"] += bias
-        parts[f"{name}: matrices"] += len(operator.weights) - bias
+        found[f"{name}: options"] += len(operator.options)
+        found[f"{name}: biases"] += bias
+        found[f"{name}: matrices"] += len(operator.weights) - bias
     for name, operator in operator_names(model, conversion.operators):
         if name.startswith("FASTGRNN"):
             continue
         for _, data in _constants(model, operator):
-            parts[f"{name}: constants"] += len(data)
-    parts["structure of the file"] = len(conversion.model) - parts.total()
-    return dict(parts)
+            found[f"{name}: constants"] += len(data)
+    found[STRUCTURE] = len(conversion.model) - found.total()
+    return dict(found)

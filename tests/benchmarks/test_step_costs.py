@@ -1,0 +1,31 @@
+"""`export.estimate()` against the emulators."""
+
+import json
+
+import numpy as np
+import pytest
+from tools import require
+
+from benchmarks.step_costs import errors, fit, measure
+from keras_fastgrnn.export.cost import COSTS
+from tests.boards import TARGETS
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_steps_are_within_five_per_cent(target):
+    """Of cells that the costs were not fitted to."""
+    require(target.packages, *target.tools)
+    known = json.loads(COSTS.read_text())[target.name]
+    assert known["counts"] == target.counts
+    found = errors(known["costs"], *measure(target, cells=8, seed=1))
+    assert np.abs(found).max() < 0.05  # what users are promised
+
+
+def test_fits_what_is_linear():
+    rng = np.random.default_rng(0)
+    costs = {"a": 3.0, "b": 0.5, "never": 0.0}
+    terms = [{"a": a, "b": b, "never": 0} for a, b in rng.integers(1, 100, (20, 2)).tolist()]
+    counts = np.array([sum(costs[name] * n for name, n in of.items()) for of in terms])
+    found = fit(terms, counts)
+    assert found == pytest.approx(costs)
+    np.testing.assert_allclose(errors(found, terms, counts * 1.25), -0.2)
