@@ -85,7 +85,8 @@ TARGETS = (
     _cortex("m4", "mps2-an386", 25000000),
     _cortex("m7", "mps2-an500", 25000000),
     _cortex("m33", "mps2-an505", 20000000, flash=0x10000000, ram=0x38000000),
-    _cortex("m55", "mps3-an547", 32000000, "-mfloat-abi=hard"),  # "soft" would exclude Helium
+    # "soft" would exclude Helium. The code lies in 512 KB.
+    _cortex("m55", "mps3-an547", 32000000, "-mfloat-abi=hard", data=450000),
     Target(
         name="RV32IMC",
         toolchain="riscv64-unknown-elf-",
