@@ -12,13 +12,14 @@ from tests.boards import TARGETS
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_steps_are_within_five_per_cent(target):
-    """Of cells that the costs were not fitted to."""
+def test_steps_are_within_the_stated_error(target):
+    """Cells that the costs were not fitted to, and that were not among those of the error."""
     require(target.packages, *target.tools)
     known = json.loads(COSTS.read_text())[target.name]
     assert known["counts"] == target.counts
     found = errors(known["costs"], *measure(target, cells=8, seed=1))
-    assert np.abs(found).max() < 0.05  # what users are promised
+    # The error is the largest of 80 cells; of 8 others one may be somewhat further off.
+    assert np.abs(found).max() < 1.5 * known["error"]
 
 
 def test_fits_what_is_linear():
