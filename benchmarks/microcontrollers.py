@@ -10,66 +10,19 @@ import pathlib
 import tempfile
 
 import keras
-import numpy as np
 from rich.progress import track
 
 from benchmarks import record
 from benchmarks.generated import generated
+from benchmarks.random_case import optimize, random_case
 from examples.common import command
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export.c_source.sensor import SENSORS
-from keras_fastgrnn.export.cell import reference
-from keras_fastgrnn.export.cell.blocks import pack
-from keras_fastgrnn.export.cell.calibrate import calibrate
-from keras_fastgrnn.export.cell.encodings import BITMAP, DENSE, PAIRS
-from keras_fastgrnn.export.cell.float_cell import FloatCell
-from keras_fastgrnn.export.cell.formats import choose_formats, round_to
-from keras_fastgrnn.micro.affine import choose_affine
-from tests.boards import TARGETS, Case, check, kernel_size, program
+from tests.boards import TARGETS, check, kernel_size, program
 
-ENCODINGS = {"dense": DENSE, "bitmap": BITMAP, "pairs": PAIRS}
 DENSITIES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 UNITS = (16, 32, 64, 128)
 FEATURES = 32
-
-
-def optimize(target):
-    """The usual flag of firmware for a chip: Arduino builds with -Os."""
-    return "-Os" if target.counts == "cycles" else "-O2"
-
-
-def random_case(units, features, *, rank=0, density=1.0, encoding="dense", timesteps):
-    """A FastGRNN with random weights in one encoding, and a random sequence for it.
-
-    Both kernels have the rank.
-    """
-    rng = np.random.default_rng([units, features, rank, round(100 * density)])
-
-    def matrices(inputs):
-        for size in [(inputs, rank), (rank, units)] if rank else [(inputs, units)]:
-            matrix = rng.normal(0, size[0] ** -0.5, size)
-            matrix.ravel()[rng.permutation(matrix.size)[round(density * matrix.size) :]] = 0
-            yield matrix
-
-    cell = FloatCell(
-        kernel=tuple(matrices(features)),
-        recurrent_kernel=tuple(matrices(units)),
-        bias=rng.normal(0, 1, (2, units)),
-        activation="tanh",
-        recurrent_activation="sigmoid",
-        zeta=0.7,
-        nu=0.05,
-        beta=0.0,
-    )
-    x = rng.normal(0, 1, (1, timesteps, features))
-    input = choose_affine(x.min(), x.max())
-    ranges, states = calibrate(cell, x)
-    output = choose_affine(states.min(), states.max())
-    cell = round_to(*choose_formats(cell, ranges, input=input, output=output))
-    x = input.quantize(x)
-    y, state = reference.run(cell, x)
-    blocks = pack(cell, optimize=ENCODINGS[encoding])
-    return Case(*blocks, x, np.zeros(units, np.int16), y, state[0])
 
 
 def macs(units, features):

@@ -13,7 +13,7 @@ import numpy as np
 from rich.progress import track
 
 from benchmarks import record
-from benchmarks.microcontrollers import optimize, random_case
+from benchmarks.random_case import optimize, random_case
 from examples.common import command
 from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.export.cost import COSTS, step_terms
