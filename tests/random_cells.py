@@ -123,18 +123,19 @@ def integer_cell(shape, n=2):
     many steps as fit the integer model."""
     cell, x = float_cell(shape), sequences(shape, n)
     input = choose_affine(x.min(), x.max(), shape.input_dtype)
-    timesteps = shape.timesteps
+    timesteps, least = shape.timesteps, 0.0
     while True:
         try:
             ranges, states = calibrate(cell, x[:, :timesteps])
-            # convert() refuses outputs below one unit of the state.
-            most = max(states.max(), 2.0**-12)
-            output = choose_affine(states.min(), most, shape.output_dtype)
+            output = choose_affine(states.min(), max(states.max(), least), shape.output_dtype)
             return quantize(cell, ranges, input, output), cell, input, output
-        except ValueError:
-            if "relu" not in (shape.activation, shape.recurrent_activation) or timesteps == 1:
+        except ValueError as error:
+            if "finer than an int16 state" in str(error):  # all outputs lie below one unit of it
+                least = max(4 * least, 2.0**-24)
+            elif "relu" not in (shape.activation, shape.recurrent_activation) or timesteps == 1:
                 raise
-            timesteps //= 2
+            else:
+                timesteps //= 2
 
 
 def dequantized(cell, input, output):
