@@ -51,7 +51,7 @@ def test_the_model_is_not_changed():
 
 def test_sparsity_is_the_fraction_removed():
     dense, sparse = estimate(activity()), estimate(activity(), sparsity=0.5)
-    # Of 38 + 256 weights every second one; a bitmap has 8 of them in a byte.
+    # Every second of 38 + 256 weights goes; a bitmap has a bit for each.
     assert dense.constant_bytes - sparse.constant_bytes == pytest.approx(294 / 2 - 294 / 8, abs=4)
     assert sparse.macs == dense.macs == 128 * 294
 
