@@ -179,7 +179,7 @@ static inline void add_four_rows(const fastgrnn_matrix* m, cursor* c, const int1
 #ifndef add_rows
 static void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
                      int32_t* p) {
-  if (m->encoding == FASTGRNN_DENSE && n == BLOCK) {
+  if (m->encoding == FASTGRNN_DENSE && n == 4) {
     add_four_rows(m, c, in, p);
     return;
   }
