@@ -15,6 +15,7 @@
 #define set_rows set_rows
 #define add_rows add_rows
 #define arrange arrange
+#define scale_int8 scale_int8
 #define fast_update fast_update
 #define BLOCK 64
 #define ALIGNMENT 2
@@ -52,9 +53,9 @@ typedef struct {
   uint32_t even, odd; /* columns 0 and 2, 1 and 3 */
 } __attribute__((aligned(4), may_alias)) group;
 
-static void arrange(const fastgrnn_matrix* m, const int16_t* from, int16_t* to) {
-  const unsigned groups = m->encoding == FASTGRNN_DENSE ? m->cols / 4 : 0;
-  const int16_t *const groups_end = from + 4 * groups, *const end = from + m->cols;
+/* Exchanges the columns 1 and 2 of each whole group; to may be from. */
+static void exchange(const int16_t* from, unsigned cols, int16_t* to) {
+  const int16_t *const groups_end = from + cols / 4 * 4, *const end = from + cols;
   for (; from != groups_end; from += 4, to += 4) {
     const uint32_t x01 = *(const unaligned_word*)from, x23 = *(const unaligned_word*)(from + 2);
     group x;
@@ -63,6 +64,35 @@ static void arrange(const fastgrnn_matrix* m, const int16_t* from, int16_t* to) 
     *(group*)to = x;
   }
   while (from != end) *to++ = *from++;
+}
+
+static void arrange(const fastgrnn_matrix* m, const int16_t* from, int16_t* to) {
+  const int16_t* const end = from + m->cols;
+  if (m->encoding == FASTGRNN_DENSE) {
+    exchange(from, m->cols, to);
+  } else if (from != to) {
+    while (from != end) *to++ = *from++;
+  }
+}
+
+/* Two columns at once: with 128 more they are not negative, and so are their products. */
+static inline void scale_int8(const fastgrnn_matrix* m, const int8_t* x, int zero_point,
+                              int multiplier, int16_t* to) {
+  const int8_t *const groups_end = x + m->cols / 4 * 4, *const end = x + m->cols;
+  const uint32_t factor = (uint32_t)multiplier;
+  const uint32_t zero = (uint32_t)(zero_point + 128) * factor * 0x10001u;
+  int16_t* const first = to;
+  while (x != groups_end) {
+    const uint32_t v = *(const unaligned_word*)x ^ 0x80808080u;
+    uint32_t even = __uxtb16(v), odd;
+    __asm__("uxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(v));
+    even = __usub16(even * factor, zero);
+    odd = __usub16(odd * factor, zero);
+    __asm__("strd %1, %2, [%0], #8" : "+r"(to) : "r"(even), "r"(odd) : "memory");
+    x += 4;
+  }
+  while (x != end) *to++ = (int16_t)((*x++ - zero_point) * multiplier);
+  if (m->encoding != FASTGRNN_DENSE) exchange(first, m->cols, first);
 }
 
 /* clang-format off */
@@ -92,13 +122,13 @@ static void arrange(const fastgrnn_matrix* m, const int16_t* from, int16_t* to) 
   MULTIPLY_ROW("ldr.w %[odd], [%[w2], %[stride]]", "%[sum3]") \
   MULTIPLY_ROW("ldr.w %[odd], [%[w2]], #4", "%[sum2]")
 
-#define MULTIPLY_PAIR                      \
-  "ldrb.w %[x], [%[pair]], #1\n"           \
-  "ldrsb.w %[weight], [%[pair]], #1\n"     \
-  "ldrsh.w %[x], [%[in], %[x], lsl #1]\n"  \
-  "mla %[sum], %[weight], %[x], %[sum]\n"
-
 /* clang-format on */
+
+/* What the sum of a row begins with: its inputs, and half a unit after the shift. */
+typedef struct {
+  const int16_t* x;
+  int32_t sum;
+} row_start;
 
 /* p[i] = the next row times in, shifted, plus p[i] if add; for n rows. */
 static inline void dense_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
@@ -110,42 +140,69 @@ static inline void dense_rows(const fastgrnn_matrix* m, cursor* c, const int16_t
   int32_t* const fours_end = stride < 4 ? p : p + n / 4 * 4;
   const int8_t* w = c->values;
   if (p != fours_end) {
-    do {
-      const int8_t* w2;
-      const int16_t* x = in;
-      int32_t sum0 = half, sum1 = half, sum2 = half, sum3 = half, x02, x13, even, odd;
-      __asm__(
-          "add %[w2], %[w], %[stride], lsl #1\n"
-          "ubfx %[odd], %[stride], #2, #2\n" FOUR_TIMES(MULTIPLY_FOUR_ROWS, "%[odd]", "%[x]",
-                                                        "%[groups_end]")
-          : [w] "+r"(w), [w2] "=&r"(w2), [x] "+r"(x), [sum0] "+r"(sum0), [sum1] "+r"(sum1),
-            [sum2] "+r"(sum2), [sum3] "+r"(sum3), [x02] "=&r"(x02), [x13] "=&r"(x13),
-            [even] "=&r"(even), [odd] "=&r"(odd)
-          : [stride] "r"(stride), [groups_end] "r"(groups_end)
-          : "cc", "memory");
-      for (; x != end; ++x, ++w, ++w2) {
-        sum0 += w[0] * *x;
-        sum1 += w[stride] * *x;
-        sum2 += w2[0] * *x;
-        sum3 += w2[stride] * *x;
-      }
-      w = w2 + stride;
-      sum0 >>= shift;
-      sum1 >>= shift;
-      sum2 >>= shift;
-      sum3 >>= shift;
-      if (add) {
-        sum0 += p[0];
-        sum1 += p[1];
-        sum2 += p[2];
-        sum3 += p[3];
-      }
-      p[0] = sum0;
-      p[1] = sum1;
-      p[2] = sum2;
-      p[3] = sum3;
-      p += 4;
-    } while (p != fours_end);
+    /* What four rows begin and end with, in memory, as registers are few; and read in pairs. ASR
+     * takes the lowest byte of a register. */
+    const row_start start = {in, half};
+    const struct {
+      int32_t sum;
+      unsigned groups_in_first_turn;
+    } start_1 = {half, stride / 4 % 4};
+    struct {
+      unsigned shift_and_add;
+      int32_t* p;
+    } finish = {shift | (add ? 256u : 0u), p};
+    const int8_t* w2;
+    const int16_t* x;
+    int32_t sum0, sum1, sum2, sum3, x02, x13, even, odd;
+    /* clang-format off */
+    __asm__(
+        "9: ldrd %[x], %[sum0], %[start]\n"
+        "ldrd %[sum1], %[odd], %[start_1]\n"
+        "mov %[sum2], %[sum0]\n"
+        "mov %[sum3], %[sum0]\n"
+        "add %[w2], %[w], %[stride], lsl #1\n"
+        FOUR_TIMES(MULTIPLY_FOUR_ROWS, "%[odd]", "%[x]", "%[groups_end]") "\n"
+        "ands %[even], %[stride], #3\n"
+        "beq 6f\n"
+        "5: ldrsh %[x02], [%[x]], #2\n"
+        "ldrsb %[odd], [%[w], %[stride]]\n"
+        "ldrsb %[x13], [%[w]], #1\n"
+        "smlabb %[sum1], %[odd], %[x02], %[sum1]\n"
+        "smlabb %[sum0], %[x13], %[x02], %[sum0]\n"
+        "ldrsb %[odd], [%[w2], %[stride]]\n"
+        "ldrsb %[x13], [%[w2]], #1\n"
+        "smlabb %[sum3], %[odd], %[x02], %[sum3]\n"
+        "smlabb %[sum2], %[x13], %[x02], %[sum2]\n"
+        "subs %[even], %[even], #1\n"
+        "bne 5b\n"
+        "6: add %[w], %[w2], %[stride]\n"
+        "ldrd %[odd], %[even], %[finish]\n"
+        "asr %[sum0], %[sum0], %[odd]\n"
+        "asr %[sum1], %[sum1], %[odd]\n"
+        "asr %[sum2], %[sum2], %[odd]\n"
+        "asr %[sum3], %[sum3], %[odd]\n"
+        "tst %[odd], #256\n"
+        "beq 7f\n"
+        "ldrd %[x], %[x02], [%[even]]\n"
+        "ldrd %[x13], %[w2], [%[even], #8]\n"
+        "add %[sum0], %[sum0], %[x]\n"
+        "add %[sum1], %[sum1], %[x02]\n"
+        "add %[sum2], %[sum2], %[x13]\n"
+        "add %[sum3], %[sum3], %[w2]\n"
+        "7: strd %[sum0], %[sum1], [%[even]], #8\n"
+        "strd %[sum2], %[sum3], [%[even]], #8\n"
+        "ldr %[odd], %[fours_end]\n"
+        "str %[even], %[p]\n"
+        "cmp %[even], %[odd]\n"
+        "bne 9b"
+        : [w] "+r"(w), [w2] "=&r"(w2), [x] "=&r"(x), [sum0] "=&r"(sum0), [sum1] "=&r"(sum1),
+          [sum2] "=&r"(sum2), [sum3] "=&r"(sum3), [x02] "=&r"(x02), [x13] "=&r"(x13),
+          [even] "=&r"(even), [odd] "=&r"(odd), [p] "+m"(finish.p)
+        : [stride] "r"(stride), [groups_end] "r"(groups_end), [start] "m"(start),
+          [start_1] "m"(start_1), [finish] "m"(finish), [fours_end] "m"(fours_end)
+        : "cc", "memory");
+    /* clang-format on */
+    p = fours_end;
   }
   for (; p != p_end; ++p) {
     const int16_t* x = in;
@@ -163,38 +220,29 @@ static inline void dense_rows(const fastgrnn_matrix* m, cursor* c, const int16_t
   c->values = w;
 }
 
-static inline void pairs_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
-                              int add, int32_t* p) {
-  const unsigned shift = m->shift;
-  const int32_t half = (INT32_C(1) << shift) >> 1;
-  const uint8_t* count = c->index;
-  const int8_t* pair = c->values;
-  int32_t* const p_end = p + n;
-  for (; p != p_end; ++p, ++count) {
-    const int8_t* const end = pair + 2u * *count;
-    int32_t sum = half, x, weight;
-    if (pair != end) {
-      __asm__(FOUR_TIMES(MULTIPLY_PAIR, "%[rest]", "%[pair]", "%[end]")
-              : [pair] "+r"(pair), [sum] "+r"(sum), [x] "=&r"(x), [weight] "=&r"(weight)
-              : [rest] "r"(*count % 4), [in] "r"(in), [end] "r"(end)
-              : "cc", "memory");
-    }
-    sum >>= shift;
-    if (add) sum += *p;
-    *p = sum;
+#include "dsp_sparse.h"
+
+/* A function of its own, so that dense_rows() gets all registers. */
+__attribute__((noinline)) static void sparse_rows(const fastgrnn_matrix* m, cursor* c,
+                                                  const int16_t* in, unsigned n, int add,
+                                                  int32_t* p) {
+  unsigned i;
+  for (i = 0; !add && i < n; ++i) p[i] = 0;
+  if (m->encoding == FASTGRNN_PAIRS) {
+    pairs_rows(m, c, in, n, p);
+  } else if (m->cols % 4 == 0) {
+    bitmap_rows(m, c, in, n, p);
+  } else {
+    for (; n != 0; --n, ++p) *p += round_shift(bitmap_row(m, c, in), m->shift);
   }
-  c->index = count;
-  c->values = pair;
 }
 
 static void rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n, int add,
                  int32_t* p) {
   if (m->encoding == FASTGRNN_DENSE) {
     dense_rows(m, c, in, n, add, p);
-  } else if (m->encoding == FASTGRNN_PAIRS) {
-    pairs_rows(m, c, in, n, add, p);
   } else {
-    for (; n != 0; --n, ++p) *p = (add ? *p : 0) + round_shift(bitmap_row(m, c, in), m->shift);
+    sparse_rows(m, c, in, n, add, p);
   }
 }
 

@@ -128,19 +128,19 @@ size_t fastgrnn_scratch_size(const fastgrnn_params* params) {
 /* An int16 input times input_multiplier has 7 bits more than an int16. */
 enum { INPUT_SHIFT = 7 };
 
-/* x, without its zero point, in the format of the kernel's sums. */
+/* x, without its zero point, in the format of the kernel's sums and the order of its first matrix.
+ */
 static void scale_inputs(const fastgrnn_params* params, const void* x, int16_t* input) {
-  const unsigned features = params->features;
-  const int zero_point = params->input_zero_point, multiplier = params->input_multiplier;
-  unsigned i;
+  const fastgrnn_matrix* const m = &params->kernel[params->kernel_rank == 0];
   if ((params->types & FASTGRNN_INT16_INPUT) != 0) {
-    const int16_t* const v = (const int16_t*)x;
-    for (i = 0; i < features; ++i) {
-      input[i] = (int16_t)round_shift(multiply16(v[i], (int16_t)multiplier), INPUT_SHIFT);
-    }
+    const int16_t multiplier = params->input_multiplier;
+    const int16_t* v = (const int16_t*)x;
+    const int16_t* const end = v + m->cols;
+    int16_t* to = input;
+    while (v != end) *to++ = (int16_t)round_shift(multiply16(*v++, multiplier), INPUT_SHIFT);
+    arrange(m, input, input);
   } else {
-    const int8_t* const v = (const int8_t*)x;
-    for (i = 0; i < features; ++i) input[i] = (int16_t)((v[i] - zero_point) * multiplier);
+    scale_int8(m, (const int8_t*)x, params->input_zero_point, params->input_multiplier, input);
   }
 }
 
@@ -155,10 +155,9 @@ void fastgrnn_step(const fastgrnn_params* params, const void* x, int16_t* state,
 
   scale_inputs(params, x, input);
   if (params->kernel_rank != 0) {
-    arrange(&params->kernel[0], input, input);
     project(&params->kernel[0], input, projected);
+    arrange(&params->kernel[1], projected, projected);
   }
-  arrange(&params->kernel[1], kernel_in, kernel_in);
   if (params->recurrent_rank != 0) {
     int16_t* const in = COPIES_STATE ? recurrent_in + ALIGNED(params->recurrent_rank) : state;
     arrange(&params->recurrent_kernel[0], state, in);
@@ -184,15 +183,18 @@ void fastgrnn_step(const fastgrnn_params* params, const void* x, int16_t* state,
 }
 
 void fastgrnn_output(const fastgrnn_params* params, const int16_t* state, void* y) {
-  const int is_int16 = (params->types & FASTGRNN_INT16_OUTPUT) != 0;
-  unsigned i;
-  for (i = 0; i < params->units; ++i) {
-    const int32_t v = multiply16(state[i], (int16_t)params->output_multiplier);
-    if (is_int16) {
-      ((int16_t*)y)[i] = round_saturate(v, params->output_shift);
-    } else {
-      const int32_t q = round_shift(v, params->output_shift) + params->output_zero_point;
-      ((int8_t*)y)[i] = (int8_t)clip(q, -128, 127);
+  const int16_t multiplier = (int16_t)params->output_multiplier;
+  const unsigned shift = params->output_shift;
+  const int32_t zero_point = params->output_zero_point;
+  const int16_t* const end = state + params->units;
+  if ((params->types & FASTGRNN_INT16_OUTPUT) != 0) {
+    int16_t* to = (int16_t*)y;
+    while (state != end) *to++ = round_saturate(multiply16(*state++, multiplier), shift);
+  } else {
+    int8_t* to = (int8_t*)y;
+    while (state != end) {
+      const int32_t v = round_shift(multiply16(*state++, multiplier), shift) + zero_point;
+      *to++ = (int8_t)clip(v, -128, 127);
     }
   }
 }

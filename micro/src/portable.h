@@ -218,4 +218,14 @@ static inline void arrange(const fastgrnn_matrix* m, const int16_t* from, int16_
 }
 #endif
 
+#ifndef scale_int8
+static inline void scale_int8(const fastgrnn_matrix* m, const int8_t* x, int zero_point,
+                              int multiplier, int16_t* to) {
+  const int8_t* const end = x + m->cols;
+  int16_t* const first = to;
+  while (x != end) *to++ = (int16_t)((*x++ - zero_point) * multiplier);
+  arrange(m, first, first);
+}
+#endif
+
 #endif /* FASTGRNN_PORTABLE_H_ */
