@@ -5,13 +5,13 @@ import numpy as np
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import pack
 from keras_fastgrnn.export.cell.calibrate import calibrate
-from keras_fastgrnn.export.cell.encodings import BITMAP, DENSE, PAIRS
+from keras_fastgrnn.export.cell.encodings import BITMAP, BLOCKS, DENSE, PAIRS
 from keras_fastgrnn.export.cell.float_cell import FloatCell
 from keras_fastgrnn.export.cell.formats import choose_formats, round_to
 from keras_fastgrnn.micro.affine import choose_affine
 from tests.boards import Case
 
-ENCODINGS = {"dense": DENSE, "bitmap": BITMAP, "pairs": PAIRS}
+ENCODINGS = {"dense": DENSE, "bitmap": BITMAP, "pairs": PAIRS, "blocks": BLOCKS}
 
 
 def optimize(target):
@@ -29,7 +29,11 @@ def random_case(units, features, *, rank=0, density=1.0, encoding="dense", times
     def matrices(inputs):
         for size in [(inputs, rank), (rank, units)] if rank else [(inputs, units)]:
             matrix = rng.normal(0, size[0] ** -0.5, size)
-            matrix.ravel()[rng.permutation(matrix.size)[round(density * matrix.size) :]] = 0
+            side = 4 if encoding == "blocks" else 1
+            shape = [-(-n // side) for n in size]
+            removed = np.zeros(shape, bool)
+            removed.ravel()[rng.permutation(removed.size)[round(density * removed.size) :]] = True
+            matrix[np.kron(removed, np.ones((side, side), bool))[: size[0], : size[1]]] = 0
             yield matrix
 
     cell = FloatCell(

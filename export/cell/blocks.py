@@ -4,14 +4,15 @@ import struct
 
 import numpy as np
 
-from keras_fastgrnn.export.cell.encodings import DAMAGED, DENSE, ENCODINGS, PAIRS
+from keras_fastgrnn.export.cell.encodings import BLOCKS, DAMAGED, DENSE, ENCODINGS, PAIRS
 from keras_fastgrnn.export.cell.reference import ACTIVATIONS, IntegerCell, Matrix
 
 MAX_DIM = 511  # of units, features and ranks: docs/numerics.md, "No overflow"
 MAX_MIX = 0x7FFF7FFF  # what rounds to 32767 in the upper half of an int32
 
-# The density below which pairs are faster than dense.
+# The fractions of weights and of blocks, not zero, below which pairs and blocks beat dense in time.
 FAST_DENSITY = 0.25
+FAST_BLOCKS = 0.75
 
 # The options block of version 2 in its order, little-endian: name, struct code, least, most.
 _INT8_FIELDS = (
@@ -42,7 +43,8 @@ _INT8_FIELDS = (
     ("output_shift", "B", 0, 30),
     ("output_zero_point", "b", -128, 127),
 )
-# By version. The third names the types of its ends, and has 4 bits for the encoding of a matrix.
+# By version. The third names the types of its ends, has 4 bits for the encoding of a matrix, and
+# blocks among the encodings.
 FIELDS = {
     2: _INT8_FIELDS,
     3: (
@@ -50,7 +52,7 @@ FIELDS = {
         *_INT8_FIELDS[1:5],
         ("types", "B", 0, 3),
         *_INT8_FIELDS[6:],
-        ("encodings", "H", 0, 0x2222),
+        ("encodings", "H", 0, 0x3333),
     ),
 }
 _STRUCTS = {
@@ -59,6 +61,7 @@ _STRUCTS = {
 }
 SIZES = {version: block.size for version, block in _STRUCTS.items()}
 _ENCODING_BITS = {2: 2, 3: 4}
+_ENCODINGS = {2: ENCODINGS[:3], 3: ENCODINGS}
 
 _FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")  # from bit 0 up
 # The four places for a matrix; the first of a kernel is empty at full rank.
@@ -85,8 +88,9 @@ def pack(
     Args:
         cell: `IntegerCell`.
         return_sequences, go_backwards, reverse_output, stateful: booleans, for the kernel's run.
-        optimize: `"size"`: each matrix takes its smallest encoding. `"speed"`: pairs where few
-            weights are nonzero, else dense. Or one of `ENCODINGS`, for all of them.
+        optimize: `"size"`: each matrix takes its smallest encoding. `"speed"`: pairs or
+            blocks where few of them are nonzero, else dense. Or one of `ENCODINGS`, for all of
+            them.
 
     Returns:
         `(options, weights)`: bytes.
@@ -99,7 +103,12 @@ def pack(
     types = sum(
         (dtype == "int16") << i for i, dtype in enumerate((cell.input_dtype, cell.output_dtype))
     )
-    version = 3 if types else 2
+    encoded = {
+        slot: _choose_encoding(matrix.values, optimize)
+        for slot, matrix in slots(cell).items()
+        if matrix is not None
+    }
+    version = 3 if types or BLOCKS in encoded.values() else 2
     fields = {
         "version": version,
         "cell": int(gated),
@@ -118,9 +127,8 @@ def pack(
     for i, (slot, matrix) in enumerate(slots(cell).items()):
         fields[f"{slot}_shift"] = 0 if matrix is None else matrix.shift
         if matrix is not None:
-            encoding = _choose_encoding(matrix.values, optimize)
-            fields["encodings"] |= encoding.code << _ENCODING_BITS[version] * i
-            weights += encoding.pack(matrix.values)
+            fields["encodings"] |= encoded[slot].code << _ENCODING_BITS[version] * i
+            weights += encoded[slot].pack(matrix.values)
     _check(fields, "Change the layer.")
     options = _STRUCTS[version].pack(*(fields[name] for name, *_ in FIELDS[version]))
     return options, weights + cell.bias.astype("<i2").tobytes()
@@ -262,7 +270,8 @@ def _check(fields, advice):
         _, cols = shapes.get(slot, (0, 0))
         if not cols:  # the slot is empty, and all that says so is 0
             require(f"{slot}_shift", 0, 0)
-        if (code and not cols) or code >= len(ENCODINGS) or cols > ENCODINGS[code].max_cols:
+        known = _ENCODINGS[fields["version"]]
+        if (code and not cols) or code >= len(known) or cols > known[code].max_cols:
             raise ValueError(
                 f"encodings is {fields['encodings']:#x}, whose {code} is not for {slot} of "
                 f"{cols} columns. {advice}"
@@ -275,12 +284,17 @@ def _check(fields, advice):
 
 def _choose_encoding(values, optimize):
     fitting = [encoding for encoding in ENCODINGS if values.shape[1] <= encoding.max_cols]
-    if optimize == "speed":
-        fast = PAIRS in fitting and (values != 0).mean() <= FAST_DENSITY
-        return PAIRS if fast else DENSE
     if optimize in fitting:
         return optimize
-    return min(fitting, key=lambda encoding: len(encoding.pack(values)))
+    if optimize == "speed":
+        times = {
+            PAIRS: np.mean(values != 0) / FAST_DENSITY,
+            BLOCKS: np.mean(BLOCKS.nonzero(values)) / FAST_BLOCKS,
+            DENSE: 1.0,
+        }
+        return min((encoding for encoding in times if encoding in fitting), key=times.get)
+    # Blocks take version 3 of the options block, which has 2 bytes more.
+    return min(fitting, key=lambda encoding: len(encoding.pack(values)) + 2 * (encoding is BLOCKS))
 
 
 def _rank(matrices):

@@ -83,4 +83,40 @@ class Pairs(Encoding):
         return values
 
 
-DENSE, BITMAP, PAIRS = ENCODINGS = (Dense(), Bitmap(), Pairs())
+class Blocks(Encoding):
+    """Blocks of four rows and four columns, those at the edges padded with zeros: for every four
+    rows a bit a block, the lowest first, in whole bytes; and the nonzero blocks, each row by row.
+    """
+
+    code = 3
+
+    def arrays(self, values):
+        nonzero = self.nonzero(values)
+        index = np.packbits(nonzero, axis=1, bitorder="little")
+        return index.ravel(), _blocks(values)[nonzero].ravel()
+
+    def nonzero(self, values):
+        """int8 `(rows, cols)` -> bool `(fours of rows, fours of columns)`."""
+        return _blocks(values).any(axis=(2, 3))
+
+    def unpack(self, take, rows, cols):
+        shape = -(-rows // 4), -(-cols // 4)
+        row_bytes = -(-shape[1] // 8)
+        index = take(shape[0] * row_bytes, np.uint8).reshape(shape[0], row_bytes)
+        bits = np.unpackbits(index, axis=1, bitorder="little").astype(bool)
+        if bits[:, shape[1] :].any():
+            raise ValueError(f"Blocks have bits set past their {shape[1]} in four rows. {DAMAGED}")
+        nonzero = bits[:, : shape[1]]
+        blocks = np.zeros((*shape, 4, 4), np.int8)
+        blocks[nonzero] = take(16 * int(nonzero.sum()), np.int8).reshape(-1, 4, 4)
+        return blocks.swapaxes(1, 2).reshape(4 * shape[0], 4 * shape[1])[:rows, :cols]
+
+
+def _blocks(values):
+    """int8 `(rows, cols)` -> `(fours of rows, fours of columns, 4, 4)`."""
+    padded = np.pad(values, [(0, -size % 4) for size in values.shape])
+    rows, cols = padded.shape
+    return padded.reshape(rows // 4, 4, cols // 4, 4).swapaxes(1, 2)
+
+
+DENSE, BITMAP, PAIRS, BLOCKS = ENCODINGS = (Dense(), Bitmap(), Pairs(), Blocks())

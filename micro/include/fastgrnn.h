@@ -74,7 +74,8 @@ typedef enum {
 typedef enum {
   FASTGRNN_DENSE = 0,
   FASTGRNN_BITMAP = 1, /* the smallest, unless most weights or very few are nonzero */
-  FASTGRNN_PAIRS = 2   /* the fastest if few are nonzero */
+  FASTGRNN_PAIRS = 2,  /* the fastest if few are nonzero */
+  FASTGRNN_BLOCKS = 3  /* the fastest if the nonzero weights lie in blocks */
 } fastgrnn_encoding;
 
 /* The most columns of a matrix in pairs. */
@@ -83,10 +84,12 @@ typedef enum {
 /* One int8 matrix, applied as out[rows] = matrix[rows][cols] * in[cols]. */
 typedef struct {
   /* FASTGRNN_DENSE: NULL. FASTGRNN_BITMAP: one bit per weight, row by row, lowest bit first.
-   * FASTGRNN_PAIRS: the number of nonzero weights in each row. */
+   * FASTGRNN_PAIRS: the number of nonzero weights in each row. FASTGRNN_BLOCKS: for every four rows
+   * one bit per block of 4 x 4 weights, lowest bit first, in whole bytes. */
   const FASTGRNN_FLASH uint8_t* index;
   /* Row by row: the weights, the nonzero weights, or pairs of a uint8 column, ascending in each
-   * row, and its weight. */
+   * row, and its weight. FASTGRNN_BLOCKS: the nonzero blocks, each row by row; those at the edges
+   * have all 16 weights too. */
   const FASTGRNN_FLASH int8_t* values;
   uint16_t rows, cols;
   uint8_t shift; /* right shift of the int32 sum */

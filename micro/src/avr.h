@@ -354,9 +354,31 @@ ALWAYS_INLINE int32_t add_fixed_row(const fastgrnn_matrix* m, cursor* c, const i
   return p;
 }
 
+/* A row of blocks, at which the cursor stays for four rows: its bits count them. */
+static int32_t block_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in) {
+  cursor row = {c->index, c->values, 0};
+  unsigned left = m->cols, bits = 1; /* what is left of a byte, and a 1 above it */
+  int32_t sum = 0;
+  while (left != 0) {
+    const unsigned cols = left < 4 ? left : 4;
+    if (bits == 1) bits = *row.index++ | 256u;
+    if ((bits & 1) != 0) {
+      cursor weights = {NULL, row.values + 4 * c->bits, 0};
+      sum += call(dense_routine, &weights, in, cols);
+      row.values += 16;
+    }
+    bits >>= 1;
+    in += cols;
+    left -= cols;
+  }
+  if (++c->bits == 4) *c = row; /* at the next four rows */
+  return sum;
+}
+
 ALWAYS_INLINE int32_t add_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in, int32_t p) {
   unsigned left = m->cols;
   int32_t sum = 0;
+  if (m->encoding == FASTGRNN_BLOCKS) return add_rounded(p, block_row(m, c, in), m->shift);
   if (m->encoding == FASTGRNN_BITMAP && __builtin_constant_p(m->cols) &&
       __builtin_constant_p(m->shift) && (m->cols <= 8 || m->cols == 16)) {
     return add_fixed_row(m, c, in, p);

@@ -53,6 +53,11 @@ typedef struct {
   uint32_t even, odd; /* columns 0 and 2, 1 and 3 */
 } __attribute__((aligned(4), may_alias)) group;
 
+/* Whether a matrix reads whole groups of columns in the order 0, 2, 1, 3. */
+static inline int in_groups(const fastgrnn_matrix* m) {
+  return m->encoding == FASTGRNN_DENSE || m->encoding == FASTGRNN_BLOCKS;
+}
+
 /* Exchanges the columns 1 and 2 of each whole group; to may be from. */
 static void exchange(const int16_t* from, unsigned cols, int16_t* to) {
   const int16_t *const groups_end = from + cols / 4 * 4, *const end = from + cols;
@@ -68,7 +73,7 @@ static void exchange(const int16_t* from, unsigned cols, int16_t* to) {
 
 static void arrange(const fastgrnn_matrix* m, const int16_t* from, int16_t* to) {
   const int16_t* const end = from + m->cols;
-  if (m->encoding == FASTGRNN_DENSE) {
+  if (in_groups(m)) {
     exchange(from, m->cols, to);
   } else if (from != to) {
     while (from != end) *to++ = *from++;
@@ -88,11 +93,11 @@ static inline void scale_int8(const fastgrnn_matrix* m, const int8_t* x, int zer
     __asm__("uxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(v));
     even = __usub16(even * factor, zero);
     odd = __usub16(odd * factor, zero);
-    __asm__("strd %1, %2, [%0], #8" : "+r"(to) : "r"(even), "r"(odd) : "memory");
+    __asm__ volatile("strd %1, %2, [%0], #8" : "+r"(to) : "r"(even), "r"(odd) : "memory");
     x += 4;
   }
   while (x != end) *to++ = (int16_t)((*x++ - zero_point) * multiplier);
-  if (m->encoding != FASTGRNN_DENSE) exchange(first, m->cols, first);
+  if (!in_groups(m)) exchange(first, m->cols, first);
 }
 
 /* clang-format off */
@@ -155,7 +160,7 @@ static inline void dense_rows(const fastgrnn_matrix* m, cursor* c, const int16_t
     const int16_t* x;
     int32_t sum0, sum1, sum2, sum3, x02, x13, even, odd;
     /* clang-format off */
-    __asm__(
+    __asm__ volatile(
         "9: ldrd %[x], %[sum0], %[start]\n"
         "ldrd %[sum1], %[odd], %[start_1]\n"
         "mov %[sum2], %[sum0]\n"
@@ -230,6 +235,8 @@ __attribute__((noinline)) static void sparse_rows(const fastgrnn_matrix* m, curs
   for (i = 0; !add && i < n; ++i) p[i] = 0;
   if (m->encoding == FASTGRNN_PAIRS) {
     pairs_rows(m, c, in, n, p);
+  } else if (m->encoding == FASTGRNN_BLOCKS) {
+    block_rows(m, c, in, n, p);
   } else if (m->cols % 4 == 0) {
     bitmap_rows(m, c, in, n, p);
   } else {

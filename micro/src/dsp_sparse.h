@@ -85,7 +85,7 @@ static inline void bitmap_rows(const fastgrnn_matrix* m, cursor* c, const int16_
   const int16_t *x, *next;
   uint32_t bits, bit = c->bits;
   int32_t sum, x01, x23, u, v, left;
-  __asm__(
+  __asm__ volatile(
       /* The row's bits in its first word, */
       "2: ldrd %[x], %[sum], %[start]\n"
       "ldr %[left], %[cols]\n"
@@ -149,6 +149,65 @@ static inline void bitmap_rows(const fastgrnn_matrix* m, cursor* c, const int16_
   c->index = index;
   c->values = values;
   c->bits = (uint8_t)bit;
+}
+
+#define MULTIPLY_BLOCK_ROW(sum) MULTIPLY_ROW("ldr.w %[odd], [%[values]], #4", sum)
+
+/* Blocks: whole groups of columns in the order of dense rows. */
+static inline void block_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
+                              int32_t* p) {
+  const unsigned shift = m->shift, rest = m->cols % 4;
+  const uint8_t* index = c->index;
+  const int8_t* values = c->values;
+  int32_t* const end = p + n;
+  for (; p < end; p += 4) {
+    int32_t sum_0 = (INT32_C(1) << shift) >> 1, sum_1 = sum_0, sum_2 = sum_0, sum_3 = sum_0;
+    unsigned left = m->cols / 4, bits = 1; /* what is left of a byte, and a 1 above it */
+    const int16_t* x = in;
+    if (left != 0) {
+      int32_t x02, x13, even, odd;
+      __asm__(
+          "1: lsrs %[bits], %[bits], #1\n"
+          "beq 3f\n"
+          "ldrd %[x02], %[x13], [%[x]], #8\n"
+          "bcc 2f\n"
+          MULTIPLY_BLOCK_ROW("%[sum_0]")
+          MULTIPLY_BLOCK_ROW("%[sum_1]")
+          MULTIPLY_BLOCK_ROW("%[sum_2]")
+          MULTIPLY_BLOCK_ROW("%[sum_3]")
+          "2: subs %[left], %[left], #1\n"
+          "bne 1b\n"
+          "b 4f\n"
+          "3: ldrb %[bits], [%[index]], #1\n"
+          "orr %[bits], %[bits], #256\n"
+          "b 1b\n"
+          "4:"
+          : [index] "+r"(index), [values] "+r"(values), [x] "+r"(x), [bits] "+r"(bits),
+            [left] "+r"(left), [sum_0] "+r"(sum_0), [sum_1] "+r"(sum_1), [sum_2] "+r"(sum_2),
+            [sum_3] "+r"(sum_3), [x02] "=&r"(x02), [x13] "=&r"(x13), [even] "=&r"(even),
+            [odd] "=&r"(odd)
+          :
+          : "cc", "memory");
+    }
+    if (rest != 0) { /* a block with fewer columns */
+      if (bits == 1) bits = *index++;
+      if ((bits & 1) != 0) {
+        for (; left < rest; ++left, ++x) {
+          sum_0 += values[left] * *x;
+          sum_1 += values[4 + left] * *x;
+          sum_2 += values[8 + left] * *x;
+          sum_3 += values[12 + left] * *x;
+        }
+        values += 16;
+      }
+    }
+    p[0] += sum_0 >> shift;
+    if (p + 1 < end) p[1] += sum_1 >> shift;
+    if (p + 2 < end) p[2] += sum_2 >> shift;
+    if (p + 3 < end) p[3] += sum_3 >> shift;
+  }
+  c->index = index;
+  c->values = values;
 }
 
 /* clang-format on */

@@ -52,6 +52,23 @@ static fastgrnn_status init_pairs(fastgrnn_matrix* m, block* weights) {
   return FASTGRNN_OK;
 }
 
+static fastgrnn_status init_blocks(fastgrnn_matrix* m, block* weights) {
+  const unsigned blocks = (m->cols + 3u) / 4, rows = (m->rows + 3u) / 4; /* of blocks */
+  const unsigned row_bytes = (blocks + 7) / 8;
+  uint32_t i, count = 0;
+  m->index = take(weights, (uint32_t)rows * row_bytes);
+  if (m->index == NULL) return FASTGRNN_ERROR_WEIGHTS_SIZE;
+  for (i = 0; i < (uint32_t)rows * row_bytes; ++i) {
+    uint8_t bits = m->index[i];
+    if (blocks % 8 != 0 && i % row_bytes == row_bytes - 1 && bits >> blocks % 8 != 0) {
+      return FASTGRNN_ERROR_WEIGHTS;
+    }
+    for (; bits != 0; bits &= (uint8_t)(bits - 1)) ++count;
+  }
+  m->values = (const FASTGRNN_FLASH int8_t*)take(weights, 16 * count);
+  return m->values == NULL ? FASTGRNN_ERROR_WEIGHTS_SIZE : FASTGRNN_OK;
+}
+
 static fastgrnn_status init_matrix(fastgrnn_matrix* m, block* weights, unsigned encoding,
                                    unsigned rows, unsigned cols, uint8_t shift) {
   const uint32_t size = (uint32_t)rows * cols;
@@ -62,6 +79,7 @@ static fastgrnn_status init_matrix(fastgrnn_matrix* m, block* weights, unsigned 
   m->encoding = (uint8_t)encoding;
   if (encoding == FASTGRNN_BITMAP) return init_bitmap(m, weights, size);
   if (encoding == FASTGRNN_PAIRS) return init_pairs(m, weights);
+  if (encoding == FASTGRNN_BLOCKS) return init_blocks(m, weights);
   m->values = (const FASTGRNN_FLASH int8_t*)take(weights, size);
   return m->values == NULL ? FASTGRNN_ERROR_WEIGHTS_SIZE : FASTGRNN_OK;
 }
@@ -91,7 +109,7 @@ static int is_dim(unsigned value) { return value >= 1 && value <= FASTGRNN_MAX_D
 static int kernel_is_valid(unsigned inputs, unsigned rank, unsigned encodings,
                            const FASTGRNN_FLASH uint8_t shift[2]) {
   const unsigned first = encodings & 15u, last = encodings >> 4 & 15u;
-  if (first > FASTGRNN_PAIRS || last > FASTGRNN_PAIRS) return 0;
+  if (first > FASTGRNN_BLOCKS || last > FASTGRNN_BLOCKS) return 0;
   if (first == FASTGRNN_PAIRS && inputs > FASTGRNN_MAX_PAIRS) return 0;
   if (last == FASTGRNN_PAIRS && (rank != 0 ? rank : inputs) > FASTGRNN_MAX_PAIRS) return 0;
   if (shift[1] < MIN_SUM_SHIFT || shift[1] > MAX_SHIFT) return 0;
@@ -158,6 +176,9 @@ fastgrnn_status fastgrnn_init(const FASTGRNN_FLASH uint8_t* options, size_t opti
   p->recurrent_activation = options[3];
   p->flags = options[4];
   p->types = is_int8 ? 0 : options[5];
+  if (is_int8 && (options[5] & options[5] >> 1 & 0x55u) != 0) { /* FASTGRNN_BLOCKS */
+    return FASTGRNN_ERROR_OPTIONS;
+  }
   encodings = is_int8 ? spread(options[5]) : read_u16(options + 36);
   p->units = read_u16(options + 6);
   p->features = read_u16(options + 8);

@@ -94,6 +94,12 @@ static inline void dense_rows(const fastgrnn_matrix* m, cursor* c, const int16_t
 
 APART void sparse_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n, int add,
                        int32_t* p) {
+  if (m->encoding == FASTGRNN_BLOCKS) {
+    unsigned i;
+    for (i = 0; !add && i < n; ++i) p[i] = 0;
+    for (i = 0; i < n; i += 4) add_block_rows(m, c, in, n - i < 4 ? n - i : 4, p + i);
+    return;
+  }
   for (; n != 0; --n, ++p) {
     const int32_t sum = m->encoding == FASTGRNN_BITMAP ? bitmap_row(m, c, in) : pairs_row(c, in);
     *p = (add ? *p : 0) + round_shift(sum, m->shift);

@@ -74,7 +74,7 @@ static inline cursor first_row(const fastgrnn_matrix* m) {
   cursor c;
   c.index = m->index;
   c.values = m->values;
-  c.bits = FIRST_BITS;
+  c.bits = m->encoding == FASTGRNN_BLOCKS ? 0 : FIRST_BITS;
   return c;
 }
 
@@ -147,6 +147,50 @@ static inline int32_t pairs_row(cursor* c, const int16_t* in) {
   return sum;
 }
 
+/* p[i] += the next rows of a matrix in blocks times in: of four rows, or n where fewer are left. */
+#ifndef add_block_rows
+#define ADD_COLUMN(i)           \
+  x = in[i];                    \
+  sum_0 += values[i] * x;       \
+  sum_1 += values[4 + (i)] * x; \
+  sum_2 += values[8 + (i)] * x; \
+  sum_3 += values[12 + (i)] * x
+
+static inline void add_block_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in,
+                                  unsigned n, int32_t* p) {
+  const FASTGRNN_FLASH uint8_t* index = c->index;
+  const FASTGRNN_FLASH int8_t* values = c->values;
+  const unsigned rest = m->cols % 4, shift = m->shift;
+  unsigned left = m->cols / 4, bits = 1; /* what is left of a byte, and a 1 above it */
+  int32_t sum_0 = 0, sum_1 = 0, sum_2 = 0, sum_3 = 0, x;
+  for (; left != 0; --left, in += 4, bits >>= 1) {
+    if (bits == 1) bits = *index++ | 256u;
+    if ((bits & 1) != 0) {
+      ADD_COLUMN(0);
+      ADD_COLUMN(1);
+      ADD_COLUMN(2);
+      ADD_COLUMN(3);
+      values += 16;
+    }
+  }
+  if (rest != 0) { /* a block with fewer columns */
+    if (bits == 1) bits = *index++;
+    if ((bits & 1) != 0) {
+      for (left = 0; left < rest; ++left) {
+        ADD_COLUMN(left);
+      }
+      values += 16;
+    }
+  }
+  c->index = index;
+  c->values = values;
+  p[0] = add_rounded(p[0], sum_0, shift);
+  if (n > 1) p[1] = add_rounded(p[1], sum_1, shift);
+  if (n > 2) p[2] = add_rounded(p[2], sum_2, shift);
+  if (n > 3) p[3] = add_rounded(p[3], sum_3, shift);
+}
+#endif
+
 #ifndef BLOCK
 #define BLOCK 4
 #endif
@@ -181,6 +225,10 @@ static void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, uns
                      int32_t* p) {
   if (m->encoding == FASTGRNN_DENSE && n == 4) {
     add_four_rows(m, c, in, p);
+    return;
+  }
+  if (m->encoding == FASTGRNN_BLOCKS) {
+    add_block_rows(m, c, in, n, p);
     return;
   }
   for (; n != 0; --n, ++p) {

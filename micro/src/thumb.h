@@ -69,6 +69,10 @@ static void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, uns
                      int32_t* p) {
   int32_t sum[BLOCK];
   unsigned i;
+  if (m->encoding == FASTGRNN_BLOCKS) {
+    add_block_rows(m, c, in, n, p);
+    return;
+  }
   if (m->encoding == FASTGRNN_DENSE && n == 1) {
     sum[0] = dense_row(m, c, in); /* such as that of a head with one output */
   } else if (m->encoding == FASTGRNN_DENSE) {

@@ -50,8 +50,11 @@ static void set_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, uns
                      int32_t* p);
 static void add_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
                      int32_t* p);
-/* The same as add_rows() of a dense matrix for four rows, which portable.h's add_rows() calls. */
+/* The same as add_rows() of a dense matrix for four rows, which portable.h's add_rows() calls, and
+ * of blocks for four rows, or for the n that are left. */
 static void add_four_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, int32_t* p);
+static void add_block_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
+                           int32_t* p);
 
 /* Copies a vector of m->cols values, into the order in which m reads it; to may be from. Vectors
  * lie in scratch memory at multiples of ALIGNMENT values. Where that is above 1, matrices read the

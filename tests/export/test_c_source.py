@@ -23,6 +23,7 @@ from keras_fastgrnn.export.c_source import chain as chain_module
 from keras_fastgrnn.export.c_source.chain import read_chain
 from keras_fastgrnn.export.c_source.sensor import choose_quantizer, sensor_affine
 from keras_fastgrnn.export.cell.blocks import pack
+from keras_fastgrnn.export.cell.encodings import BLOCKS
 from keras_fastgrnn.export.front import Front
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro import Interpreter
@@ -194,6 +195,7 @@ CHAINS = {
     "no head": dict(shapes=[dict(units=5, density=0.4)]),
     "dense matrices": dict(shapes=[LARGE], dense=dict(units=3, scales=1)),
     "pairs": dict(shapes=[{**LARGE, "density": 0.1}], dense={}, optimize="speed"),
+    "blocks": dict(shapes=[{**LARGE, "density": 0.1}], dense={}, optimize=BLOCKS),
     "zero matrices": dict(shapes=[dict(density=0.0)], dense={}),
     "FastRNN": dict(shapes=[dict(recurrent_activation=None)], dense=dict(bias=False)),
     "relu": dict(

@@ -9,8 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_cells import integer_cells
 
-from keras_fastgrnn.export.cell.blocks import FIELDS, MAX_MIX, SIZES, pack, unpack
-from keras_fastgrnn.export.cell.encodings import BITMAP, DENSE, PAIRS
+from keras_fastgrnn.export.cell.blocks import (
+    FIELDS,
+    MAX_MIX,
+    SIZES,
+    encodings,
+    pack,
+    read_options,
+    unpack,
+)
+from keras_fastgrnn.export.cell.encodings import BITMAP, BLOCKS, DENSE, PAIRS
 from keras_fastgrnn.export.cell.reference import IntegerCell, Matrix
 
 FLAGS = ("return_sequences", "go_backwards", "reverse_output", "stateful")
@@ -32,13 +40,16 @@ def assert_same_cell(a, b):
 @given(
     cell=integer_cells(),
     flags=st.fixed_dictionaries({name: st.booleans() for name in FLAGS}),
-    optimize=st.sampled_from(["size", "speed"]),
+    optimize=st.sampled_from(["size", "speed", BLOCKS]),
 )
 def test_round_trip(cell, flags, optimize):
     options, weights = pack(cell, **flags, optimize=optimize)
+    version = options[0]
+    assert len(options) == SIZES[version] == {2: 36, 3: 38}[version]
+    assert version in (2, 3)
     is_int8 = cell.input_dtype == cell.output_dtype == "int8"
-    assert options[0] == (2 if is_int8 else 3)
-    assert len(options) == SIZES[options[0]] == (36 if is_int8 else 38)
+    has_blocks = BLOCKS in encodings(read_options(options)).values()
+    assert version == (3 if has_blocks or not is_int8 else 2)
     read, read_flags = unpack(options, weights)
     assert_same_cell(read, cell)
     assert read_flags == flags
@@ -121,21 +132,42 @@ def test_bytes_of_an_int16_cell():
         ("size", 128, BITMAP, 160),
         ("size", 240, BITMAP, 48),
         ("size", 241, PAIRS, 46),
-        ("size", 256, PAIRS, 16),
+        ("size", 256, BLOCKS, 4),
         ("speed", 191, DENSE, 256),
         ("speed", 192, PAIRS, 144),
     ],
 )
 def test_the_encoding_of_a_matrix(optimize, zeros, encoding, size):
+    values = np.ones((16, 16), np.int8)
+    values.ravel()[np.random.default_rng(0).permutation(256)[:zeros]] = 0
+    assert_encoding(values, optimize, encoding, size)
+
+
+@pytest.mark.parametrize(
+    ("optimize", "rows", "encoding", "size"),
+    [
+        ("size", 0, BLOCKS, 4),
+        ("size", 12, BLOCKS, 196),
+        ("size", 13, BITMAP, 240),
+        ("speed", 4, BLOCKS, 68),
+        ("speed", 12, BLOCKS, 196),
+        ("speed", 13, DENSE, 256),
+    ],
+)
+def test_the_encoding_of_whole_rows(optimize, rows, encoding, size):
+    values = np.zeros((16, 16), np.int8)
+    values[:rows] = 1
+    assert_encoding(values, optimize, encoding, size)
+
+
+def assert_encoding(values, optimize, encoding, size):
     full = Matrix(np.ones((16, 16), np.int8), 8)
-    values = full.values.copy()
-    values.ravel()[:zeros] = 0
     bias = np.zeros((2, 16), np.int16)
     cell = dataclasses.replace(
         CELL, kernel=(Matrix(values, 8),), recurrent_kernel=(full,), bias=bias
     )
     options, weights = pack(cell, optimize=optimize)
-    assert options[5] == encoding.code << 2
+    assert encodings(read_options(options))["kernel"] is encoding
     assert len(weights) == size + full.values.size + bias.nbytes
 
 
@@ -166,6 +198,21 @@ def in_pairs(recurrent_kernel):
     return changed(OPTIONS, 5, 0x80), WEIGHTS[:12] + bytes.fromhex(recurrent_kernel) + WEIGHTS[14:]
 
 
+def in_blocks(recurrent_kernel):
+    """The blocks of CELL, with these blocks of 4 x 4 weights as its recurrent kernel."""
+    options = OPTIONS[:5] + b"\0" + OPTIONS[6:] + b"\0\x30"
+    weights = WEIGHTS[:12] + bytes.fromhex(recurrent_kernel) + WEIGHTS[14:]
+    return changed(options, 0, 3), weights
+
+
+def test_blocks():
+    """Zeros pad the matrix to a whole block; a reader ignores what is there."""
+    for padding in ("00", "7f"):
+        block = f"01 00 00 {2 * padding} 00 05 {10 * padding}"
+        cell, _ = unpack(*in_blocks(block))
+        assert_same_cell(cell, CELL)
+
+
 def test_pairs():
     cell, _ = unpack(*in_pairs("00 01 01 05"))
     assert_same_cell(cell, CELL)
@@ -194,6 +241,7 @@ def test_pairs():
             WEIGHTS,
             "encodings is 0x3, whose 3 is not for kernel_a of 10 ",
         ),
+        (*in_blocks("03" + 16 * "00"), "Blocks have bits set past their 1 in four rows"),
         (OPTIONS, WEIGHTS[:-1], "weights block has 21 bytes; its cell needs at least 22"),
         (OPTIONS, WEIGHTS[:5], "weights block has 5 bytes; its cell needs at least 10"),
         (OPTIONS, WEIGHTS + b"x", "weights block has 23 bytes; its cell needs 22"),

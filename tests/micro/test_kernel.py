@@ -20,6 +20,7 @@ from tools import TEST_ALL
 
 from keras_fastgrnn.export.cell import blocks as options
 from keras_fastgrnn.export.cell import reference
+from keras_fastgrnn.export.cell.encodings import BLOCKS
 from keras_fastgrnn.export.cell.reference import Matrix
 
 FLAGS = st.fixed_dictionaries(
@@ -37,7 +38,7 @@ def kernel(tmp_path_factory):
         yield kernel
 
 
-OPTIMIZE = st.sampled_from(["size", "speed"])
+OPTIMIZE = st.sampled_from(["size", "speed", BLOCKS])
 
 
 def assert_equal_bytes(kernel, cell, flags, optimize, x, state):
@@ -165,7 +166,7 @@ def test_field_out_of_range(kernel, version, name, value):
         ({"output_dtype": "int16"}, "output_zero_point", -1),
         ({"input_dtype": "int16", "kernel_rank": 0}, "encodings", 1),
         ({"output_dtype": "int16", "recurrent_rank": 0}, "encodings", 0x100),
-        ({"input_dtype": "int16"}, "encodings", 0x0003),
+        ({"input_dtype": "int16"}, "encodings", 0x0004),
         ({"input_dtype": "int16"}, "encodings", 0x8000),
     ],
 )
@@ -196,6 +197,21 @@ def test_damaged_bitmap(kernel):
     weights = bytearray(weights)
     weights[1] |= 2  # bit 9 of 9
     assert kernel.init(block, bytes(weights)) == "ERROR_WEIGHTS"
+
+
+@pytest.mark.parametrize("cols", [3, 27, 35])
+def test_damaged_blocks_of_weights(kernel, cols):
+    cell, *_ = integer_cell(Shape(units=5, features=cols, kernel_rank=0))
+    block, weights = options.pack(cell, optimize=BLOCKS)
+    assert kernel.init(block, weights) == "OK"
+    blocks_a_row = -(-cols // 4)
+    row_bytes = -(-blocks_a_row // 8)
+    for row in (1, 2):
+        damaged = bytearray(weights)
+        damaged[row * row_bytes - 1] |= 1 << blocks_a_row % 8  # past the last block
+        assert kernel.init(block, bytes(damaged)) == "ERROR_WEIGHTS"
+    for size in range(len(weights)):
+        assert kernel.init(block, weights[:size]) == "ERROR_WEIGHTS_SIZE"
 
 
 @pytest.mark.parametrize("index", [0, 1, 3, 255])

@@ -23,6 +23,7 @@ from examples.common import hapt
 from keras_fastgrnn.export.cell import blocks as options
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.calibrate import calibrate
+from keras_fastgrnn.export.cell.encodings import BITMAP, BLOCKS, PAIRS
 from keras_fastgrnn.micro.affine import choose_affine
 from tests.boards import TARGETS, Case, build, check, run
 
@@ -40,6 +41,7 @@ PORTABLE = [
     for target in TARGETS
     if target.name in ("Cortex-M0", "Cortex-M4", "Cortex-M55", "RV32IMC")
 ]
+ENCODINGS = ("size", "speed", BLOCKS)
 SMALL = Shape(timesteps=128, density=0.5)
 
 
@@ -91,7 +93,7 @@ def quantized_cases(target):
         )
         cell, _, input, _ = integer_cell(shape)
         x = input.quantize(sequences(shape, 3))
-        yield case(cell, x, optimize=("size", "speed")[i // 5 % 2], **ALL_FLAGS[i % 16])
+        yield case(cell, x, optimize=ENCODINGS[i // 5 % 3], **ALL_FLAGS[i % 16])
 
 
 def extreme_cases(target):
@@ -108,7 +110,7 @@ def extreme_cases(target):
         rng = np.random.default_rng(i)
         x = extremes(rng, cell.input_dtype, (2, 3, cell.features))
         state = extremes(rng, np.int16, cell.units)
-        yield case(cell, x, state, ("size", "speed")[i % 2], **ALL_FLAGS[15 - i % 16])
+        yield case(cell, x, state, ENCODINGS[i % 3], **ALL_FLAGS[15 - i % 16])
 
 
 def block_cases(target):
@@ -128,7 +130,24 @@ def block_cases(target):
         )
         cell, _, input, _ = integer_cell(shape)
         x = input.quantize(sequences(shape, 1))
-        yield case(cell, x, optimize=("speed", "size")[i // 4 % 2])
+        yield case(cell, x, optimize=ENCODINGS[i // 4 % 3])
+
+
+def sparse_cases(target):
+    """Each sparse encoding, nearly empty to nearly full, of rows around 32 bits of a bitmap."""
+    kinds = itertools.product((BITMAP, BLOCKS, PAIRS), (0.02, 0.3, 0.6, 0.95))
+    for i, (encoding, density) in enumerate(kinds):
+        shape = Shape(
+            units=largest(target, (8, 12, 7)[i % 3], (28, 36, 100, 65)[i % 4]),
+            features=largest(target, 8 + i, (32, 20, 68, 35, 96)[i % 5]),
+            kernel_rank=0,
+            recurrent_rank=0,
+            density=density,
+            timesteps=2,
+            seed=i,
+        )
+        cell, _, input, _ = integer_cell(shape)
+        yield case(cell, input.quantize(sequences(shape, 1)), optimize=encoding)
 
 
 def whole_sequences(target, x=None):
@@ -170,7 +189,8 @@ def bad_cases():
 
 
 def test_same_bytes(target, tmp_path):
-    cases = [*quantized_cases(target), *extreme_cases(target), *block_cases(target), *bad_cases()]
+    kinds = quantized_cases, extreme_cases, block_cases, sparse_cases
+    cases = [*itertools.chain(*(kind(target) for kind in kinds)), *bad_cases()]
     check(target, cases, tmp_path)
 
 
