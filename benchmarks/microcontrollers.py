@@ -6,6 +6,7 @@ QEMU counts instructions, simavr cycles. Writes
 benchmarks/results/microcontrollers.json.
 """
 
+import dataclasses
 import pathlib
 import tempfile
 
@@ -149,17 +150,30 @@ def instructions_per_mac():
     return figures
 
 
+def layers():
+    """A sequence through a layer of the shape of TFLite Micro's LSTM example: a list of dicts."""
+    m4 = CHIPS["Cortex-M4"]
+    portable = dataclasses.replace(m4, flags=(*m4.flags, "-DFASTGRNN_PORTABLE"))
+    ways = {"int8": (m4, "int8"), "int16": (m4, "int16"), "int8, portable C": (portable, "int8")}
+    rows = []
+    for way, (target, dtype) in ways.items():
+        case = random_case(20, 28, dtype=dtype, timesteps=28)
+        with tempfile.TemporaryDirectory() as folder:
+            (measured,) = check(target, [case], folder, optimize(target))
+            kernel_bytes = kernel_size(pathlib.Path(folder, "firmware.elf"))
+        figures = {"instructions": measured.count, "kernel_bytes": kernel_bytes}
+        constant_bytes = len(case.options) + len(case.weights)
+        rows.append({"way": way} | figures | {"constant_bytes": constant_bytes})
+    return rows
+
+
 def lstm_shape():
-    """A sequence through the layer of TFLite Micro's LSTM example."""
-    m4, names = CHIPS["Cortex-M4"], {"int8": "m4_lstm_shape", "int16": "m4_lstm_shape_int16"}
-    cases = [random_case(20, 28, dtype=dtype, timesteps=28) for dtype in names]
-    with tempfile.TemporaryDirectory() as folder:
-        measurements = check(m4, cases, folder, optimize(m4))
-    figures = {}
-    for name, case, measured in zip(names.values(), cases, measurements, strict=True):
-        figures[f"{name}_instructions"] = measured.count
-        figures[f"{name}_bytes"] = len(case.options) + len(case.weights)
-    return figures
+    int8, int16, portable = (row["instructions"] for row in layers())
+    return {
+        "m4_lstm_shape_instructions": int8,
+        "m4_lstm_shape_int16_instructions": int16,
+        "m4_lstm_shape_portable_instructions": portable,
+    }
 
 
 # Each measures some of the figures that stand at the top of the file: a dict.
@@ -175,7 +189,7 @@ def main():
     for part in HEADLINE:
         figures |= part()
     details = {"command": "make bench-mcu", "sensor": sensor_bytes()}
-    details |= {"grid": grids, "sweep": sweeps}
+    details |= {"layers": layers(), "grid": grids, "sweep": sweeps}
     record.figures("microcontrollers.json", figures | details)
 
 

@@ -86,15 +86,10 @@ def choices(results):
 
 def peers(results):
     """A sequence through our layer and through those of others."""
+    keys = "instructions", "kernel_bytes", "constant_bytes"
     ours = (
-        Layer(
-            f"FastGRNN, {dtype}",
-            960,
-            results[f"m4_{shape}_instructions"],
-            results["m4_run_time_kernel_bytes"],
-            results[f"m4_{shape}_bytes"],
-        )
-        for dtype, shape in (("int8", "lstm_shape"), ("int16", "lstm_shape_int16"))
+        Layer(f"FastGRNN, {row['way']}", 960, *(row[key] for key in keys))
+        for row in results["layers"]
     )
     rows = [
         [
