@@ -61,7 +61,7 @@ test-bare: setup
 	cd $(BARE) && rm -f arm-* avr-* riscv* qemu-* simavr* cmake* chromium*
 	env --unset=KERAS_FASTGRNN_REQUIRE_TARGETS PATH=$(BARE) $(BIN)/pytest -n 2 --dist worksteal $(addprefix \
 	  tests/micro/test_,targets.py thumb.py avr.py tflm_firmware.py) $(addprefix \
-	  tests/benchmarks/test_,wake_word_chips.py audio_front_end.py step_costs.py) tests/export/test_c_source.py
+	  tests/benchmarks/test_,figures.py wake_word_chips.py audio_front_end.py step_costs.py) tests/export/test_c_source.py
 
 # The package as a file for pip, into dist/.
 wheel: setup

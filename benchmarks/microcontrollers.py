@@ -6,6 +6,7 @@ QEMU counts instructions, simavr cycles. Writes
 benchmarks/results/microcontrollers.json.
 """
 
+import dataclasses
 import pathlib
 import tempfile
 
@@ -23,6 +24,11 @@ from tests.boards import TARGETS, check, kernel_size, program
 DENSITIES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 UNITS = (16, 32, 64, 128)
 FEATURES = 32
+CHIPS = {target.name: target for target in TARGETS}
+# The cells of the headline.
+LARGE, MEDIUM = {"units": 100, "features": 32}, {"units": 64, "features": 32}
+SPARSE = {"density": 0.2, "encoding": "pairs"}
+HALF = {"density": 0.5, "encoding": "bitmap"}
 
 
 def macs(units, features):
@@ -59,8 +65,8 @@ def grid(target):
         shape = {"units": units, "features": FEATURES}
         yield shape
         yield shape | {"rank": units // 4}
-        yield shape | {"density": 0.5, "encoding": "bitmap"}
-        yield shape | {"density": 0.2, "encoding": "pairs"}
+        yield shape | HALF
+        yield shape | SPARSE
 
 
 def sweep(target):
@@ -83,7 +89,7 @@ def small_model(**arguments):
 
 def sensor_bytes():
     """The code that `<name>_quantize()` adds to that model, without tables: a list of dicts."""
-    chips = [target for target in TARGETS if target.name in ("ATmega328P", "Cortex-M0")]
+    chips = [CHIPS["Cortex-M0"], CHIPS["ATmega328P"]]
     kinds = {"without": {}} | {sensor: dict(unit=0.01, sensor=sensor) for sensor in SENSORS}
     code = {}
     for kind, arguments in kinds.items():
@@ -97,40 +103,81 @@ def sensor_bytes():
     ]
 
 
-def headline():
-    m4, m55, avr = (
-        next(target for target in TARGETS if target.name == name)
-        for name in ("Cortex-M4", "Cortex-M55", "ATmega328P")
-    )
+def avr_program():
     with small_model() as (folder, x, y):
-        avr_program = program.replay(avr, folder, x, y)
-        flash, static_ram = program.sizes(avr, folder)
-    large = {"units": 100, "features": 32}
-    with generated(lambda: [FastGRNN(large["units"])], large["features"]) as (folder, x, y):
-        m4_program = program.replay(m4, folder, x, y)
-        m4_program_kernel = program.kernel_size(m4, folder)
-
-    dense, sparse = measure(m4, [large, large | {"density": 0.2, "encoding": "pairs"}])
-    (dense_os,) = measure(m4, [large], "-Os")
-    (dense_m55,) = measure(m55, [large])
-    with tempfile.TemporaryDirectory() as folder:
-        lstm_shape = random_case(20, 28, timesteps=28)
-        (inference,) = check(m4, [lstm_shape], folder, optimize(m4))
+        measured = program.replay(CHIPS["ATmega328P"], folder, x, y)
+        flash, static_ram = program.sizes(CHIPS["ATmega328P"], folder)
     return {
-        "avr_cycles_per_step": avr_program.step,
+        "avr_cycles_per_step": measured.step,
         "avr_flash_bytes": flash,
-        "avr_ram_bytes": static_ram + avr_program.stack,
-        "m4_lstm_shape_instructions": inference.count,
-        "m4_instructions_per_mac": dense["instructions"] / macs(**large),
-        "m55_instructions_per_mac": dense_m55["instructions"] / macs(**large),
+        "avr_ram_bytes": static_ram + measured.stack,
+    }
+
+
+def m4_program():
+    with generated(lambda: [FastGRNN(LARGE["units"])], LARGE["features"]) as (folder, x, y):
+        step = program.replay(CHIPS["Cortex-M4"], folder, x, y).step
+        kernel_bytes = program.kernel_size(CHIPS["Cortex-M4"], folder)
+    return {
+        "m4_kernel_bytes": kernel_bytes,
+        "m4_kernel_instructions_per_mac": step / macs(**LARGE),
+    }
+
+
+def m4_at_run_time():
+    m4 = CHIPS["Cortex-M4"]
+    dense, sparse, half = measure(m4, [LARGE, LARGE | SPARSE, LARGE | HALF])
+    (dense_os,) = measure(m4, [LARGE], "-Os")
+    half_weights = random_case(**LARGE, **HALF, timesteps=1).weights
+    return {
+        "m4_instructions_per_mac": dense["instructions"] / macs(**LARGE),
         "m4_sparse20_instruction_ratio": sparse["instructions"] / dense["instructions"],
         "m4_sparse20_byte_ratio": sparse["constant_bytes"] / dense["constant_bytes"],
-        "m4_kernel_bytes": m4_program_kernel,
-        "m4_kernel_instructions_per_mac": m4_program.step / macs(**large),
+        "m4_half_instructions": half["instructions"],
+        "m4_half_bytes": len(half_weights) - 4 * LARGE["units"],  # without the int16 biases
         "m4_run_time_kernel_bytes": dense["kernel_bytes"],
         "m4_run_time_kernel_bytes_os": dense_os["kernel_bytes"],
-        "m4_run_time_instructions_per_mac_os": dense_os["instructions"] / macs(**large),
+        "m4_run_time_instructions_per_mac_os": dense_os["instructions"] / macs(**LARGE),
     }
+
+
+def instructions_per_mac():
+    chips = {"m55": ("Cortex-M55", LARGE), "m3": ("Cortex-M3", MEDIUM), "rv32": ("RV32IMC", MEDIUM)}
+    figures = {}
+    for name, (chip, shape) in chips.items():
+        (dense,) = measure(CHIPS[chip], [shape])
+        figures[f"{name}_instructions_per_mac"] = dense["instructions"] / macs(**shape)
+    return figures
+
+
+def layers():
+    """A sequence through a layer of the shape of TFLite Micro's LSTM example: a list of dicts."""
+    m4 = CHIPS["Cortex-M4"]
+    portable = dataclasses.replace(m4, flags=(*m4.flags, "-DFASTGRNN_PORTABLE"))
+    ways = {"int8": (m4, "int8"), "int16": (m4, "int16"), "int8, portable C": (portable, "int8")}
+    rows = []
+    for way, (target, dtype) in ways.items():
+        case = random_case(20, 28, dtype=dtype, timesteps=28)
+        with tempfile.TemporaryDirectory() as folder:
+            (measured,) = check(target, [case], folder, optimize(target))
+            kernel_bytes = kernel_size(pathlib.Path(folder, "firmware.elf"))
+        figures = {"instructions": measured.count, "kernel_bytes": kernel_bytes}
+        constant_bytes = len(case.options) + len(case.weights)
+        rows.append({"way": way} | figures | {"constant_bytes": constant_bytes})
+    return rows
+
+
+def lstm_shape():
+    int8, int16, portable = (row["instructions"] for row in layers())
+    return {
+        "m4_lstm_shape_instructions": int8,
+        "m4_lstm_shape_int16_instructions": int16,
+        "m4_lstm_shape_portable_instructions": portable,
+    }
+
+
+# Each measures some of the figures that stand at the top of the file: a dict.
+HEADLINE = (avr_program, m4_program, m4_at_run_time, instructions_per_mac, lstm_shape)
 
 
 def main():
@@ -138,9 +185,12 @@ def main():
     for target in track(TARGETS, "microcontrollers"):
         grids += measure(target, list(grid(target)))
         sweeps += measure(target, list(sweep(target)))
+    figures = {}
+    for part in HEADLINE:
+        figures |= part()
     details = {"command": "make bench-mcu", "sensor": sensor_bytes()}
-    details |= {"grid": grids, "sweep": sweeps}
-    record.figures("microcontrollers.json", headline() | details)
+    details |= {"layers": layers(), "grid": grids, "sweep": sweeps}
+    record.figures("microcontrollers.json", figures | details)
 
 
 if __name__ == "__main__":

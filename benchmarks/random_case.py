@@ -19,10 +19,10 @@ def optimize(target):
     return "-Os" if target.counts == "cycles" else "-O2"
 
 
-def random_case(units, features, *, rank=0, density=1.0, encoding="dense", timesteps):
+def random_case(units, features, *, rank=0, density=1.0, encoding="dense", dtype="int8", timesteps):
     """A FastGRNN with random weights in one encoding, and a random sequence for it.
 
-    Both kernels have the rank.
+    Both kernels have the rank; `dtype` is that of input and output.
     """
     rng = np.random.default_rng([units, features, rank, round(100 * density)])
 
@@ -47,9 +47,9 @@ def random_case(units, features, *, rank=0, density=1.0, encoding="dense", times
         beta=0.0,
     )
     x = rng.normal(0, 1, (1, timesteps, features))
-    input = choose_affine(x.min(), x.max())
+    input = choose_affine(x.min(), x.max(), dtype)
     ranges, states = calibrate(cell, x)
-    output = choose_affine(states.min(), states.max())
+    output = choose_affine(states.min(), states.max(), dtype)
     cell = round_to(*choose_formats(cell, ranges, input=input, output=output))
     x = input.quantize(x)
     y, state = reference.run(cell, x)

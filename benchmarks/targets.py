@@ -31,12 +31,16 @@ TARGETS = {
         "tflite_bytes_int16": ("<=", 1600),
     },
     "microcontrollers.json": {
-        "avr_cycles_per_step": ("<=", 10000),
+        "avr_cycles_per_step": ("<=", 9400),
         "avr_flash_bytes": ("<=", 5000),
         "avr_ram_bytes": ("<=", 300),
-        "m4_lstm_shape_instructions": ("<=", 90000),
-        "m4_instructions_per_mac": ("<=", 1.8),
-        "m55_instructions_per_mac": ("<=", 0.5),
+        "m4_lstm_shape_instructions": ("<=", 72000),
+        "m4_instructions_per_mac": ("<=", 1.72),
+        "m55_instructions_per_mac": ("<=", 0.44),
+        "m3_instructions_per_mac": ("<=", 4.5),
+        "rv32_instructions_per_mac": ("<=", 5.5),
+        "m4_half_instructions": ("<=", 45000),
+        "m4_half_bytes": ("<=", 8700),
         "m4_sparse20_instruction_ratio": ("<=", 1.0),
         "m4_sparse20_byte_ratio": ("<=", 1.0),
         "m4_kernel_bytes": ("<=", 3072),
@@ -69,6 +73,20 @@ TARGETS = {
         "kws12_less_than_best_rnn": ("<=", 0.01),
         "kws12_int8_loss": ("<=", 0.003),
         "m0_instructions_per_step": ("<=", 10000),
+    },
+}
+
+# The kept figures that miss theirs: tests/benchmarks/test_figures.py fails if another one does, or
+# if one of these does no longer.
+MISSED = {
+    "denoise.json": {"denoise_less_than_gru_db"},
+    "int16.json": {"agreement_int16_original"},
+    "microcontrollers.json": {
+        "avr_cycles_per_step",
+        "m4_lstm_shape_instructions",
+        "m4_instructions_per_mac",
+        "m55_instructions_per_mac",
+        "m4_half_instructions",
     },
 }
 

@@ -45,6 +45,8 @@ TABLES = {
     "denoise": (denoise.figures, "denoise.json"),
     "gains": (denoise.ways, "denoise.json"),
     "noises": (denoise.noises, "denoise.json"),
+    "choices": (microcontrollers.choices, "microcontrollers.json"),
+    "peers": (microcontrollers.peers, "microcontrollers.json"),
     "chips": (microcontrollers.figures, "microcontrollers.json"),
     **{
         shape: (partial(microcontrollers.steps, shape=shape), "microcontrollers.json")
@@ -74,7 +76,8 @@ TABLES = {
 PICTURES = {
     DOCS / "paper.png": (paper.picture, "paper.json"),
     DOCS / "wake_word.png": (wake_word.picture, "wake_word.json"),
-    DOCS / "microcontrollers.png": (microcontrollers.picture, "microcontrollers.json"),
+    DOCS / "microcontrollers.png": (microcontrollers.cost_picture, "microcontrollers.json"),
+    DOCS / "sparse_cells.png": (microcontrollers.density_picture, "microcontrollers.json"),
 }
 
 

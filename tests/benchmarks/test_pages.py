@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import record
 from benchmarks.pages import __main__ as pages
-from benchmarks.pages import paper
+from benchmarks.pages import microcontrollers, paper
 from benchmarks.paper.measure import measure
 from benchmarks.paper.plan import PRESETS
 from benchmarks.paper.scores import headlines
@@ -135,6 +135,42 @@ def test_published_beside_ours(report):
 def test_picture(report, tmp_path):
     paper.picture(report, tmp_path / "paper.png")
     assert (tmp_path / "paper.png").read_bytes().startswith(b"\x89PNG")
+
+
+def grid(chip, unit, scale, sizes):
+    """Synthetic steps of a chip."""
+    sizes = [(n, more) for n in sizes for more in ({}, {"density": 0.5, "encoding": "bitmap"})]
+    memory = {"kernel_bytes": 4000, "ram_bytes": 200, "stack_bytes": 100}
+    return [
+        {"target": chip, "units": n, "features": 32, "constant_bytes": 40 * n, unit: scale * n}
+        | (memory | more)
+        for n, more in sizes
+    ]
+
+
+@pytest.fixture
+def chips():
+    """Two chips alike, another, and one that counts cycles and holds fewer units."""
+    sizes = 16, 32, 64
+    of = {"M4": 100, "M7": 101, "M0": 300}
+    rows = [row for chip, scale in of.items() for row in grid(chip, "instructions", scale, sizes)]
+    return {"grid": [*rows, *grid("AVR", "cycles", 101, sizes[:2])]}
+
+
+def test_choices(chips):
+    *found, constants = rows(microcontrollers.choices(chips))
+    assert found[0] == ["M4", "instructions", "1,600", "3,200", "6,400", "3,200", "4,000", "300"]
+    assert found[3] == ["AVR", "cycles", "1,616", "3,232", "", "3,232", "4,000", "300"]
+    assert constants[1:6] == ["bytes", "640", "1,280", "2,560", "1,280"]
+
+
+def test_cost_picture(chips, tmp_path):
+    """Chips that cost the same share a line; cycles and instructions never do."""
+    instructions = microcontrollers.lines(chips, "instructions")
+    assert [names for names, *_ in instructions] == [["M4", "M7"], ["M0"]]
+    assert [names for names, *_ in microcontrollers.lines(chips, "cycles")] == [["AVR"]]
+    microcontrollers.cost_picture(chips, tmp_path / "cost.png")
+    assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_overview(report, wake_word):
