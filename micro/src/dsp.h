@@ -232,10 +232,12 @@ __attribute__((noinline)) static void sparse_rows(const fastgrnn_matrix* m, curs
                                                   const int16_t* in, unsigned n, int add,
                                                   int32_t* p) {
   unsigned i;
-  for (i = 0; !add && i < n; ++i) p[i] = 0;
   if (m->encoding == FASTGRNN_PAIRS) {
-    pairs_rows(m, c, in, n, p);
-  } else if (m->encoding == FASTGRNN_BLOCKS) {
+    pairs_rows(m, c, in, n, add, p);
+    return;
+  }
+  for (i = 0; !add && i < n; ++i) p[i] = 0;
+  if (m->encoding == FASTGRNN_BLOCKS) {
     block_rows(m, c, in, n, p);
   } else if (m->cols % 4 == 0) {
     bitmap_rows(m, c, in, n, p);

@@ -1,5 +1,4 @@
-/* Sparse matrices with the DSP extension. Part of dsp.h: functions that add the next n rows times
- * in, shifted, to p[0..n-1]. */
+/* Sparse matrices with the DSP extension: a part of dsp.h. */
 #ifndef FASTGRNN_DSP_SPARSE_H_
 #define FASTGRNN_DSP_SPARSE_H_
 
@@ -14,7 +13,7 @@
 /* clang-format on */
 
 static inline void pairs_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
-                              int32_t* p) {
+                              int add, int32_t* p) {
   const unsigned shift = m->shift;
   const int32_t half = (INT32_C(1) << shift) >> 1;
   const uint8_t* count = c->index;
@@ -29,7 +28,9 @@ static inline void pairs_rows(const fastgrnn_matrix* m, cursor* c, const int16_t
               : [rest] "r"(*count % 4), [in] "r"(in), [end] "r"(end)
               : "cc", "memory");
     }
-    *p += sum >> shift;
+    sum >>= shift;
+    if (add) sum += *p;
+    *p = sum;
   }
   c->index = count;
   c->values = pair;
@@ -74,7 +75,7 @@ static inline void pairs_rows(const fastgrnn_matrix* m, cursor* c, const int16_t
   "smlatt %[sum], %[x23], %[v], %[sum]\n"                                                \
   "10: bne 1b\n b 9b\n"
 
-/* A bitmap whose rows are whole groups of columns: their bits, too, are read in words. */
+/* add_rows() of a bitmap whose rows are whole groups of columns. */
 static inline void bitmap_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
                                int32_t* p) {
   const unsigned cols = m->cols, shift = m->shift;
@@ -153,7 +154,7 @@ static inline void bitmap_rows(const fastgrnn_matrix* m, cursor* c, const int16_
 
 #define MULTIPLY_BLOCK_ROW(sum) MULTIPLY_ROW("ldr.w %[odd], [%[values]], #4", sum)
 
-/* Blocks: whole groups of columns in the order of dense rows. */
+/* add_rows() of blocks, whose columns are in the order of dense rows. */
 static inline void block_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
                               int32_t* p) {
   const unsigned shift = m->shift, rest = m->cols % 4;

@@ -204,16 +204,18 @@ void fastgrnn_run(const fastgrnn_params* params, const void* x, size_t timesteps
   const size_t units = params->units;
   const size_t x_bytes = params->features * (params->types & FASTGRNN_INT16_INPUT ? 2u : 1u);
   const size_t y_bytes = units * (params->types & FASTGRNN_INT16_OUTPUT ? 2u : 1u);
-  const int sequences = (params->flags & FASTGRNN_RETURN_SEQUENCES) != 0;
+  const unsigned flags = params->flags;
   size_t i;
-  if ((params->flags & FASTGRNN_STATEFUL) == 0) {
+  if ((flags & FASTGRNN_STATEFUL) == 0) {
     for (i = 0; i < units; ++i) state[i] = 0;
   }
   for (i = 0; i < timesteps; ++i) {
-    const size_t from = (params->flags & FASTGRNN_GO_BACKWARDS) ? timesteps - 1 - i : i;
-    const size_t to = (params->flags & FASTGRNN_REVERSE_OUTPUT) ? timesteps - 1 - i : i;
+    const size_t from = (flags & FASTGRNN_GO_BACKWARDS) ? timesteps - 1 - i : i;
     fastgrnn_step(params, (const uint8_t*)x + from * x_bytes, state, scratch);
-    if (sequences) fastgrnn_output(params, state, (uint8_t*)y + to * y_bytes);
+    if ((flags & FASTGRNN_RETURN_SEQUENCES) != 0) {
+      const size_t to = (flags & FASTGRNN_REVERSE_OUTPUT) ? timesteps - 1 - i : i;
+      fastgrnn_output(params, state, (uint8_t*)y + to * y_bytes);
+    }
   }
-  if (!sequences) fastgrnn_output(params, state, y);
+  if ((flags & FASTGRNN_RETURN_SEQUENCES) == 0) fastgrnn_output(params, state, y);
 }
