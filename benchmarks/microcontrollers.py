@@ -28,7 +28,7 @@ CHIPS = {target.name: target for target in TARGETS}
 # The cells of the headline.
 LARGE, MEDIUM = {"units": 100, "features": 32}, {"units": 64, "features": 32}
 SPARSE = {"density": 0.2, "encoding": "pairs"}
-HALF = {"density": 0.5, "encoding": "bitmap"}
+HALVES = [{"density": 0.5, "encoding": encoding} for encoding in ("bitmap", "blocks")]
 
 
 def macs(units, features):
@@ -65,7 +65,7 @@ def grid(target):
         shape = {"units": units, "features": FEATURES}
         yield shape
         yield shape | {"rank": units // 4}
-        yield shape | HALF
+        yield from (shape | half for half in HALVES)
         yield shape | SPARSE
 
 
@@ -73,7 +73,7 @@ def sweep(target):
     """Yields one size at every density."""
     shape = {"units": 64 if target.memory > 2048 else 32, "features": FEATURES}
     yield shape
-    for encoding in ("bitmap", "pairs"):
+    for encoding in ("bitmap", "pairs", "blocks"):
         for density in DENSITIES:
             yield shape | {"density": density, "encoding": encoding}
 
@@ -126,15 +126,19 @@ def m4_program():
 
 def m4_at_run_time():
     m4 = CHIPS["Cortex-M4"]
-    dense, sparse, half = measure(m4, [LARGE, LARGE | SPARSE, LARGE | HALF])
+    halves = [LARGE | half for half in HALVES]
+    dense, sparse, bitmap, blocks = measure(m4, [LARGE, LARGE | SPARSE, *halves])
     (dense_os,) = measure(m4, [LARGE], "-Os")
-    half_weights = random_case(**LARGE, **HALF, timesteps=1).weights
+    # Without the int16 biases, which are the last.
+    sizes = [len(random_case(**half, timesteps=1).weights) - 4 * LARGE["units"] for half in halves]
     return {
         "m4_instructions_per_mac": dense["instructions"] / macs(**LARGE),
         "m4_sparse20_instruction_ratio": sparse["instructions"] / dense["instructions"],
         "m4_sparse20_byte_ratio": sparse["constant_bytes"] / dense["constant_bytes"],
-        "m4_half_instructions": half["instructions"],
-        "m4_half_bytes": len(half_weights) - 4 * LARGE["units"],  # without the int16 biases
+        "m4_half_instructions": bitmap["instructions"],
+        "m4_half_bytes": sizes[0],
+        "m4_half_blocks_instructions": blocks["instructions"],
+        "m4_half_blocks_bytes": sizes[1],
         "m4_run_time_kernel_bytes": dense["kernel_bytes"],
         "m4_run_time_kernel_bytes_os": dense_os["kernel_bytes"],
         "m4_run_time_instructions_per_mac_os": dense_os["instructions"] / macs(**LARGE),

@@ -15,11 +15,12 @@ SHAPES = {
     "dense": lambda row: "rank" not in row and "density" not in row,
     "rank": lambda row: "rank" in row,
     "bitmap": lambda row: row.get("encoding") == "bitmap",
+    "blocks": lambda row: row.get("encoding") == "blocks",
     "pairs": lambda row: row.get("encoding") == "pairs",
 }
-ENCODINGS = "bitmap", "pairs"
+ENCODINGS = "bitmap", "blocks", "pairs"
 # The encoding of half of the weights, in the table and the picture to choose by.
-HALF = "bitmap"
+HALF = "blocks"
 # The columns of that table: units, and the part of the grid.
 CHOICES = (16, "dense"), (32, "dense"), (64, "dense"), (32, HALF)
 # Chips whose steps differ by at most 2 % share a line of that picture.
@@ -169,7 +170,8 @@ def break_evens(results):
         ]
         for name, rows in by_target(results["sweep"]).items()
     ]
-    return table(["", "bitmap, time", "pairs, time", "bitmap, bytes", "pairs, bytes"], rows)
+    titles = (f"{name}, {what}" for what in ("time", "bytes") for name in ENCODINGS)
+    return table(["", *titles], rows)
 
 
 def cost_picture(results, path):
