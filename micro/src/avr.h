@@ -249,7 +249,10 @@ ALWAYS_INLINE int16_t tanh16(int32_t p, unsigned n) {
   return upper_half(v);
 }
 
-/* ---- The update of a unit ---- */
+/* ---- The update of a unit, in a model that is written as C ---- */
+
+#ifdef FASTGRNN_KERNEL_H_
+#define fast_update fast_update
 
 /* clang-format off */
 
@@ -265,13 +268,17 @@ ALWAYS_INLINE int16_t tanh16(int32_t p, unsigned n) {
   "mul r24, r19\n sub r21, r0\n sbc r22, r1\n sbc r23, r30\n"                \
   "mul r25, r18\n sub r21, r0\n sbc r22, r1\n sbc r23, r30\n"
 
-/* What update() of fastgrnn.c does, for a usual cell that the compiler knows, as in a model that is
- * written as C. It changes the registers that a row changes, so that GCC has the others for what
- * lives from unit to unit. */
-ALWAYS_INLINE void fixed_update(const fastgrnn_params* params, const int32_t* p, unsigned i,
-                                int16_t* state) {
+/* fast_update() takes the usual cells of which the compiler knows all numbers. */
+#define is_usual(params) \
+  (__builtin_constant_p((params)->zeta) && (params)->bias_shift == 0 && is_usual(params))
+
+/* It changes the registers that a row changes, so that GCC has the others for what lives from unit
+ * to unit. */
+ALWAYS_INLINE void fast_update(const fastgrnn_params* params, const int32_t* p, unsigned i,
+                               unsigned n, int16_t* state) {
   register int32_t sum __asm__("r12") = *p;
   const FASTGRNN_FLASH uint8_t* const bias = params->bias + 2 * i;
+  (void)n; /* BLOCK */
   state += i;
   __asm__ volatile(
       /* c, to r10-r11 */
@@ -307,10 +314,7 @@ ALWAYS_INLINE void fixed_update(const fastgrnn_params* params, const int32_t* p,
 
 /* clang-format on */
 
-#define fast_update(params, p, i, n, state)                          \
-  (__builtin_constant_p((params)->zeta) && (params)->bias_shift == 0 \
-       ? fixed_update(params, p, i, state)                           \
-       : update(params, p, i, n, state))
+#endif
 
 /* ---- Rows of a matrix ---- */
 
@@ -319,27 +323,31 @@ ALWAYS_INLINE void fixed_update(const fastgrnn_params* params, const int32_t* p,
 
 /* A routine is a row of r21 weights, 1 to 255, times the vector at r18-r19; the sum is left in
  * r22-r25. Z are the values, X is the index and r20 the bits of a cursor, all moved on. It changes
- * r10-r15, r18, r19 and r21 as well. */
+ * r10-r12, r14, r15, r18, r19 and r21 as well. */
 #define ROW_ROUTINE __attribute__((naked, noinline)) static void
 
-/* Products of the lower byte of the vector are summed in r22-r24, of the upper one in r12-r14: each
- * sum of 255 products of two bytes has 24 bits. r15 is 0. */
-#define START                                \
-  "movw r10, r28\n movw r28, r18\n clr r0\n" \
-  "movw r12, r0\n movw r14, r0\n movw r22, r0\n clr r24\n"
+/* Products of the lower byte of the vector are summed in r22-r24, of the upper one in r14, r15 and
+ * r25: each sum of 255 products of two bytes has 24 bits. */
+#define START                                              \
+  "movw r10, r28\n movw r28, r18\n mov r12, r1\n clr r0\n" \
+  "movw r22, r0\n movw r24, r0\n movw r14, r0\n"
 
-#define END                                                                             \
-  "sbrc r24, 7\n dec r14\n add r23, r12\n adc r24, r13\n adc r14, r15\n mov r25, r14\n" \
-  "clr r1\n movw r28, r10\n"
+#define END                                                                       \
+  "sbrc r24, 7\n dec r25\n add r23, r14\n adc r24, r15\n adc r25, r12\n clr r1\n" \
+  "movw r28, r10\n"
 
-/* The weight at Z times the int16 at Y + at. The carry after a product is its sign. */
-#define MULTIPLY_ADD(at)                                      \
-  "lpm r18, Z+\n ldd r19, Y + " at                            \
-  "\n mulsu r18, r19\n"                                       \
-  "sbc r24, r15\n add r22, r0\n adc r23, r1\n adc r24, r15\n" \
-  "ldd r19, Y + " at                                          \
-  " + 1\n muls r18, r19\n"                                    \
-  "sbc r14, r15\n add r12, r0\n adc r13, r1\n adc r14, r15\n"
+/* The weight at Z times the int16 at Y + at; h0 to h2 are the sum of the upper byte. The carry
+ * after a product is its sign. */
+#define MULTIPLY_ADD_TO(at, h0, h1, h2, zero)                      \
+  "lpm r18, Z+\n ldd r19, Y + " at                                 \
+  "\n mulsu r18, r19\n"                                            \
+  "sbc r24, " zero "\n add r22, r0\n adc r23, r1\n adc r24, " zero \
+  "\n"                                                             \
+  "ldd r19, Y + " at                                               \
+  " + 1\n muls r18, r19\n"                                         \
+  "sbc " h2 ", " zero "\n add " h0 ", r0\n adc " h1 ", r1\n adc " h2 ", " zero "\n"
+
+#define MULTIPLY_ADD(at) MULTIPLY_ADD_TO(at, "r14", "r15", "r25", "r12")
 
 #define READ_INDEX(to) \
   "movw r0, r30\n movw r30, r26\n lpm " to ", Z+\n movw r26, r30\n movw r30, r0\n"
@@ -352,15 +360,15 @@ ROW_ROUTINE pairs_routine(void) {
   __asm__(START READ_INDEX("r21")
           "tst r21\n breq 2f\n push r26\n push r27\n movw r26, r18\n"
           "1: lpm r18, Z+\n movw r28, r26\n"
-          "add r28, r18\n adc r29, r15\n add r28, r18\n adc r29, r15\n"
+          "add r28, r18\n adc r29, r12\n add r28, r18\n adc r29, r12\n"
           MULTIPLY_ADD("0") "dec r21\n brne 1b\n"
           "pop r27\n pop r26\n 2:\n" END "ret");
 }
 
 /* The weights of a byte of a bitmap, times the vector at Y + at. */
-#define EIGHT(bits, at)                           \
+#define EIGHT(bits, at, multiply_add)             \
   ".irp i, 0, 2, 4, 6, 8, 10, 12, 14\n lsr " bits \
-  "\n brcc 1f\n" MULTIPLY_ADD(at " + \\i") "1:\n .endr\n"
+  "\n brcc 1f\n" multiply_add(at " + \\i") "1:\n .endr\n"
 
 /* Eight weights at once where they are a byte of the bitmap, else one after another. */
 ROW_ROUTINE bitmap_routine(void) {
@@ -371,7 +379,7 @@ ROW_ROUTINE bitmap_routine(void) {
           "1: dec r21\n breq 4f\n adiw r28, 2\n cpi r20, 1\n brne 3b\n rjmp 2b\n"
           "4:\n" END "ret\n"
           "5:\n" READ_INDEX("r20")
-          EIGHT("r20", "0")
+          EIGHT("r20", "0", MULTIPLY_ADD)
           "subi r21, 8\n breq 6f\n adiw r28, 16\n cpi r21, 8\n brlo 1f\n rjmp 5b\n"
           "1: rjmp 3b\n"
           "6: inc r20\n" END "ret");
@@ -387,7 +395,7 @@ ALWAYS_INLINE int32_t call(void (*routine)(void), cursor* c, const int16_t* in, 
   __asm__ volatile("%~call %x[routine]"
                    : "=r"(sum), "+r"(index), "+r"(values), "+r"(bits), "+r"(vector), "+r"(left)
                    : [routine] "i"(routine)
-                   : "r10", "r11", "r12", "r13", "r14", "r15", "memory");
+                   : "r10", "r11", "r12", "r14", "r15", "memory");
   c->index = index;
   c->values = values;
   c->bits = bits;
@@ -402,7 +410,14 @@ ALWAYS_INLINE int32_t next_row(const fastgrnn_matrix* m, cursor* c, const int16_
 }
 
 /* Rows of a bitmap where the compiler knows their length and shift, as in a model that is written
- * as C: the routine in place, without what is not needed. The sum, shifted, is left in r12-r15. */
+ * as C: the routine in place, without what is not needed. The upper bytes are summed in r12-r14,
+ * where the shifted sum is left, in r12-r15. Until its end r15 is 0. */
+#define FIXED_ADD(at) MULTIPLY_ADD_TO(at, "r12", "r13", "r14", "r15")
+
+#define FIXED_START                          \
+  "movw r10, r28\n movw r28, r18\n clr r0\n" \
+  "movw r12, r0\n movw r14, r0\n movw r22, r0\n clr r24\n"
+
 #define FIXED_END                                                                  \
   "sbrc r24, 7\n dec r14\n"                                                        \
   ".if %[shift] == 8\n lsl r22\n adc r12, r23\n .else\n add r12, r23\n .endif\n"   \
@@ -416,7 +431,7 @@ ALWAYS_INLINE int32_t next_row(const fastgrnn_matrix* m, cursor* c, const int16_
   "movw r28, r10\n"
 
 #define FIXED_ROW(code, ...)                                            \
-  __asm__ volatile(START code FIXED_END                                 \
+  __asm__ volatile(FIXED_START code FIXED_END                           \
                    : "=r"(sum), "+z"(values), "+r"(vector), __VA_ARGS__ \
                    : [cols] "n"(m->cols), [shift] "n"(m->shift)         \
                    : "r10", "r11", "r22", "r23", "r24", "memory")
@@ -426,7 +441,7 @@ ALWAYS_INLINE int32_t next_row(const fastgrnn_matrix* m, cursor* c, const int16_
   ".irp i, 0, 2, 4, 6, 8, 10, 12\n"                                              \
   ".if %[cols] > \\i / 2\n lsr r20\n .if \\i == 0 || 8 %% %[cols]\n"             \
   "brne 1f\n" READ_INDEX("r20") "sec\n ror r20\n 1:\n .endif\n"                 \
-  "brcc 1f\n" MULTIPLY_ADD("\\i") "1:\n .endif\n .endr\n"
+  "brcc 1f\n" FIXED_ADD("\\i") "1:\n .endif\n .endr\n"
 
 ALWAYS_INLINE int32_t fixed_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in) {
   const FASTGRNN_FLASH int8_t* values = c->values;
@@ -440,10 +455,10 @@ ALWAYS_INLINE int32_t fixed_row(const fastgrnn_matrix* m, cursor* c, const int16
     c->bits = bits;
   } else if (m->cols == 8) {
     register uint8_t bits __asm__("r20") = *c->index++;
-    FIXED_ROW(EIGHT("r20", "0"), "+r"(bits));
+    FIXED_ROW(EIGHT("r20", "0", FIXED_ADD), "+r"(bits));
   } else {
     register uint8_t bits __asm__("r20") = *c->index++, more __asm__("r21") = *c->index++;
-    FIXED_ROW(EIGHT("r20", "0") EIGHT("r21", "16"), "+r"(bits), "+r"(more));
+    FIXED_ROW(EIGHT("r20", "0", FIXED_ADD) EIGHT("r21", "16", FIXED_ADD), "+r"(bits), "+r"(more));
   }
   c->values = values;
   /* At -Os GCC counts the uses of a variable, not how often each runs. One more gives this pointer
