@@ -366,9 +366,16 @@ ROW_ROUTINE pairs_routine(void) {
 }
 
 /* The weights of a byte of a bitmap, times the vector at Y + at. */
+#define MULTIPLY_ADD_IF(bits, at, multiply_add) "lsr " bits "\n brcc 1f\n" multiply_add(at) "1:\n"
 #define EIGHT(bits, at, multiply_add)             \
-  ".irp i, 0, 2, 4, 6, 8, 10, 12, 14\n lsr " bits \
-  "\n brcc 1f\n" multiply_add(at " + \\i") "1:\n .endr\n"
+  MULTIPLY_ADD_IF(bits, at " + 0", multiply_add)  \
+  MULTIPLY_ADD_IF(bits, at " + 2", multiply_add)  \
+  MULTIPLY_ADD_IF(bits, at " + 4", multiply_add)  \
+  MULTIPLY_ADD_IF(bits, at " + 6", multiply_add)  \
+  MULTIPLY_ADD_IF(bits, at " + 8", multiply_add)  \
+  MULTIPLY_ADD_IF(bits, at " + 10", multiply_add) \
+  MULTIPLY_ADD_IF(bits, at " + 12", multiply_add) \
+  MULTIPLY_ADD_IF(bits, at " + 14", multiply_add)
 
 /* Eight weights at once where they are a byte of the bitmap, else one after another. */
 ROW_ROUTINE bitmap_routine(void) {
@@ -437,11 +444,11 @@ ALWAYS_INLINE int32_t next_row(const fastgrnn_matrix* m, cursor* c, const int16_
                    : "r10", "r11", "r22", "r23", "r24", "memory")
 
 /* Up to seven weights. At the start of a row of 1, 2 or 4 alone can a byte of the bitmap end. */
-#define BITS \
-  ".irp i, 0, 2, 4, 6, 8, 10, 12\n"                                              \
-  ".if %[cols] > \\i / 2\n lsr r20\n .if \\i == 0 || 8 %% %[cols]\n"             \
-  "brne 1f\n" READ_INDEX("r20") "sec\n ror r20\n 1:\n .endif\n"                 \
-  "brcc 1f\n" FIXED_ADD("\\i") "1:\n .endif\n .endr\n"
+#define BIT(at) \
+  ".if %[cols] > " at " / 2\n lsr r20\n .if " at " == 0 || 8 %% %[cols]\n" \
+  "brne 1f\n" READ_INDEX("r20") "sec\n ror r20\n 1:\n .endif\n"            \
+  "brcc 1f\n" FIXED_ADD(at) "1:\n .endif\n"
+#define BITS BIT("0") BIT("2") BIT("4") BIT("6") BIT("8") BIT("10") BIT("12")
 
 ALWAYS_INLINE int32_t fixed_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in) {
   const FASTGRNN_FLASH int8_t* values = c->values;
