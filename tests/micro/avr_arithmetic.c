@@ -1,5 +1,6 @@
-/* The arithmetic of avr.h against that of portable.h, with constant and variable shifts. Built
- * twice: with EXPECTED it computes the expected values, by the portable functions. */
+/* The arithmetic of avr.h against that of portable.h, with constant and variable shifts, and rows
+ * of a bitmap whose length and shift are constant. Built twice: with EXPECTED it computes the
+ * expected values, by the portable functions. */
 #include <stdint.h>
 
 #include "variant.h"
@@ -36,6 +37,45 @@ int32_t NAME(signed_product)(int16_t a, int16_t b) { return multiply16(a, b); }
 int32_t NAME(product)(int32_t a, int16_t b) { return multiply(a, b); }
 int32_t NAME(unsigned_product)(int32_t a, uint16_t b) { return multiply_unsigned(a, b); }
 
+/* The sum of some rows, in which a byte of the bitmap ends everywhere. */
+static const FASTGRNN_FLASH uint8_t bitmap[] = {0x6d, 0xff, 0x93, 0x01, 0xe8, 0x5b, 0xf7, 0x3c,
+                                                0x80, 0xbe, 0x2f, 0x00, 0xd5, 0x7a, 0xff, 0xfe};
+static const FASTGRNN_FLASH int8_t weights[] = {
+    -128, -128, -128, 127, 127, 127, -1,   1,  0,    64,   -65,  3,   -7,  99,  -100, 50,
+    12,   -128, 127,  -2,  33,  -90, 5,    -5, 77,   -78,  127,  8,   -16, 32,  -64,  41,
+    11,   2,    -128, 6,   -31, 90,  -3,   17, -128, -128, -128, 127, 127, 127, -1,   1,
+    0,    64,   -65,  3,   -7,  99,  -100, 50, 12,   -128, 127,  -2,  33,  -90, 5,    -5,
+    77,   -78,  127,  8,   -16, 32,  -64,  41, 11,   2,    -128, 6,   -31, 90,  -3,   17};
+#define ROWS(columns, bits)                                         \
+  case 100 * columns + bits: {                                      \
+    static const fastgrnn_matrix m = {.index = bitmap,              \
+                                      .values = weights,            \
+                                      .rows = 8,                    \
+                                      .cols = columns,              \
+                                      .shift = bits,                \
+                                      .encoding = FASTGRNN_BITMAP}; \
+    cursor c = first_row(&m);                                       \
+    for (i = 0; i < 4; ++i) {                                       \
+      int32_t p[BLOCK];                                             \
+      set_rows(&m, &c, in, 1, p);                                   \
+      sum = sum * 5 + (uint32_t)p[0];                               \
+    }                                                               \
+    break;                                                          \
+  }
+#define COLUMNS(X, bits) X(2, bits) X(3, bits) X(8, bits) X(16, bits)
+int32_t NAME(rows)(unsigned cols, unsigned shift, const int16_t* in) {
+  uint32_t sum = 0;
+  uint8_t i;
+  switch (100 * cols + shift) {
+    COLUMNS(ROWS, 2)
+    COLUMNS(ROWS, 7)
+    COLUMNS(ROWS, 8)
+    COLUMNS(ROWS, 9)
+    COLUMNS(ROWS, 22)
+  }
+  return (int32_t)sum;
+}
+
 #ifndef EXPECTED
 #include <stdlib.h>
 
@@ -46,6 +86,7 @@ int16_t expected_saturate(int32_t, unsigned), expected_high(int32_t);
 int32_t expected_sigmoid(int32_t, unsigned), expected_tanh(int32_t, unsigned);
 int32_t expected_product(int32_t, int16_t), expected_unsigned_product(int32_t, uint16_t);
 int32_t expected_signed_product(int16_t, int16_t);
+int32_t expected_rows(unsigned, unsigned, const int16_t*);
 
 static void check(const char* name, int32_t v, unsigned n, int32_t got, int32_t expected) {
   char text[12];
@@ -98,6 +139,18 @@ int main(void) {
     check("multiply", z, 0, product_here(z, b), expected_product(z, b));
     check("multiply_unsigned", z, 0, unsigned_product_here(z, (uint16_t)a),
           expected_unsigned_product(z, (uint16_t)a));
+  }
+  for (i = 0; i < 40; ++i) {
+    static const uint8_t columns[] = {2, 3, 8, 16}, row_shifts[] = {2, 7, 8, 9, 22};
+    int16_t in[16];
+    uint8_t k;
+    for (j = 0; j < 16; ++j) in[j] = i < 4 ? (i & 1 ? INT16_MIN : INT16_MAX) : (int16_t)random();
+    for (j = 0; j < sizeof columns; ++j) {
+      for (k = 0; k < sizeof row_shifts; ++k) {
+        check("rows", columns[j], row_shifts[k], rows_here(columns[j], row_shifts[k], in),
+              expected_rows(columns[j], row_shifts[k], in));
+      }
+    }
   }
   board_write("passed\n");
   board_exit(0);
