@@ -392,6 +392,20 @@ ROW_ROUTINE bitmap_routine(void) {
           "6: inc r20\n" END "ret");
 }
 
+/* A row of blocks: four weights of each whose bit is 1, Z moving on by the block's 16. */
+ROW_ROUTINE block_routine(void) {
+  __asm__(START
+          "1: lsr r20\n brne 2f\n" READ_INDEX("r20") "sec\n ror r20\n"
+          "2: brcc 3f\n cpi r21, 4\n brsh 2f\n rjmp 5f\n 2:\n"
+          MULTIPLY_ADD("0") MULTIPLY_ADD("2") MULTIPLY_ADD("4") MULTIPLY_ADD("6")
+          "adiw r30, 12\n"
+          "3: adiw r28, 8\n subi r21, 4\n breq 4f\n brcs 4f\n rjmp 1b\n"
+          "4:\n" END "ret\n"
+          "5: ldi r18, 16\n sub r18, r21\n push r18\n" /* fewer than four columns */
+          "6:\n" MULTIPLY_ADD("0") "adiw r28, 2\n dec r21\n brne 6b\n"
+          "pop r18\n add r30, r18\n adc r31, r12\n" END "ret");
+}
+
 ALWAYS_INLINE int32_t call(void (*routine)(void), cursor* c, const int16_t* in, unsigned cols) {
   register const FASTGRNN_FLASH uint8_t* index __asm__("r26") = c->index;
   register const FASTGRNN_FLASH int8_t* values __asm__("r30") = c->values;
@@ -474,24 +488,20 @@ ALWAYS_INLINE int32_t fixed_row(const fastgrnn_matrix* m, cursor* c, const int16
   return sum;
 }
 
-/* A row of blocks, at which the cursor stays for four rows: its bits count them. */
+/* The cursor stays at its blocks for four rows, which its bits count. */
 static int32_t block_row(const fastgrnn_matrix* m, cursor* c, const int16_t* in) {
-  cursor row = {c->index, c->values, 0};
-  unsigned left = m->cols, bits = 1; /* what is left of a byte, and a 1 above it */
+  cursor row = {c->index, c->values + 4 * c->bits, 1};
+  unsigned left = m->cols;
   int32_t sum = 0;
-  while (left != 0) {
-    const unsigned cols = left < 4 ? left : 4;
-    if (bits == 1) bits = *row.index++ | 256u;
-    if ((bits & 1) != 0) {
-      cursor weights = {NULL, row.values + 4 * c->bits, 0};
-      sum += call(dense_routine, &weights, in, cols);
-      row.values += 16;
-    }
-    bits >>= 1;
-    in += cols;
-    left -= cols;
+  for (; left > 224; left -= 224, in += 224, row.bits = 1) { /* whole bytes of bits */
+    sum += call(block_routine, &row, in, 224);
   }
-  if (++c->bits == 4) *c = row; /* at the next four rows */
+  sum += call(block_routine, &row, in, left);
+  if (++c->bits == 4) {
+    c->index = row.index;
+    c->values = row.values - 12;
+    c->bits = 0;
+  }
   return sum;
 }
 

@@ -8,6 +8,7 @@ from random_cells import extremes, plain_cell
 from test_targets import case
 from tools import require
 
+from keras_fastgrnn.export.cell.encodings import BLOCKS
 from keras_fastgrnn.export.cell.reference import Matrix
 from tests.boards import FOLDER, KERNEL, TARGETS, check, compiler, emulate, execute
 
@@ -31,7 +32,8 @@ def test_arithmetic(tmp_path):
 
 @pytest.mark.parametrize("density", [1.0, 0.5, 0.05])
 @pytest.mark.parametrize("features", [255, 256, 260])
-def test_more_columns_than_a_byte_counts(features, density, tmp_path):
+@pytest.mark.parametrize("encoding", ["size", BLOCKS])
+def test_more_columns_than_a_byte_counts(encoding, features, density, tmp_path):
     rng = np.random.default_rng(features)
     values = np.full((3, features), -128) * (rng.random((3, features)) < density)
     cell = plain_cell(
@@ -47,4 +49,4 @@ def test_more_columns_than_a_byte_counts(features, density, tmp_path):
     )
     # An input of 1 becomes 16383, with a lower byte of 255: the largest sum of lower bytes.
     x = np.full((1, 1, features), 1, np.int8)
-    check(AVR, [case(cell, x, extremes(rng, np.int16, 3))], tmp_path)
+    check(AVR, [case(cell, x, extremes(rng, np.int16, 3), encoding)], tmp_path)
