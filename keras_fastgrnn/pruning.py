@@ -64,8 +64,8 @@ class Pruning(keras.callbacks.Callback):
     the schedule, on the support of the last update otherwise. This is the iterative hard
     thresholding of [FastGRNN](https://arxiv.org/abs/1901.02358), section 3.2.1: an entry off the
     support is exactly zero between two updates, and returns if, at an update, its one free
-    optimizer step made it large enough. The projection is part of the training step, so a
-    checkpoint is sparse with any order of callbacks, `steps_per_execution`, `jit_compile`,
+    optimizer step made it, or its block, large enough. The projection is part of the training step,
+    so a checkpoint is sparse with any order of callbacks, `steps_per_execution`, `jit_compile`,
     `run_eagerly` and optimizer.
 
     A schedule is any callable `schedule(step) -> (should_prune, sparsity)`, such as tfmot's
@@ -74,8 +74,8 @@ class Pruning(keras.callbacks.Callback):
     - `step` is an int64 scalar tensor: the number of training steps (batches) so far, 0 before the
       first. As in tfmot, the schedule runs inside the training graph and computes with TensorFlow.
     - `sparsity` is the fraction *removed*, 0 to 1, as in tfmot. (The paper's and EdgeML's s_w and
-      s_u are the fraction kept.) `round(n * (1 - sparsity))` of n entries stay, at least one unless
-      `sparsity` is 1. Among equal magnitudes the lower indices stay.
+      s_u are the fraction kept.) `round(n * (1 - sparsity))` of n blocks stay, at least one unless
+      `sparsity` is 1. By default each entry is a block. Among equal blocks the lower indices stay.
     - a schedule with an `end_step` also gets an update at that step. tfmot's schedules are then
       exact at their end, even if `end_step - begin_step` is not a multiple of their `frequency`.
     - only `should_prune` changes the support: after the last update it is frozen.
@@ -100,11 +100,18 @@ class Pruning(keras.callbacks.Callback):
             one factor, as `"kernel_a"`. `"encoder/kernel"` names only matrices in layers and
             models called `encoder`. The most specific name wins; matrices without a name stay
             dense.
+        block_size: two whole numbers, the inputs and the outputs of a block, as tfmot's
+            `block_size`. The entries of a block stay or go together, by the mean of their
+            magnitudes. `(4, 1)` is four consecutive inputs of one output: the exporter has an
+            encoding for these blocks (docs/format.md). Every matrix and every factor is
+            `(inputs, outputs)`, so that one size suits all. Where the size does not divide that of
+            a matrix, the last blocks are narrower.
 
     Raises:
-        ValueError: if a schedule is not callable. In `fit()`: if a name fits no matrix of the
-            model, a schedule gives a sparsity outside of 0 to 1, the same `fit()` has a second
-            `Pruning`, or the model has a distribution strategy other than `MirroredStrategy`.
+        ValueError: if a schedule is not callable, or `block_size` is not two whole numbers from 1
+            on. In `fit()`: if a name fits no matrix of the model, a schedule gives a sparsity
+            outside of 0 to 1, the same `fit()` has a second `Pruning`, or the model has a
+            distribution strategy other than `MirroredStrategy`.
 
     Example:
 
@@ -117,7 +124,7 @@ class Pruning(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, schedules):
+    def __init__(self, schedules, block_size=(1, 1)):
         super().__init__()
         for name, schedule in schedules.items():
             if not callable(schedule):
@@ -126,6 +133,7 @@ class Pruning(keras.callbacks.Callback):
                     "schedule(step) -> (should_prune, sparsity)."
                 )
         self.schedules = dict(schedules)
+        self.block_size = _two_sizes(block_size)
         self._step = tf.Variable(0, trainable=False, dtype=tf.int64)
         self._optimizer = None
         self._uncounted = 0
@@ -238,7 +246,7 @@ class Pruning(keras.callbacks.Callback):
         for schedule, matrices in self._pruned:
             fraction = self._reached(schedule)
             for _, matrix, mask in matrices:
-                mask.assign(_largest(matrix, fraction))
+                mask.assign(_largest(matrix, fraction, self.block_size))
                 _project(matrix, mask)
 
     def _reached(self, schedule):
@@ -251,7 +259,7 @@ class Pruning(keras.callbacks.Callback):
 
         def update():
             for _, matrix, mask in matrices:
-                mask.assign(_largest(matrix, fraction))
+                mask.assign(_largest(matrix, fraction, self.block_size))
 
         tf.cond(due, update, lambda: None)  # so that only an update pays for the sort
         for _, matrix, mask in matrices:
@@ -279,6 +287,7 @@ def three_phases(
     begin_step: int | None = None,
     end_step: int | None = None,
     frequency: int = 15,
+    block_size: tuple[int, int] = (1, 1),
 ) -> Pruning:
     """Pruning as in the FastGRNN paper: dense, then sparsifying, then on a frozen support.
 
@@ -301,13 +310,15 @@ def three_phases(
         begin_step: first step of phase II; `steps // 3` by default.
         end_step: last step of phase II; `2 * steps // 3` by default.
         frequency: steps between two updates of the support in phase II.
+        block_size: as in `Pruning`.
 
     Returns:
         `Pruning` with one `tfmot.sparsity.keras.ConstantSparsity` for each of the two.
 
     Raises:
         ValueError: if a sparsity is out of its range, a step or `frequency` is not whole, not
-            `0 <= begin_step <= end_step <= steps`, or `frequency` or `steps` is below 1.
+            `0 <= begin_step <= end_step <= steps`, `frequency` or `steps` is below 1, or
+            `block_size` is not two whole numbers from 1 on.
     """
     steps, frequency = whole_number("steps", steps), whole_number("frequency", frequency)
     begin_step = whole_number("begin_step", steps // 3 if begin_step is None else begin_step)
@@ -327,7 +338,8 @@ def three_phases(
             "recurrent_kernel": constant_sparsity(
                 recurrent_sparsity, begin_step, end_step, frequency
             ),
-        }
+        },
+        block_size,
     )
 
 
@@ -366,14 +378,36 @@ def _last_update(schedule, step):
     return int(search.get_concrete_function()(tf.constant(step, tf.int64)))
 
 
-def _largest(matrix, fraction):
-    """Bool mask of the entries that stay when `fraction` of `matrix` is removed."""
-    magnitude = tf.reshape(tf.abs(matrix), [-1])
-    n = magnitude.shape[0]
+def _two_sizes(block_size):
+    try:
+        inputs, outputs = (whole_number("block_size", size) for size in block_size)
+    except (TypeError, ValueError):
+        inputs = outputs = 0
+    if inputs < 1 or outputs < 1:
+        raise ValueError(
+            f"block_size={block_size!r}; expected two whole numbers from 1 on, the inputs and the "
+            "outputs of a block, such as (4, 1)."
+        )
+    return inputs, outputs
+
+
+def _largest(matrix, fraction, block_size):
+    """Bool mask of the entries that stay when `fraction` of the blocks of `matrix` is removed."""
+    magnitude = tf.abs(matrix)
+    rows, cols = magnitude.shape
+    height, width = min(block_size[0], rows), min(block_size[1], cols)
+
+    def sums(values):  # of each block; the last ones may be narrower
+        values = tf.pad(values, [(0, -rows % height), (0, -cols % width)])
+        return tf.reduce_sum(tf.reshape(values, [-(-rows // height), height, -1, width]), [1, 3])
+
+    means = sums(magnitude) / sums(tf.ones_like(magnitude))
+    n = means.shape.num_elements()
     kept = tf.maximum(tf.round(n * (1.0 - fraction)), tf.cast(fraction < 1.0, tf.float32))
     # Ranks, not a threshold: with ties a threshold keeps more.
-    rank = tf.math.invert_permutation(tf.math.top_k(magnitude, n).indices)
-    return tf.reshape(rank < tf.cast(kept, tf.int32), matrix.shape)
+    rank = tf.math.invert_permutation(tf.math.top_k(tf.reshape(means, [-1]), n).indices)
+    stay = tf.reshape(rank < tf.cast(kept, tf.int32), means.shape)
+    return tf.repeat(tf.repeat(stay, height, 0), width, 1)[:rows, :cols]
 
 
 def _project(matrix, mask):

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import subprocess
 import sys
 import types
@@ -10,8 +11,11 @@ import warnings
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from keras_fastgrnn.compat import LEGACY, import_tfmot, keras
+from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.fastgrnn import FastGRNN, FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNN, FastRNNCell
 from keras_fastgrnn.pruning import Pruning, sparsity, three_phases
@@ -109,14 +113,23 @@ def kept(n, fraction):
     return 0 if fraction == 1 else max(1, round(n * (1 - fraction)))
 
 
-def project(matrix, fraction):
-    order = np.argsort(-np.abs(matrix), axis=None, kind="stable")[: kept(matrix.size, fraction)]
-    support = np.zeros(matrix.size, bool)
-    support[order] = True
-    return support.reshape(matrix.shape)
+def blocks(matrix, block_size):
+    """The blocks of a matrix, row by row: views, the last ones maybe narrower."""
+    rows, cols = (range(0, n, size) for n, size in zip(matrix.shape, block_size, strict=True))
+    return [matrix[i : i + block_size[0], j : j + block_size[1]] for i in rows for j in cols]
 
 
-def replay(matrix, updates, steps):
+def project(matrix, fraction, block_size=(1, 1)):
+    means = [np.abs(block).mean() for block in blocks(matrix, block_size)]
+    order = np.argsort(np.negative(means), kind="stable")
+    support = np.zeros(matrix.shape, bool)
+    views = blocks(support, block_size)
+    for i in order[: kept(len(order), fraction)]:
+        views[i][:] = True
+    return support
+
+
+def replay(matrix, updates, steps, block_size=(1, 1)):
     """A matrix after each step of Scripted, with the updates `{step: sparsity}`."""
     support = np.ones(matrix.shape, bool)
     history = []
@@ -124,7 +137,7 @@ def replay(matrix, updates, steps):
         if step > 0:
             matrix = matrix + CHANGES[step - 1, : matrix.size].reshape(matrix.shape)
         if step in updates:
-            support = project(matrix, updates[step])
+            support = project(matrix, updates[step], block_size)
         matrix = np.where(support, matrix, 0)
         history.append(matrix)
     return history
@@ -137,6 +150,7 @@ def set_whole_numbers(model):
             weight.assign(generator.integers(-3, 4, size=weight.shape))
 
 
+@pytest.mark.parametrize("block_size", [(1, 1), (4, 1)], ids=str)
 @pytest.mark.parametrize(
     "mode",
     [
@@ -144,7 +158,7 @@ def set_whole_numbers(model):
         *(pytest.param(m, marks=pytest.mark.test_all) for m in ("jit", "steps_per_execution")),
     ],
 )
-def test_every_step_is_the_projection_of_the_paper(mode):
+def test_every_step_is_the_projection_of_the_paper(mode, block_size):
     model = built(small_model(Scripted(1.0), keras.layers.RNN(FastGRNNCell(6)), **MODES[mode]))
     set_whole_numbers(model)
     start = matrices(model)
@@ -153,13 +167,15 @@ def test_every_step_is_the_projection_of_the_paper(mode):
         {
             "kernel": ConstantSparsity(0.75, begin_step=4, end_step=11, frequency=3),
             "recurrent_kernel": PolynomialDecay(0.0, 0.5, 0, 10, power=1, frequency=5),
-        }
+        },
+        block_size,
     )
     fit(model, recorder, pruning, epochs=3)
-    expected = {
-        "kernel": replay(start["kernel"], {4: 0.75, 7: 0.75, 10: 0.75, 11: 0.75}, 15),
-        "recurrent_kernel": replay(start["recurrent_kernel"], {0: 0.0, 5: 0.25, 10: 0.5}, 15),
+    updates = {
+        "kernel": {4: 0.75, 7: 0.75, 10: 0.75, 11: 0.75},
+        "recurrent_kernel": {0: 0.0, 5: 0.25, 10: 0.5},
     }
+    expected = {name: replay(start[name], of, 15, block_size) for name, of in updates.items()}
     # Callbacks run once every steps_per_execution steps, and at the end of an epoch.
     per_execution = MODES[mode].get("steps_per_execution", 1)
     seen = [
@@ -196,8 +212,9 @@ def test_a_run_cut_short_keeps_its_last_update_and_warns():
         fit(model, Pruning({"kernel": ConstantSparsity(0.5, 0, end_step=20)}))
 
 
+@pytest.mark.parametrize("block_size", [(1, 1), (4, 1), (3, 2)], ids=str)
 @pytest.mark.parametrize("steps, begin, end", [(1, 0, 0), (2, 0, 1), (3, 1, 2), (8, 2, 5)])
-def test_three_phases_at_any_run_length(steps, begin, end):
+def test_three_phases_at_any_run_length(steps, begin, end, block_size):
     model = small_model(Scripted(1.0), FastGRNN(6, kernel_rank=2))
     set_whole_numbers(model)
     start = matrices(model)
@@ -208,10 +225,11 @@ def test_three_phases_at_any_run_length(steps, begin, end):
         batch_size=1,
         shuffle=False,
         verbose=0,
-        callbacks=[three_phases(0.75, 0.5, steps, frequency=2), recorder],
+        callbacks=[three_phases(0.75, 0.5, steps, frequency=2, block_size=block_size), recorder],
     )
     for name, fraction in {"kernel_a": 0.75, "kernel_b": 0.75, "recurrent_kernel": 0.5}.items():
-        history = replay(start[name], dict.fromkeys([*range(begin, end, 2), end], fraction), steps)
+        updates = dict.fromkeys([*range(begin, end, 2), end], fraction)
+        history = replay(start[name], updates, steps, block_size)
         trained = [step[name] for step in recorder.steps]
         np.testing.assert_array_equal(trained, history[1:], err_msg=name)
 
@@ -227,6 +245,80 @@ def test_number_of_weights_kept(fraction, stay):
     model = small_model()
     fit(model, Pruning({"kernel": lambda step: (step == 2, fraction)}))
     assert np.count_nonzero(matrices(model)["kernel"]) == stay
+
+
+def weights_of(features, units, draw):
+    """The matrices of a FastGRNN with `kernel_rank=3`, each from `draw(shape)`."""
+    shapes = {"kernel_a": (features, 3), "kernel_b": (3, units), "recurrent_kernel": (units, units)}
+    return {name: draw(shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def pruned(weights, fraction, block_size):
+    """These matrices as `fit()` begins, past the schedule."""
+    features, units = len(weights["kernel_a"]), len(weights["recurrent_kernel"])
+    model = keras.Sequential([keras.Input((1, features)), FastGRNN(units, kernel_rank=3)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    for name, weight in model.layers[0].cell.matrices().items():
+        weight.assign(weights[name])
+    schedules = dict.fromkeys(("kernel", "recurrent_kernel"), lambda step: (True, fraction))
+    pruning = Pruning(schedules, block_size)
+    pruning.set_model(model)
+    pruning.on_train_begin()
+    pruning.on_epoch_begin(0)
+    return matrices(model)
+
+
+SIZES = st.integers(1, 9)
+
+
+@settings(max_examples=25)
+@given(SIZES, SIZES, st.tuples(SIZES, SIZES), st.integers(0, 8), st.integers(0, 2**32 - 1))
+def test_blocks_of_any_size(features, units, block_size, eighths, seed):
+    """Whole numbers, which make ties; and eighths, of which NumPy and float32 keep as many."""
+    generator = np.random.default_rng(seed)
+    weights = weights_of(features, units, lambda shape: generator.integers(-3, 4, shape))
+    for name, matrix in pruned(weights, eighths / 8, block_size).items():
+        support = project(weights[name], eighths / 8, block_size)
+        np.testing.assert_array_equal(matrix, np.where(support, weights[name], 0), err_msg=name)
+
+
+@pytest.mark.parametrize("block_size", [(4, 1), (1, 4), (2, 3), (6, 4)], ids=str)
+def test_blocks_are_those_of_tfmot(block_size):
+    """Where the size divides that of the matrix: elsewhere tfmot measures one block and removes
+    another."""
+    from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl
+
+    generator = np.random.default_rng(5)
+    weights = weights_of(3, 12, lambda shape: generator.normal(size=shape))
+    matrix = tf.Variable(weights["recurrent_kernel"])
+    theirs = pruning_impl.Pruning(
+        lambda: 0, [(matrix, None, None)], ConstantSparsity(0.6, 0), block_size, "AVG"
+    )
+    _, mask = theirs._maybe_update_block_mask(matrix)
+    ours = pruned(weights, 0.6, block_size)["recurrent_kernel"]
+    np.testing.assert_array_equal(ours != 0, mask.numpy() == 1)
+
+
+def test_blocks_lie_along_the_inputs_of_every_integer_matrix():
+    layer = FastGRNN(12, kernel_rank=6, recurrent_rank=8)
+    model = keras.Sequential([keras.Input((3, 4)), layer])
+    model.compile("adam", "mse", run_eagerly=True)
+    y = np.zeros((len(X), 12), np.float32)
+    model.fit(X, y, verbose=0, callbacks=[three_phases(0.5, 0.5, steps=1, block_size=(4, 1))])
+    (operator,) = conversion(model, representative_dataset=X).operators
+    cell = operator.integer_cell
+    for matrix in (*cell.kernel, *cell.recurrent_kernel):  # (rows, cols): outputs and inputs
+        in_blocks = blocks(matrix.values, (1, 4))
+        assert sum(block.any() for block in in_blocks) == kept(len(in_blocks), 0.5)
+
+
+@pytest.mark.parametrize(
+    "block_size", [4, None, (4,), (4, 1, 1), (0, 1), (4, -1), (1.5, 1), "41x"], ids=repr
+)
+def test_wrong_block_sizes_are_refused(block_size):
+    message = rf"block_size={re.escape(repr(block_size))}; expected two whole numbers from 1 on"
+    with pytest.raises(ValueError, match=message):
+        three_phases(0.5, 0.5, steps=30, block_size=block_size)
 
 
 @pytest.mark.parametrize(
@@ -254,19 +346,20 @@ def test_every_checkpoint_is_sparse(tmp_path, optimizer, first):
         assert zeros(model) == {"kernel": 0.75, "recurrent_kernel": 0.75}, step
 
 
-def resumable():
+def resumable(block_size=(1, 1)):
     return Pruning(
         {
             "kernel": ConstantSparsity(0.75, begin_step=3, end_step=13, frequency=4),
             "recurrent_kernel": PolynomialDecay(0.25, 0.75, 4, 9, frequency=4),
-        }
+        },
+        block_size,
     )
 
 
 @functools.cache
-def never_stopped():
+def never_stopped(block_size=(1, 1)):
     model = built(small_model(keras.optimizers.Adam(0.05), **GRAPH))
-    fit(model, resumable(), epochs=4)
+    fit(model, resumable(block_size), epochs=4)
     return model.get_weights()
 
 
@@ -275,14 +368,15 @@ def assert_same_weights(weights, expected):
         np.testing.assert_array_equal(actual, desired)
 
 
-def test_a_loaded_model_resumes_as_if_never_stopped(tmp_path):
+@pytest.mark.parametrize("block_size", [(1, 1), (4, 1)], ids=str)
+def test_a_loaded_model_resumes_as_if_never_stopped(tmp_path, block_size):
     model = built(small_model(keras.optimizers.Adam(0.05), **GRAPH))
     checkpoint = keras.callbacks.ModelCheckpoint(f"{tmp_path}/{{epoch}}.keras")
-    fit(model, resumable(), checkpoint, epochs=3)
+    fit(model, resumable(block_size), checkpoint, epochs=3)
     for epoch in (1, 3):
         model = keras.saving.load_model(f"{tmp_path}/{epoch}.keras")
-        fit(model, resumable(), epochs=4, initial_epoch=epoch)
-        assert_same_weights(model.get_weights(), never_stopped())
+        fit(model, resumable(block_size), epochs=4, initial_epoch=epoch)
+        assert_same_weights(model.get_weights(), never_stopped(block_size))
 
 
 class Crash(keras.callbacks.Callback):
@@ -522,7 +616,7 @@ def train(strategy, layers):
     pruning = Pruning({
         "kernel": schedules.ConstantSparsity(0.75, 2, 12, frequency=3),
         "recurrent_kernel": schedules.PolynomialDecay(0.0, 0.5, 0, 15, frequency=4),
-    })
+    }, block_size=(1, 3))
     callbacks = [pruning, Recorder()]
     model.fit(X, Y, batch_size=8, epochs=4, shuffle=False, verbose=0, callbacks=callbacks)
     return history
