@@ -102,8 +102,8 @@ class Pruning(keras.callbacks.Callback):
             dense.
         block_size: two whole numbers, the inputs and the outputs of a block, as tfmot's
             `block_size`. The entries of a block stay or go together, by the mean of their
-            magnitudes. `(4, 1)` is four consecutive inputs of one output: the exporter has an
-            encoding for these blocks (docs/format.md). Every matrix and every factor is
+            magnitudes. `(4, 4)` is four consecutive inputs of four consecutive units: the exporter
+            has an encoding for these blocks (docs/format.md). Every matrix and every factor is
             `(inputs, outputs)`, so that one size suits all. Where the size does not divide that of
             a matrix, the last blocks are narrower.
 
@@ -386,7 +386,7 @@ def _two_sizes(block_size):
     if inputs < 1 or outputs < 1:
         raise ValueError(
             f"block_size={block_size!r}; expected two whole numbers from 1 on, the inputs and the "
-            "outputs of a block, such as (4, 1)."
+            "outputs of a block, such as (4, 4)."
         )
     return inputs, outputs
 

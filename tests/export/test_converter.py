@@ -12,12 +12,14 @@ from topologies import FEATURES, TIMESTEPS, TOPOLOGIES, randomize, samples
 from keras_fastgrnn import FastGRNN, FastRNN
 from keras_fastgrnn.export import convert
 from keras_fastgrnn.export.cell import reference
-from keras_fastgrnn.export.cell.blocks import unpack
+from keras_fastgrnn.export.cell.blocks import encodings, read_options, unpack
+from keras_fastgrnn.export.cell.encodings import BLOCKS
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.export.report.findings import examine
 from keras_fastgrnn.export.report.measure import integer_run
 from keras_fastgrnn.export.report.text import text
 from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.pruning import three_phases
 
 X = np.random.default_rng(0).normal(0, 1, (20, TIMESTEPS, FEATURES)).astype(np.float32)
 
@@ -271,6 +273,24 @@ def test_optimize_changes_only_the_storage():
     assert len(files[0]) < len(files[1])
     outputs = [Interpreter(file).predict(X) for file in files]
     np.testing.assert_array_equal(*outputs)
+
+
+def test_weights_pruned_in_blocks_are_stored_in_blocks():
+    """Down to a matrix whose inputs and units four does not divide."""
+    model = sequential(FastGRNN(22))
+    model.compile("adam", "mse")
+    y = np.zeros((len(X), 22), np.float32)
+    pruning = three_phases(0.5, 0.5, steps=3, begin_step=0, end_step=1, block_size=(4, 4))
+    model.fit(X, y, batch_size=8, callbacks=[pruning], verbose=0)
+    result = conversion(model, representative_dataset=X, input_type="int8", output_type="int8")
+    (operator,) = result.operators
+    found = encodings(read_options(operator.options))
+    assert found["recurrent_kernel"] is BLOCKS
+    blocks = BLOCKS.nonzero(operator.integer_cell.recurrent_kernel[0].values)
+    assert blocks.sum() == blocks.size // 2
+    x = extremes(np.random.default_rng(1), np.int8, (1, TIMESTEPS, FEATURES))
+    expected, _ = reference.run(operator.integer_cell, x)
+    np.testing.assert_array_equal(Interpreter(result.model).invoke(x), expected)
 
 
 # ---- The report ----

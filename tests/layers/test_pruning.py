@@ -150,7 +150,7 @@ def set_whole_numbers(model):
             weight.assign(generator.integers(-3, 4, size=weight.shape))
 
 
-@pytest.mark.parametrize("block_size", [(1, 1), (4, 1)], ids=str)
+@pytest.mark.parametrize("block_size", [(1, 1), (4, 4)], ids=str)
 @pytest.mark.parametrize(
     "mode",
     [
@@ -212,7 +212,7 @@ def test_a_run_cut_short_keeps_its_last_update_and_warns():
         fit(model, Pruning({"kernel": ConstantSparsity(0.5, 0, end_step=20)}))
 
 
-@pytest.mark.parametrize("block_size", [(1, 1), (4, 1), (3, 2)], ids=str)
+@pytest.mark.parametrize("block_size", [(1, 1), (4, 4), (3, 2)], ids=str)
 @pytest.mark.parametrize("steps, begin, end", [(1, 0, 0), (2, 0, 1), (3, 1, 2), (8, 2, 5)])
 def test_three_phases_at_any_run_length(steps, begin, end, block_size):
     model = small_model(Scripted(1.0), FastGRNN(6, kernel_rank=2))
@@ -368,7 +368,7 @@ def assert_same_weights(weights, expected):
         np.testing.assert_array_equal(actual, desired)
 
 
-@pytest.mark.parametrize("block_size", [(1, 1), (4, 1)], ids=str)
+@pytest.mark.parametrize("block_size", [(1, 1), (4, 4)], ids=str)
 def test_a_loaded_model_resumes_as_if_never_stopped(tmp_path, block_size):
     model = built(small_model(keras.optimizers.Adam(0.05), **GRAPH))
     checkpoint = keras.callbacks.ModelCheckpoint(f"{tmp_path}/{{epoch}}.keras")
