@@ -170,6 +170,8 @@ def step_terms(options, cell):
         if matrix is not None:
             terms.update({"matrices": 1, "first factors": slot.endswith("_a")})
             terms.update(_matrix_terms(found[slot], matrix.values))
+            # An AVR shifts the sum of a row by a byte, then by a bit at a time.
+            terms["shifts of rows"] += len(matrix.values) * sum(divmod(matrix.shift, 8))
     return dict(terms)
 
 
@@ -178,10 +180,13 @@ _DENSE = [
     for rows in ("rows by 4", "other rows")
     for columns in ("", ": columns by 4", ": other columns", ": columns by 8")
 ]
-_BITMAP = [f"bitmap {part}" for part in ("rows", "words", "last words", "last bytes", "bits")]
+_BITMAP = [
+    f"bitmap {part}"
+    for part in ("rows", "words", "last words", "last bytes", "bits", "whole bytes", "bits to last")
+]
 _TERMS = [
     *("steps", "units", "units by 8", "features", "matrices", "first factors"),
-    *("dense columns by 4", "dense other columns", "sparse columns"),
+    *("shifts of rows", "dense columns by 4", "dense other columns", "sparse columns"),
     *(*_DENSE, "dense narrow rows", "dense narrow weights"),
     *("dense last row", "dense last row: columns"),
     *("dense last 2 or 3 rows", "dense last 2 or 3 rows: columns"),
@@ -214,9 +219,20 @@ def _matrix_terms(encoding, values):
     if encoding is PAIRS:
         return terms | {"pairs rows": rows, "pairs nonzero": nonzero}
     # A row begins within a byte, and is read in words of 32 bits from there.
-    words, last = np.divmod(np.arange(rows) * cols % 8 + cols, 32)
+    begins = np.arange(rows) * cols % 8
+    words, last = np.divmod(begins + cols, 32)
+    whole = (cols - np.minimum(-begins % 8, cols)) // 8  # an AVR has code for eight bits at once
+    to_last = sum(map(_bits_to_last, values != 0, begins))
     numbers = rows, words.sum(), np.count_nonzero(last), _ceil(last, 8).sum(), values.size
-    return terms | dict(zip(_BITMAP, map(int, numbers), strict=True)) | {"bitmap nonzero": nonzero}
+    numbers = map(int, (*numbers, whole.sum(), to_last))
+    return terms | dict(zip(_BITMAP, numbers, strict=True)) | {"bitmap nonzero": nonzero}
+
+
+def _bits_to_last(row, begin):
+    """The bits of a row up to the last set one of each word, where portable.h stops."""
+    words = np.pad(row, (begin, -(begin + row.size) % 32)).reshape(-1, 32)
+    last = np.where(words.any(axis=1), 32 - words[:, ::-1].argmax(axis=1), 0)
+    return last.sum() - (begin if words[0].any() else 0)
 
 
 def _ceil(n, size):
