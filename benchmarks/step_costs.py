@@ -19,7 +19,7 @@ from keras_fastgrnn.export.cell.blocks import unpack
 from keras_fastgrnn.export.cost import COSTS, step_terms
 from tests.boards import TARGETS, check
 
-CELLS, FITTED = 320, 240
+CELLS, FITTED = 400, 300
 
 
 def random_shape(rng, target):
@@ -30,7 +30,7 @@ def random_shape(rng, target):
     shape = {"units": units, "features": features}
     if rng.random() < 0.5:
         shape["rank"] = int(rng.integers(1, units // 2 + 1))
-    encoding = rng.choice(["dense", "bitmap", "pairs"])
+    encoding = rng.choice(["dense", "bitmap", "blocks", "pairs"])
     if encoding != "dense":
         shape |= {"density": float(rng.uniform(0.1, 0.7)), "encoding": encoding}
     return shape

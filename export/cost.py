@@ -15,7 +15,7 @@ from keras_fastgrnn.compat import keras
 from keras_fastgrnn.export.c_source.chain import read_chain
 from keras_fastgrnn.export.c_source.memory import memory_values
 from keras_fastgrnn.export.cell.blocks import encodings, read_options, slots
-from keras_fastgrnn.export.cell.encodings import DENSE, PAIRS
+from keras_fastgrnn.export.cell.encodings import BLOCKS, DENSE, PAIRS
 from keras_fastgrnn.export.converter import conversion
 from keras_fastgrnn.export.keras_model import functional
 from keras_fastgrnn.export.report.findings import STRUCTURE, parts
@@ -170,6 +170,8 @@ def step_terms(options, cell):
         if matrix is not None:
             terms.update({"matrices": 1, "first factors": slot.endswith("_a")})
             terms.update(_matrix_terms(found[slot], matrix.values))
+            # An AVR shifts the sum of a row by a byte, then by a bit at a time.
+            terms["shifts of rows"] += len(matrix.values) * sum(divmod(matrix.shift, 8))
     return dict(terms)
 
 
@@ -178,14 +180,24 @@ _DENSE = [
     for rows in ("rows by 4", "other rows")
     for columns in ("", ": columns by 4", ": other columns", ": columns by 8")
 ]
-_BITMAP = [f"bitmap {part}" for part in ("rows", "words", "last words", "last bytes", "bits")]
+_BITMAP = [
+    f"bitmap {part}"
+    for part in ("rows", "words", "last words", "last bytes", "bits", "whole bytes", "bits to last")
+]
+_GROUPED = [
+    f"bitmap of groups: {part}" for part in ("rows", "words", "last words", "nonzero", "to last")
+]
+_BLOCKS = [
+    f"blocks {part}"
+    for part in ("fours of rows", "all", "nonzero", "nonzero: rows", "rows", "narrow: columns")
+]
 _TERMS = [
     *("steps", "units", "units by 8", "features", "matrices", "first factors"),
-    *("dense columns by 4", "dense other columns", "sparse columns"),
+    *("shifts of rows", "dense columns by 4", "dense other columns", "sparse columns"),
     *(*_DENSE, "dense narrow rows", "dense narrow weights"),
     *("dense last row", "dense last row: columns"),
     *("dense last 2 or 3 rows", "dense last 2 or 3 rows: columns"),
-    *(*_BITMAP, "bitmap nonzero", "pairs rows", "pairs nonzero"),
+    *(*_BITMAP, "bitmap nonzero", *_GROUPED, *_BLOCKS, "pairs rows", "pairs nonzero"),
 ]
 
 
@@ -213,10 +225,44 @@ def _matrix_terms(encoding, values):
     terms, nonzero = {"sparse columns": cols}, np.count_nonzero(values)
     if encoding is PAIRS:
         return terms | {"pairs rows": rows, "pairs nonzero": nonzero}
+    if encoding is BLOCKS:
+        return terms | dict(zip(_BLOCKS, _block_numbers(values), strict=True))
     # A row begins within a byte, and is read in words of 32 bits from there.
-    words, last = np.divmod(np.arange(rows) * cols % 8 + cols, 32)
-    numbers = rows, words.sum(), np.count_nonzero(last), _ceil(last, 8).sum(), values.size
-    return terms | dict(zip(_BITMAP, map(int, numbers), strict=True)) | {"bitmap nonzero": nonzero}
+    begins = np.arange(rows) * cols % 8
+    words, last = np.divmod(begins + cols, 32)
+    whole = (cols - np.minimum(-begins % 8, cols)) // 8  # an AVR has code for eight bits at once
+    to_last = sum(map(_bits_to_last, values != 0, begins))
+    words, last_words = int(words.sum()), np.count_nonzero(last)
+    numbers = rows, words, last_words, int(_ceil(last, 8).sum()), values.size
+    numbers = *numbers, int(whole.sum()), int(to_last)
+    terms |= dict(zip(_BITMAP, numbers, strict=True)) | {"bitmap nonzero": nonzero}
+    if cols % 4 == 0:  # the DSP extension has code for four bits at once
+        groups = np.any(values.reshape(rows, -1, 4), axis=2)
+        to_last = sum(map(_groups_to_last, groups, begins // 4))
+        numbers = rows, words, last_words, nonzero, int(to_last)
+        terms |= dict(zip(_GROUPED, numbers, strict=True))
+    return terms
+
+
+def _bits_to_last(row, begin, word=32):
+    """The bits of a row up to the last set one of each word, where kernels stop."""
+    words = np.pad(row, (begin, -(begin + row.size) % word)).reshape(-1, word)
+    last = np.where(words.any(axis=1), word - words[:, ::-1].argmax(axis=1), 0)
+    return last.sum() - (begin if words[0].any() else 0)
+
+
+_groups_to_last = functools.partial(_bits_to_last, word=8)
+
+
+def _block_numbers(values):
+    """The numbers of `_BLOCKS`."""
+    rows, cols = values.shape
+    nonzero = BLOCKS.nonzero(values)
+    rows_of = np.full(len(nonzero), 4)
+    rows_of[-1] = rows - 4 * (len(nonzero) - 1)
+    narrow = np.count_nonzero(nonzero[:, -1]) * (cols % 4)
+    each = nonzero.sum(axis=1)
+    return len(nonzero), nonzero.size, int(each.sum()), int(each @ rows_of), rows, narrow
 
 
 def _ceil(n, size):

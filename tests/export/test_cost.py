@@ -86,7 +86,7 @@ def test_terms_have_costs():
     options, _ = pack(cell)
     for known in json.loads(COSTS.read_text()).values():
         assert list(known["costs"]) == list(step_terms(options, cell))
-        assert 0 < known["error"] <= 0.08  # 0.02 to 0.03, but for RV32IMC and ATmega328P
+        assert 0 < known["error"] <= 0.05  # 0.01 to 0.03
 
 
 @pytest.mark.parametrize(

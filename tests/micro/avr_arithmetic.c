@@ -3,6 +3,8 @@
  * expected values, by the portable functions. */
 #include <stdint.h>
 
+#define FASTGRNN_KERNEL_H_ /* as in a model that is written as C: with fast_update() */
+#include "bytes.h"
 #include "variant.h"
 
 #ifdef EXPECTED
@@ -76,6 +78,30 @@ int32_t NAME(rows)(unsigned cols, unsigned shift, const int16_t* in) {
   return (int32_t)sum;
 }
 
+/* The new state of the second of three units. The state may saturate. */
+static const FASTGRNN_FLASH uint8_t biases[] = {1, 2, 0xc0, 0xfe, 3, 4, 5, 6, 0x17, 0x03, 7, 8};
+static inline __attribute__((always_inline)) int16_t update_unit(const fastgrnn_params* cell,
+                                                                 int32_t p, int16_t h) {
+#ifdef fast_update
+  int16_t state[] = {1, h, 2};
+  fast_update(cell, &p, 1, 1, state);
+  return state[0] == 1 && state[2] == 2 ? state[1] : 0;
+#else
+  const int16_t c = tanh16(p + (int16_t)read_u16(cell->bias + 8), 0);
+  const int32_t z = sigmoid(p + (int16_t)read_u16(cell->bias + 2), 0);
+  const int32_t most = (int32_t)cell->zeta * 32768 + (int32_t)cell->nu;
+  const int16_t m = round_high(most - multiply_unsigned(z, cell->zeta));
+  return round_saturate(add_rounded(multiply(z, h), multiply16(m, c), cell->mix_shift), 15);
+#endif
+}
+int16_t NAME(update)(int32_t p, int16_t h, unsigned mix_shift) {
+  static const fastgrnn_params cell_0 = {
+      .bias = biases, .units = 3, .zeta = 65534, .nu = 32000, .mix_shift = 0};
+  static const fastgrnn_params cell_3 = {
+      .bias = biases, .units = 3, .zeta = 40011, .nu = 32256435, .mix_shift = 3};
+  return mix_shift == 0 ? update_unit(&cell_0, p, h) : update_unit(&cell_3, p, h);
+}
+
 #ifndef EXPECTED
 #include <stdlib.h>
 
@@ -83,6 +109,7 @@ int32_t NAME(rows)(unsigned cols, unsigned shift, const int16_t* in) {
 
 int32_t expected_add(int32_t, int32_t, unsigned);
 int16_t expected_saturate(int32_t, unsigned), expected_high(int32_t);
+int16_t expected_update(int32_t, int16_t, unsigned);
 int32_t expected_sigmoid(int32_t, unsigned), expected_tanh(int32_t, unsigned);
 int32_t expected_product(int32_t, int16_t), expected_unsigned_product(int32_t, uint16_t);
 int32_t expected_signed_product(int16_t, int16_t);
@@ -119,6 +146,7 @@ int main(void) {
       SHIFTS(ITEM)};
   uint16_t i;
   uint8_t j;
+  unsigned shift;
   for (i = 0; i < 400; ++i) {
     const int32_t v = draw(30), sum = draw(29), z = draw(15), p = draw(30);
     const int32_t wide = clip(draw(31), -INT32_C(0x7fff0000), INT32_C(0x7fff0000));
@@ -134,6 +162,16 @@ int main(void) {
     for (j = 0; j <= 12; ++j) {
       check("sigmoid", p, j, sigmoid_here(p, j), expected_sigmoid(p, j));
       check("tanh16", p, j, tanh_here(p, j), expected_tanh(p, j));
+    }
+    for (shift = 0; shift <= 3; shift += 3) {
+      check("update", p, shift, update_here(p, a, shift), expected_update(p, a, shift));
+      check("update", p, shift, update_here(p, b, shift), expected_update(p, b, shift));
+      check("update", v >> 14, shift, update_here(v >> 14, a, shift),
+            expected_update(v >> 14, a, shift));
+      check("update", p, shift, update_here(p, INT16_MAX, shift),
+            expected_update(p, INT16_MAX, shift));
+      check("update", p, shift, update_here(p, INT16_MIN, shift),
+            expected_update(p, INT16_MIN, shift));
     }
     check("multiply16", a, 0, signed_product_here(a, b), expected_signed_product(a, b));
     check("multiply", z, 0, product_here(z, b), expected_product(z, b));
