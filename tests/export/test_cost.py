@@ -74,11 +74,15 @@ def test_steps_are_those_of_the_file():
     whole, stream = estimate(activity()), estimate(activity(), streaming=True)
     for name, cost in whole.chips.items():
         assert cost.inference == pytest.approx(128 * cost.step)
-        assert stream.chips[name].inference == stream.chips[name].step == cost.step
+        assert stream.chips[name].inference == stream.chips[name].step
+        # The ranges of a stream are others, and so are the shifts, by which an AVR takes longer.
+        assert stream.chips[name].step == pytest.approx(cost.step, rel=0.05)
         assert cost.milliseconds(48) == cost.inference / 48_000
     assert list(estimate(activity(), chip="Cortex-M0").chips) == ["Cortex-M0"]
     open_steps = estimate(activity(timesteps=None))
-    assert open_steps.chips["Cortex-M4"].step == whole.chips["Cortex-M4"].step
+    assert open_steps.chips["Cortex-M4"].step == pytest.approx(
+        whole.chips["Cortex-M4"].step, rel=0.05
+    )
 
 
 def test_terms_have_costs():
