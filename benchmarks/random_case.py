@@ -32,7 +32,8 @@ def random_case(units, features, *, rank=0, density=1.0, encoding="dense", dtype
             side = 4 if encoding == "blocks" else 1
             shape = [-(-n // side) for n in size]
             removed = np.zeros(shape, bool)
-            removed.ravel()[rng.permutation(removed.size)[round(density * removed.size) :]] = True
+            kept = max(1, round(density * removed.size))  # as pruning does
+            removed.ravel()[rng.permutation(removed.size)[kept:]] = True
             matrix[np.kron(removed, np.ones((side, side), bool))[: size[0], : size[1]]] = 0
             yield matrix
 

@@ -189,7 +189,10 @@ _GROUPED = [
 ]
 _BLOCKS = [
     f"blocks {part}"
-    for part in ("fours of rows", "all", "nonzero", "nonzero: rows", "rows", "narrow: columns")
+    for part in (
+        *("matrices", "rows", "fours of rows", "bytes of bits", "all", "nonzero", "nonzero: rows"),
+        *("narrow", "narrow nonzero", "narrow nonzero: columns"),
+    )
 ]
 _TERMS = [
     *("steps", "units", "units by 8", "features", "matrices", "first factors"),
@@ -258,11 +261,15 @@ def _block_numbers(values):
     """The numbers of `_BLOCKS`."""
     rows, cols = values.shape
     nonzero = BLOCKS.nonzero(values)
-    rows_of = np.full(len(nonzero), 4)
-    rows_of[-1] = rows - 4 * (len(nonzero) - 1)
-    narrow = np.count_nonzero(nonzero[:, -1]) * (cols % 4)
-    each = nonzero.sum(axis=1)
-    return len(nonzero), nonzero.size, int(each.sum()), int(each @ rows_of), rows, narrow
+    fours, blocks = nonzero.shape
+    rows_of_last = rows - 4 * (fours - 1)
+    products = 4 * np.count_nonzero(nonzero[:-1]) + rows_of_last * np.count_nonzero(nonzero[-1])
+    narrow = fours * (cols % 4 != 0)
+    narrow_nonzero = np.count_nonzero(nonzero[:, -1]) * (cols % 4 != 0)
+    return (
+        *(1, rows, fours, fours * _ceil(blocks, 8), nonzero.size, np.count_nonzero(nonzero)),
+        *(products, narrow, narrow_nonzero, narrow_nonzero * (cols % 4)),
+    )
 
 
 def _ceil(n, size):
