@@ -225,11 +225,12 @@ def _matrix_terms(encoding, values):
             "dense last 2 or 3 rows": more,
             "dense last 2 or 3 rows: columns": more * cols,
         }
+    if encoding is BLOCKS:
+        columns = {"dense columns by 4": cols // 4, "dense other columns": cols % 4}
+        return columns | dict(zip(_BLOCKS, _block_numbers(values), strict=True))
     terms, nonzero = {"sparse columns": cols}, np.count_nonzero(values)
     if encoding is PAIRS:
         return terms | {"pairs rows": rows, "pairs nonzero": nonzero}
-    if encoding is BLOCKS:
-        return terms | dict(zip(_BLOCKS, _block_numbers(values), strict=True))
     # A row begins within a byte, and is read in words of 32 bits from there.
     begins = np.arange(rows) * cols % 8
     words, last = np.divmod(begins + cols, 32)
