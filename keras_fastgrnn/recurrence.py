@@ -117,18 +117,52 @@ class _Loop(NamedTuple):
     keeps_residuals: bool
     scan: dict
 
+    @property
+    def at_once(self):
+        """Whether the gradient computes for all time steps at once all that it can.
+
+        A step of either loop is then so short that XLA runs its operations in order, without its
+        scheduler. The arrays of all steps of more units leave the cache.
+        """
+        return self.cell.units <= 32
+
     def project(self, state, factors):
         """The recurrent share of a pre-activation."""
         if self.state_mask is not None:
             state *= self.state_mask
+        if state.shape.rank == 3:  # of all steps: one product
+            state = tf.reshape(state, (-1, state.shape[-1]))
         for factor in factors:
             state = tf.matmul(state, factor)
         return state
 
+    def project_back(self, d, factors):
+        """The gradient of a state, from that of its recurrent share."""
+        for factor in reversed(factors):
+            d = tf.matmul(d, factor, transpose_b=True)
+        return d if self.state_mask is None else d * self.state_mask
+
+    def slopes(self, mask, before, residuals, coefficients):
+        """The cell's slopes, where a masked step only passes the state on."""
+        slope, leak, *slopes = self.cell.slopes(before, *residuals, *coefficients)
+        if mask is None:
+            return [slope, leak, *slopes]
+        slope, *slopes = (tf.where(mask, s, 0) for s in (slope, *slopes))
+        return [slope, tf.where(mask, leak, 1), *slopes]
+
+    def terms(self, d, d_preactivation, before, slopes, factors):
+        """The gradients of the factors, and those of the coefficients before their sum over the
+        batch: of one step, or of all."""
+        with tf.GradientTape() as tape:
+            tape.watch(factors)
+            recurrent = self.project(before, factors)
+        d_preactivation = tf.reshape(d_preactivation, tf.shape(recurrent))
+        return tape.gradient(recurrent, factors, d_preactivation) + [d * s for s in slopes]
+
 
 def _forward(loop, inputs, state, factors, coefficients):
-    """Returns the states that `recur()` returns, and the residuals: a list of arrays, the state
-    before each step and the cell's residuals."""
+    """Returns the states that `recur()` returns, and a list of arrays for the gradient: the state
+    before each step, and its pre-activation or the cell's residuals."""
     cell = loop.cell
 
     def step(carry, inputs, mask):
@@ -139,52 +173,54 @@ def _forward(loop, inputs, state, factors, coefficients):
             after = tf.where(mask, after, before)
         outputs = [after] if loop.return_sequences else []
         if loop.keeps_residuals:
-            outputs += [before, *residuals]
+            outputs += [before, *([preactivation] if loop.at_once else residuals)]
         return [after], outputs
 
     outputs = int(loop.return_sequences)
     if loop.keeps_residuals:
-        outputs += 1 + cell.residuals
+        outputs += 1 + (1 if loop.at_once else cell.residuals)
     (last,), arrays = scan(step, [state], [inputs, loop.mask], outputs=outputs, **loop.scan)
     states = stack(arrays.pop(0)) if loop.return_sequences else last
     return states, arrays
 
 
-def _backward(loop, upstream, residuals, state, factors, coefficients):
+def _backward(loop, upstream, kept, state, factors, coefficients):
     """Returns the gradients of the inputs, the state, the factors and the coefficients."""
-
-    def step(carry, d_state, mask, before, *residuals):
-        d_after, *sums = carry
-        if loop.return_sequences:
-            d_after += d_state
-        d = d_after if mask is None else tf.where(mask, d_after, 0)
-        d_preactivation, d_before, d_coefficients = loop.cell.update_gradient(
-            d, before, *residuals, *coefficients
-        )
-        with tf.GradientTape() as tape:
-            tape.watch((before, factors))
-            recurrent = loop.project(before, factors)
-        d_recurrent, d_factors = tape.gradient(recurrent, (before, factors), d_preactivation)
-        d_before += d_recurrent
-        if mask is not None:
-            d_before = tf.where(mask, d_before, d_after)
-        terms = [*d_factors, *d_coefficients]
-        sums = [s + d for s, d in zip(sums, terms, strict=True)]
-        return [d_before, *sums], [d_preactivation]
-
     zeros = tf.zeros_like(state)
+    sums = [*(tf.zeros_like(f) for f in factors), *(zeros for _ in coefficients)]
+    if loop.at_once:
+        before, preactivation = map(stack, kept)
+        _, residuals = loop.cell.update(preactivation, before, *coefficients)
+        slope, leak, *slopes = loop.slopes(loop.mask, before, residuals, coefficients)
+        kept, sums = [slope, leak], []
+
+    def step(carry, d_state, mask, *kept):
+        d, *sums = carry
+        if loop.return_sequences:
+            d += d_state
+        if loop.at_once:
+            slope, leak = kept
+        else:
+            before, *residuals = kept
+            slope, leak, *slopes = loop.slopes(mask, before, residuals, coefficients)
+        d_preactivation = slope * d
+        d_before = leak * d + loop.project_back(d_preactivation, factors)
+        if loop.at_once:
+            return [d_before], [d]
+        terms = loop.terms(d, d_preactivation, before, slopes, factors)
+        return [d_before, *(s + t for s, t in zip(sums, terms, strict=True))], [d_preactivation]
+
     d_last, d_states = (zeros, upstream) if loop.return_sequences else (upstream, None)
-    (d_state, *sums), (d_inputs,) = scan(
-        step,
-        [d_last, *(tf.zeros_like(f) for f in factors), *(zeros for _ in coefficients)],
-        [d_states, loop.mask, *residuals],
-        outputs=1,
-        reverse=True,
-        **loop.scan,
+    (d_state, *sums), (d,) = scan(
+        step, [d_last, *sums], [d_states, loop.mask, *kept], outputs=1, reverse=True, **loop.scan
     )
+    d_inputs = d = stack(d)
+    if loop.at_once:
+        d_inputs = slope * d
+        sums = loop.terms(d, d_inputs, before, slopes, factors)
     d_factors, sums = sums[: len(factors)], sums[len(factors) :]
     d_coefficients = [
         tf.reduce_sum(d, list(range(d.shape.rank - c.shape.rank)))
         for d, c in zip(sums, coefficients, strict=True)
     ]
-    return stack(d_inputs), d_state, d_factors, d_coefficients
+    return d_inputs, d_state, d_factors, d_coefficients

@@ -44,10 +44,9 @@ class RecurrentCell(SimpleRNNCell):
     - `coefficients()`: tuple of tensors `(units,)` or `()` that are the same at every step;
     - `update(a, state, *coefficients)`: the state after the step, and a tuple of `residuals`
       tensors for the gradient;
-    - `update_gradient(d, state, *residuals, *coefficients)`: given the upstream gradient `d` of the
-      state after the step, the gradients of `a` and of the state before the step, and a tuple of
-      the coefficients' gradients before their sum over the batch. Activations are in
-      `activations.GRADIENTS`.
+    - `slopes(state, *residuals, *coefficients)`: the elementwise derivatives of the state after
+      the step, each of its shape: by `a`, by the state before the step, and by each coefficient.
+      Activations are in `activations.GRADIENTS`.
 
     Args:
         scalar_initializers: dict from the name of a scalar weight to a number or an initializer.
