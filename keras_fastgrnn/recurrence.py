@@ -83,9 +83,7 @@ def recur(cell, inputs, state, *, mask, state_mask, return_sequences, unroll=Fal
     Returns:
         Tensor `(timesteps, batch, units)`, or `(batch, units)`.
     """
-    factors = cell.factors("recurrent_kernel")
-    if len(factors) == 2 and 2 * cell.recurrent_rank >= cell.units:
-        factors = [tf.matmul(*factors)]  # One product a step, with no more multiplications.
+    factors = cell.recurrent_factors()
     loop = _Loop(
         cell=cell,
         mask=mask,
@@ -117,30 +115,18 @@ class _Loop(NamedTuple):
     keeps_residuals: bool
     scan: dict
 
-    @property
-    def at_once(self):
-        """Whether the gradient computes for all time steps at once all that it can.
-
-        A step of either loop is then so short that XLA runs its operations in order, without its
-        scheduler. The arrays of all steps of more units leave the cache.
-        """
-        return self.cell.units <= 32
-
     def project(self, state, factors):
         """The recurrent share of a pre-activation."""
         if self.state_mask is not None:
             state *= self.state_mask
-        if state.shape.rank == 3:  # of all steps: one product
-            state = tf.reshape(state, (-1, state.shape[-1]))
-        for factor in factors:
-            state = tf.matmul(state, factor)
-        return state
+        return self.cell.project(_rows(state), factors)
 
-    def project_back(self, d, factors):
-        """The gradient of a state, from that of its recurrent share."""
-        for factor in reversed(factors):
-            d = tf.matmul(d, factor, transpose_b=True)
-        return d if self.state_mask is None else d * self.state_mask
+    def project_gradient(self, d, state, factors):
+        """The gradients of the state and of the factors, from that of the recurrent share."""
+        with tf.GradientTape() as tape:
+            tape.watch((state, factors))
+            recurrent = self.project(state, factors)
+        return tape.gradient(recurrent, (state, factors), _rows(d))
 
     def slopes(self, mask, before, residuals, coefficients):
         """The cell's slopes, where a masked step only passes the state on."""
@@ -150,20 +136,16 @@ class _Loop(NamedTuple):
         slope, *slopes = (tf.where(mask, s, 0) for s in (slope, *slopes))
         return [slope, tf.where(mask, leak, 1), *slopes]
 
-    def terms(self, d, d_preactivation, before, slopes, factors):
-        """The gradients of the factors, and those of the coefficients before their sum over the
-        batch: of one step, or of all."""
-        with tf.GradientTape() as tape:
-            tape.watch(factors)
-            recurrent = self.project(before, factors)
-        d_preactivation = tf.reshape(d_preactivation, tf.shape(recurrent))
-        return tape.gradient(recurrent, factors, d_preactivation) + [d * s for s in slopes]
+
+def _rows(v):
+    """The rows of one time step, or of all."""
+    return v if v.shape.rank == 2 else tf.reshape(v, (-1, v.shape[-1]))
 
 
 def _forward(loop, inputs, state, factors, coefficients):
     """Returns the states that `recur()` returns, and a list of arrays for the gradient: the state
     before each step, and its pre-activation or the cell's residuals."""
-    cell = loop.cell
+    cell, at_once = loop.cell, loop.cell.gradient_at_once
 
     def step(carry, inputs, mask):
         (before,) = carry
@@ -173,12 +155,12 @@ def _forward(loop, inputs, state, factors, coefficients):
             after = tf.where(mask, after, before)
         outputs = [after] if loop.return_sequences else []
         if loop.keeps_residuals:
-            outputs += [before, *([preactivation] if loop.at_once else residuals)]
+            outputs += [before, *([preactivation] if at_once else residuals)]
         return [after], outputs
 
     outputs = int(loop.return_sequences)
     if loop.keeps_residuals:
-        outputs += 1 + (1 if loop.at_once else cell.residuals)
+        outputs += 1 + (1 if at_once else cell.residuals)
     (last,), arrays = scan(step, [state], [inputs, loop.mask], outputs=outputs, **loop.scan)
     states = stack(arrays.pop(0)) if loop.return_sequences else last
     return states, arrays
@@ -186,28 +168,26 @@ def _forward(loop, inputs, state, factors, coefficients):
 
 def _backward(loop, upstream, kept, state, factors, coefficients):
     """Returns the gradients of the inputs, the state, the factors and the coefficients."""
+    at_once = loop.cell.gradient_at_once
     zeros = tf.zeros_like(state)
     sums = [*(tf.zeros_like(f) for f in factors), *(zeros for _ in coefficients)]
-    if loop.at_once:
+    if at_once:
         before, preactivation = map(stack, kept)
         _, residuals = loop.cell.update(preactivation, before, *coefficients)
         slope, leak, *slopes = loop.slopes(loop.mask, before, residuals, coefficients)
-        kept, sums = [slope, leak], []
+        kept, sums = [kept[0], slope, leak], []
 
-    def step(carry, d_state, mask, *kept):
+    def step(carry, d_state, mask, before, *kept):
         d, *sums = carry
         if loop.return_sequences:
             d += d_state
-        if loop.at_once:
-            slope, leak = kept
-        else:
-            before, *residuals = kept
-            slope, leak, *slopes = loop.slopes(mask, before, residuals, coefficients)
+        slope, leak, *slopes = kept if at_once else loop.slopes(mask, before, kept, coefficients)
         d_preactivation = slope * d
-        d_before = leak * d + loop.project_back(d_preactivation, factors)
-        if loop.at_once:
+        d_recurrent, d_factors = loop.project_gradient(d_preactivation, before, factors)
+        d_before = leak * d + d_recurrent
+        if at_once:
             return [d_before], [d]
-        terms = loop.terms(d, d_preactivation, before, slopes, factors)
+        terms = [*d_factors, *(d * s for s in slopes)]
         return [d_before, *(s + t for s, t in zip(sums, terms, strict=True))], [d_preactivation]
 
     d_last, d_states = (zeros, upstream) if loop.return_sequences else (upstream, None)
@@ -215,9 +195,10 @@ def _backward(loop, upstream, kept, state, factors, coefficients):
         step, [d_last, *sums], [d_states, loop.mask, *kept], outputs=1, reverse=True, **loop.scan
     )
     d_inputs = d = stack(d)
-    if loop.at_once:
+    if at_once:
         d_inputs = slope * d
-        sums = loop.terms(d, d_inputs, before, slopes, factors)
+        _, d_factors = loop.project_gradient(d_inputs, before, factors)
+        sums = [*d_factors, *(d * s for s in slopes)]
     d_factors, sums = sums[: len(factors)], sums[len(factors) :]
     d_coefficients = [
         tf.reduce_sum(d, list(range(d.shape.rank - c.shape.rank)))
