@@ -46,13 +46,18 @@ def measure(layers, shape, jit_compile=True, turns=60):
     Returns:
         Two dicts from name to seconds `(turns,)`: of a training step, and of a prediction.
     """
-    x, y = map(tf.constant, shape.batches(1))
     models = {name: shape.model(layer, jit_compile) for name, layer in layers.items()}
+    return take_turns(models, shape, f"{shape.units} units, jit_compile={jit_compile}", turns)
+
+
+def take_turns(models, shape, title, turns=60):
+    """As `measure()`, of a dict from name to compiled model."""
+    x, y = map(tf.constant, shape.batches(1))
     for model in models.values():  # compile
         model.train_on_batch(x, y)
         model.predict_on_batch(x)
     steps, predictions = ({name: np.empty(turns) for name in models} for _ in range(2))
-    for turn in track(range(turns), f"{shape.units} units, jit_compile={jit_compile}"):
+    for turn in track(range(turns), title):
         for name, model in models.items():
             steps[name][turn] = _seconds(model.train_on_batch, x, y)
             predictions[name][turn] = _seconds(model.predict_on_batch, x)

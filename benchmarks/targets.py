@@ -64,6 +64,8 @@ TARGETS = {
         "step_ratio_lstm_jit": ("<=", 0.5),
         "step_ratio_gru": ("<=", 0.5),
         "step_ratio_lstm": ("<=", 0.5),
+        "step_ratio_gru_small": ("<=", 0.45),
+        "qat_step_ratio": ("<=", 2.5),
         "predict_ratio_gru_jit": ("<=", 0.6),
         "pruning_overhead": ("<=", 0.05),
     },

@@ -18,6 +18,7 @@ from benchmarks import record, step_times
 from benchmarks.step_times import Shape
 from examples.common import command
 from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN
+from keras_fastgrnn.export import quantization_aware
 from keras_fastgrnn.pruning import three_phases
 
 _TURNS = flags.DEFINE_integer("turns", 60, "Timed steps of each model.", lower_bound=5)
@@ -94,6 +95,18 @@ def pruning_ratio(shape, batches=40, rounds=9):
     return ratios
 
 
+def qat_ratio(shape, jit_compile):
+    """The training step of the quantisation-aware copy over that of the float model."""
+    model = shape.model(FastGRNN, jit_compile)
+    x, _ = shape.batches(1)
+    aware = quantization_aware(model, representative_dataset=x)
+    aware.compile("adam", model.loss, jit_compile=jit_compile)
+    models = {"QAT": aware, "float": model}
+    title = f"quantisation-aware, jit_compile={jit_compile}"
+    steps, _ = step_times.take_turns(models, shape, title, _TURNS.value)
+    return ratio(steps, "QAT", "float")
+
+
 def main():
     rows = {
         (shape, jit_compile): comparison(shape, jit_compile)
@@ -101,12 +114,16 @@ def main():
         for jit_compile in (True, False)
     }
     jit, graph = (rows[SHAPES[0], jit_compile]["FastGRNN"] for jit_compile in (True, False))
+    small = rows[SHAPES[1], True]["FastGRNN"]
     pruning = pruning_ratio(SHAPES[0])
     figures = {
         "step_ratio_gru_jit": jit["step_ratio"],
         "step_ratio_lstm_jit": jit["step_ratio_lstm"],
         "step_ratio_gru": graph["step_ratio"],
         "step_ratio_lstm": graph["step_ratio_lstm"],
+        "step_ratio_gru_small": small["step_ratio"],
+        "qat_step_ratio_jit": qat_ratio(SHAPES[1], jit_compile=True),
+        "qat_step_ratio": qat_ratio(SHAPES[1], jit_compile=False),
         "predict_ratio_gru_jit": jit["predict_ratio"],
         "pruning_overhead": float(np.median(pruning)) - 1,
     }

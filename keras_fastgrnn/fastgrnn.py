@@ -113,11 +113,10 @@ class FastGRNNCell(RecurrentCell):
         share = zeta * (1 - z) + nu
         return share * c + z * state, (z, c, share)
 
-    def update_gradient(self, d, state, z, c, share, bias, zeta, nu):
-        d_c = GRADIENTS[self.activation](c, d * share)
-        d_share = d * c
-        d_z = GRADIENTS[self.recurrent_activation](z, d * state - zeta * d_share)
-        return d_c + d_z, d * z, (d_c, d_share * (1 - z), d_share)
+    def slopes(self, state, z, c, share, bias, zeta, nu):
+        of_bias = GRADIENTS[self.activation](c, share)
+        of_gate = GRADIENTS[self.recurrent_activation](z, state - zeta * c)
+        return of_bias + of_gate, z, of_bias, (1 - z) * c, c
 
     def get_config(self):
         activation = keras.activations.serialize(self.recurrent_activation)

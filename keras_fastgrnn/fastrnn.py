@@ -99,9 +99,9 @@ class FastRNNCell(RecurrentCell):
         c = self.activation(a)
         return alpha * c + beta * state, (c,)
 
-    def update_gradient(self, d, state, c, alpha, beta):
-        d_c = GRADIENTS[self.activation](c, d * alpha)
-        return d_c, d * beta, (d * c, d * state)
+    def slopes(self, state, c, alpha, beta):
+        alpha, beta = (tf.broadcast_to(v, tf.shape(state)) for v in (alpha, beta))
+        return GRADIENTS[self.activation](c, alpha), beta, c, state
 
 
 @register

@@ -83,9 +83,7 @@ def recur(cell, inputs, state, *, mask, state_mask, return_sequences, unroll=Fal
     Returns:
         Tensor `(timesteps, batch, units)`, or `(batch, units)`.
     """
-    factors = cell.factors("recurrent_kernel")
-    if len(factors) == 2 and 2 * cell.recurrent_rank >= cell.units:
-        factors = [tf.matmul(*factors)]  # One product a step, with no more multiplications.
+    factors = cell.recurrent_factors()
     loop = _Loop(
         cell=cell,
         mask=mask,
@@ -121,15 +119,33 @@ class _Loop(NamedTuple):
         """The recurrent share of a pre-activation."""
         if self.state_mask is not None:
             state *= self.state_mask
-        for factor in factors:
-            state = tf.matmul(state, factor)
-        return state
+        return self.cell.project(_rows(state), factors)
+
+    def project_gradient(self, d, state, factors):
+        """The gradients of the state and of the factors, from that of the recurrent share."""
+        with tf.GradientTape() as tape:
+            tape.watch((state, factors))
+            recurrent = self.project(state, factors)
+        return tape.gradient(recurrent, (state, factors), _rows(d))
+
+    def slopes(self, mask, before, residuals, coefficients):
+        """The cell's slopes, where a masked step only passes the state on."""
+        slope, leak, *slopes = self.cell.slopes(before, *residuals, *coefficients)
+        if mask is None:
+            return [slope, leak, *slopes]
+        slope, *slopes = (tf.where(mask, s, 0) for s in (slope, *slopes))
+        return [slope, tf.where(mask, leak, 1), *slopes]
+
+
+def _rows(v):
+    """The rows of one time step, or of all."""
+    return v if v.shape.rank == 2 else tf.reshape(v, (-1, v.shape[-1]))
 
 
 def _forward(loop, inputs, state, factors, coefficients):
-    """Returns the states that `recur()` returns, and the residuals: a list of arrays, the state
-    before each step and the cell's residuals."""
-    cell = loop.cell
+    """Returns the states that `recur()` returns, and a list of arrays for the gradient: the state
+    before each step, and its pre-activation or the cell's residuals."""
+    cell, at_once = loop.cell, loop.cell.gradient_at_once
 
     def step(carry, inputs, mask):
         (before,) = carry
@@ -139,52 +155,53 @@ def _forward(loop, inputs, state, factors, coefficients):
             after = tf.where(mask, after, before)
         outputs = [after] if loop.return_sequences else []
         if loop.keeps_residuals:
-            outputs += [before, *residuals]
+            outputs += [before, *([preactivation] if at_once else residuals)]
         return [after], outputs
 
     outputs = int(loop.return_sequences)
     if loop.keeps_residuals:
-        outputs += 1 + cell.residuals
+        outputs += 1 + (1 if at_once else cell.residuals)
     (last,), arrays = scan(step, [state], [inputs, loop.mask], outputs=outputs, **loop.scan)
     states = stack(arrays.pop(0)) if loop.return_sequences else last
     return states, arrays
 
 
-def _backward(loop, upstream, residuals, state, factors, coefficients):
+def _backward(loop, upstream, kept, state, factors, coefficients):
     """Returns the gradients of the inputs, the state, the factors and the coefficients."""
-
-    def step(carry, d_state, mask, before, *residuals):
-        d_after, *sums = carry
-        if loop.return_sequences:
-            d_after += d_state
-        d = d_after if mask is None else tf.where(mask, d_after, 0)
-        d_preactivation, d_before, d_coefficients = loop.cell.update_gradient(
-            d, before, *residuals, *coefficients
-        )
-        with tf.GradientTape() as tape:
-            tape.watch((before, factors))
-            recurrent = loop.project(before, factors)
-        d_recurrent, d_factors = tape.gradient(recurrent, (before, factors), d_preactivation)
-        d_before += d_recurrent
-        if mask is not None:
-            d_before = tf.where(mask, d_before, d_after)
-        terms = [*d_factors, *d_coefficients]
-        sums = [s + d for s, d in zip(sums, terms, strict=True)]
-        return [d_before, *sums], [d_preactivation]
-
+    at_once = loop.cell.gradient_at_once
     zeros = tf.zeros_like(state)
+    sums = [*(tf.zeros_like(f) for f in factors), *(zeros for _ in coefficients)]
+    if at_once:
+        before, preactivation = map(stack, kept)
+        _, residuals = loop.cell.update(preactivation, before, *coefficients)
+        slope, leak, *slopes = loop.slopes(loop.mask, before, residuals, coefficients)
+        kept, sums = [kept[0], slope, leak], []
+
+    def step(carry, d_state, mask, before, *kept):
+        d, *sums = carry
+        if loop.return_sequences:
+            d += d_state
+        slope, leak, *slopes = kept if at_once else loop.slopes(mask, before, kept, coefficients)
+        d_preactivation = slope * d
+        d_recurrent, d_factors = loop.project_gradient(d_preactivation, before, factors)
+        d_before = leak * d + d_recurrent
+        if at_once:
+            return [d_before], [d]
+        terms = [*d_factors, *(d * s for s in slopes)]
+        return [d_before, *(s + t for s, t in zip(sums, terms, strict=True))], [d_preactivation]
+
     d_last, d_states = (zeros, upstream) if loop.return_sequences else (upstream, None)
-    (d_state, *sums), (d_inputs,) = scan(
-        step,
-        [d_last, *(tf.zeros_like(f) for f in factors), *(zeros for _ in coefficients)],
-        [d_states, loop.mask, *residuals],
-        outputs=1,
-        reverse=True,
-        **loop.scan,
+    (d_state, *sums), (d,) = scan(
+        step, [d_last, *sums], [d_states, loop.mask, *kept], outputs=1, reverse=True, **loop.scan
     )
+    d_inputs = d = stack(d)
+    if at_once:
+        d_inputs = slope * d
+        _, d_factors = loop.project_gradient(d_inputs, before, factors)
+        sums = [*d_factors, *(d * s for s in slopes)]
     d_factors, sums = sums[: len(factors)], sums[len(factors) :]
     d_coefficients = [
         tf.reduce_sum(d, list(range(d.shape.rank - c.shape.rank)))
         for d, c in zip(sums, coefficients, strict=True)
     ]
-    return stack(d_inputs), d_state, d_factors, d_coefficients
+    return d_inputs, d_state, d_factors, d_coefficients

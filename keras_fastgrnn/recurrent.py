@@ -44,10 +44,9 @@ class RecurrentCell(SimpleRNNCell):
     - `coefficients()`: tuple of tensors `(units,)` or `()` that are the same at every step;
     - `update(a, state, *coefficients)`: the state after the step, and a tuple of `residuals`
       tensors for the gradient;
-    - `update_gradient(d, state, *residuals, *coefficients)`: given the upstream gradient `d` of the
-      state after the step, the gradients of `a` and of the state before the step, and a tuple of
-      the coefficients' gradients before their sum over the batch. Activations are in
-      `activations.GRADIENTS`.
+    - `slopes(state, *residuals, *coefficients)`: the elementwise derivatives of the state after
+      the step, each of its shape: by `a`, by the state before the step, and by each coefficient.
+      Activations are in `activations.GRADIENTS`.
 
     Args:
         scalar_initializers: dict from the name of a scalar weight to a number or an initializer.
@@ -144,6 +143,28 @@ class RecurrentCell(SimpleRNNCell):
         """The tensors of "kernel" or "recurrent_kernel" as a list: the matrix, or its factors."""
         return list(map(tf.convert_to_tensor, self.matrices(name).values()))
 
+    def recurrent_factors(self):
+        """The factors that `project()` takes at each step of a loop."""
+        factors = self.factors("recurrent_kernel")
+        if len(factors) == 2 and 2 * self.recurrent_rank >= self.units:
+            return [tf.matmul(*factors)]  # One product a step, with no more multiplications.
+        return factors
+
+    def project(self, v, factors):
+        """Rows `v` times a matrix, or times its factors."""
+        for factor in factors:
+            v = tf.matmul(v, factor)
+        return v
+
+    @property
+    def gradient_at_once(self):
+        """Whether the gradient of a loop computes for all steps at once all that it can.
+
+        A step of the loop is then so short that XLA runs its operations in order, without its
+        scheduler. The arrays of all steps of more units leave the cache.
+        """
+        return self.units <= 32
+
     def bias_or_zeros(self):
         if self.bias is None:
             return tf.zeros((*self.bias_rows, self.units), self.compute_dtype)
@@ -157,11 +178,8 @@ class RecurrentCell(SimpleRNNCell):
             inputs *= self.get_dropout_mask(inputs)
         if training and self.recurrent_dropout:
             recurrent *= self.get_recurrent_dropout_mask(state)
-        for factor in self.factors("kernel"):
-            inputs = tf.matmul(inputs, factor)
-        for factor in self.factors("recurrent_kernel"):
-            recurrent = tf.matmul(recurrent, factor)
-        a = tf.nn.bias_add(inputs, self.input_bias()) + recurrent
+        inputs = tf.nn.bias_add(self.project(inputs, self.factors("kernel")), self.input_bias())
+        a = inputs + self.project(recurrent, self.factors("recurrent_kernel"))
         state, _ = self.update(a, state, *self.coefficients())
         return state, [state] if tf.nest.is_nested(states) else state
 
@@ -219,8 +237,7 @@ class RecurrentLayer(RNN):
             inputs *= cell.get_dropout_mask(inputs[0])
         timesteps_by_batch = tf.shape(inputs)[:2]
         inputs = tf.reshape(inputs, (-1, inputs.shape[-1]))
-        for factor in cell.factors("kernel"):
-            inputs = tf.matmul(inputs, factor)
+        inputs = cell.project(inputs, cell.factors("kernel"))
         inputs = tf.nn.bias_add(inputs, cell.input_bias())
         inputs = tf.reshape(inputs, tf.concat([timesteps_by_batch, [self.units]], 0))
 

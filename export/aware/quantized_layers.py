@@ -8,20 +8,22 @@ clip does ("straight through": Bengio et al., arXiv 1308.3432; Jacob et al., arX
 import contextlib
 import contextvars
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
 
 from keras_fastgrnn.compat import keras
+from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.formats import Formats, MatrixFormat
-from keras_fastgrnn.export.cell.sigmoid_table import sigmoid_table
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNNCell
 from keras_fastgrnn.micro.affine import Affine
-from keras_fastgrnn.recurrence import scan
+from keras_fastgrnn.recurrence import recur
 from keras_fastgrnn.recurrent import register
 
-_SIGMOID = sigmoid_table().astype(np.float64)
+# Every activation is constant from this pre-activation on, and from its negative down.
+_END = 32769
 
 
 @tf.custom_gradient
@@ -40,62 +42,70 @@ def _round_half_away(v):
     return tf.sign(v) * tf.floor(tf.abs(v) + 0.5), lambda gradient: gradient
 
 
-@tf.custom_gradient
-def _sigmoid(x):
-    """`reference.sigmoid()`, with the gradient of the smooth function."""
-    v = tf.abs(x)
-    k = tf.floor(v / 512)
-    low, rise = (
-        tf.gather(tf.constant(table), tf.cast(k, tf.int32))
-        for table in (_SIGMOID[:-1], np.diff(_SIGMOID))
-    )
-    y = low + tf.floor(rise * (v - 512 * k) / 512 + 0.5)
-    y = tf.where(x < 0, 32768 - y, y)
-    return y, lambda gradient: gradient * 8 * (y / 32768) * (1 - y / 32768)
-
-
 def _round_shift(v, n):
     return _round_half_up(v * 2.0**-n)
 
 
 def _clip(v, low, high):
-    return tf.clip_by_value(v, float(low), float(high))
+    low, high = tf.constant(low, v.dtype), tf.constant(high, v.dtype)
+    return tf.raw_ops.ClipByValue(t=v, clip_value_min=low, clip_value_max=high)  # one operation
 
 
-def _activate(name, p, fraction_bits):
-    limit = 8 << fraction_bits
-    x = _clip(p, -limit, limit) * 2.0 ** (12 - fraction_bits)
+def _activation_slope(name, fraction_bits, p, y):
+    """The derivative of an activation's smooth function: 0 where `y` has saturated."""
+    unit = 2.0 ** (12 - fraction_bits)
+    s = y / 32768
     match name:
         case "sigmoid":
-            return _sigmoid(x)
+            return (np.abs(p) <= 8 << fraction_bits) * 8 * unit * s * (1 - s)
         case "tanh":
-            return 2 * _sigmoid(_clip(2 * x, -32768, 32768)) - 32768
+            return (np.abs(p) <= 4 << fraction_bits) * 8 * unit * (1 + s) * (1 - s)
         case "quant_sigmoid":
-            return _clip((x + 4096) * 4, 0, 32768)
+            return (np.abs(p) <= 1 << fraction_bits) * 4 * unit
         case "quant_tanh":
-            return _clip(x * 8, -32768, 32768)
+            return (np.abs(p) <= 1 << fraction_bits) * 8 * unit
 
 
-def _gate(formats, p):
-    if formats.recurrent_activation == "relu":
-        bits = formats.fraction_bits + formats.gate_shift
-        return _clip(p, 0, 1 << bits) * 2.0 ** (15 - bits)
-    return _activate(formats.recurrent_activation, p, formats.fraction_bits)
-
-
-def _candidate(formats, p):
+@functools.lru_cache
+def _tables(formats):
+    """The candidate, the gate, and the candidate's share of a step without its shift, of each
+    pre-activation from -_END to _END: pairs of the values and of their derivatives."""
+    p = np.arange(-_END, _END + 1)
+    c = reference.candidate(formats, p)
     if formats.activation == "relu":
-        return _clip(p, 0, 32767)
-    return tf.minimum(_activate(formats.activation, p, formats.fraction_bits), 32767.0)
+        c_slope = (p >= 0) & (p <= 32767)
+    else:
+        y = reference.activate(formats.activation, p, formats.fraction_bits)
+        c_slope = _activation_slope(formats.activation, formats.fraction_bits, p, y) * (y <= 32767)
+    if formats.recurrent_activation is None:
+        z, z_slope = np.full(len(p), formats.beta), np.zeros(len(p))
+    else:
+        z = reference.gate(formats, p)
+        if formats.recurrent_activation == "relu":
+            bits = formats.fraction_bits + formats.gate_shift
+            z_slope = ((p >= 0) & (p <= 1 << bits)) * 2.0 ** (15 - bits)
+        else:
+            z_slope = _activation_slope(formats.recurrent_activation, formats.fraction_bits, p, z)
+    m = formats.zeta * ((32768 >> formats.gate_shift) - z) + formats.nu
+    share = np.floor(m / 65536 + 0.5) * 2.0**-formats.mix_shift
+    share_slope = -formats.zeta / 65536 * 2.0**-formats.mix_shift * z_slope
+    pairs = (c, c_slope), (z, z_slope), (share, share_slope)
+    return [tuple(np.asarray(v, np.float64) for v in pair) for pair in pairs]
 
 
-def _project(matrices, v):
-    """`v (..., inputs, n)` -> `(..., outputs, n)`."""
-    for i, (values, shift) in enumerate(matrices):
-        if i == 1:
-            v = _clip(v, -32768, 32767)
-        v = _round_shift(tf.matmul(values, v), shift)
-    return v
+def _look_up(tables, a):
+    """The values of tables at pre-activations that count from -_END."""
+    index = tf.cast(_clip(a, 0, 2 * _END), tf.int32)
+
+    @tf.custom_gradient
+    def look_up(a):
+        def gradient(*ds):
+            slopes = [tf.gather(tf.constant(slopes), index) for _, slopes in tables]
+            return tf.add_n([d * slope for d, slope in zip(ds, slopes, strict=True)])
+
+        return [tf.gather(tf.constant(values), index) for values, _ in tables], gradient
+
+    return look_up(a)
 
 
 def _saturate(v, affine):
@@ -126,37 +136,59 @@ class _QuantizedCell:
         super().__init__(*args, **kwargs | {"scalars_trainable": False})
         self.formats = _formats(formats) if isinstance(formats, dict) else formats
 
-    def coefficients(self):
-        """Returns what is constant over the steps: the integer matrices with their shifts, and the
-        biases in the pre-activation's format."""
+    # All steps of `recur()` are float64 rows of integers.
+    gradient_at_once = True
+
+    def factors(self, name):
+        """The integers of a matrix or of its factors, less the shifts of their sums."""
+        return _integer_matrices(super().factors(name), getattr(self.formats, name))
+
+    def recurrent_factors(self):
+        return self.factors("recurrent_kernel")
+
+    def project(self, v, factors):
+        for i, factor in enumerate(factors):
+            if i == 1:
+                v = _clip(v, -32768, 32767)
+            v = _round_half_up(tf.matmul(v, factor))
+        return v
+
+    def project_inputs(self, inputs):
+        """Real inputs, as rows -> their share of the pre-activation, which counts from -_END."""
+        formats = self.formats
+        x = quantize(inputs, formats.input) * formats.input_multiplier
+        x = _round_shift(x, formats.input_shift)
+        return self.project(x, self.factors("kernel")) + (self._biases()[0] + _END)
+
+    def _biases(self):
+        """The biases in the pre-activation's format: the gate's and the candidate's, or one."""
         formats = self.formats
         bias = tf.cast(self.bias_or_zeros(), tf.float64)
         bias = _round(bias * 2.0 ** (formats.fraction_bits - formats.bias_shift))
-        bias = _clip(bias, -32768, 32767) * 2.0**formats.bias_shift
-        return (
-            _integer_matrices(self.factors("kernel"), formats.kernel),
-            _integer_matrices(self.factors("recurrent_kernel"), formats.recurrent_kernel),
-            tf.reshape(bias, (-1, self.units, 1)),
-        )
+        return tf.reshape(_clip(bias, -32768, 32767), (-1, self.units)) * 2.0**formats.bias_shift
 
-    def project_inputs(self, inputs, kernel):
-        """Real inputs `(..., features, n)` -> their share of the pre-activation."""
-        formats = self.formats
-        x = quantize(inputs, formats.input) * formats.input_multiplier
-        return _project(kernel, _round_shift(x, formats.input_shift))
+    def coefficients(self):
+        gate, *candidate = tf.unstack(self._biases())
+        return [bias - gate for bias in candidate]
 
-    def step(self, inputs, state, recurrent_kernel, bias):
-        """Projected inputs and the state, both float64 `(units, n)` -> the next state."""
+    def update(self, a, state, *bias):
         formats = self.formats
-        p = inputs + _project(recurrent_kernel, state)
-        c = _candidate(formats, p + bias[-1])
+        candidate, *gate = _tables(formats)
+        (c,) = _look_up([candidate], a + bias[0] if bias else a)
         if formats.recurrent_activation is None:
-            z = tf.constant(formats.beta, tf.float64)
+            z, share = (tf.constant(values[0]) for values, _ in gate)
         else:
-            z = _gate(formats, p + bias[0])
-        m = _round_shift(formats.zeta * ((32768 >> formats.gate_shift) - z) + formats.nu, 16)
-        v = _round_shift(m * c, formats.mix_shift) + z * state
-        return _clip(_round_shift(v, 15 - formats.gate_shift), -32768, 32767)
+            z, share = _look_up(gate, a)
+        v = _round_half_up(share * c) + z * state
+        return _clip(_round_shift(v, 15 - formats.gate_shift), -32768, 32767), (a,)
+
+    def slopes(self, state, a, *bias):
+        bias = [tf.broadcast_to(b, tf.shape(a)) for b in bias]
+        with tf.GradientTape() as tape:
+            tape.watch((a, state, bias))
+            after, _ = self.update(a, state, *bias)
+        slope, leak, of_bias = tape.gradient(after, (a, state, bias))  # `after` is elementwise
+        return slope, leak, *of_bias
 
     def output(self, state):
         """int16 state -> the real output, rounded to the steps of its format."""
@@ -168,12 +200,12 @@ class _QuantizedCell:
 
     def call(self, inputs, states, training=False):
         state = states[0] if tf.nest.is_nested(states) else states
-        kernel, recurrent_kernel, bias = self.coefficients()
-        inputs = self.project_inputs(tf.transpose(inputs), kernel)
-        state = tf.cast(tf.transpose(state), tf.float64)
-        state = self.step(inputs, state, recurrent_kernel, bias)
-        state = tf.cast(tf.transpose(state), self.compute_dtype)
-        return self.output(state), [state] if tf.nest.is_nested(states) else state
+        state = tf.cast(state, tf.float64)
+        a = self.project_inputs(inputs) + self.project(state, self.recurrent_factors())
+        state, _ = self.update(a, state, *self.coefficients())
+        output = self.output(state)
+        state = tf.cast(state, self.compute_dtype)
+        return output, [state] if tf.nest.is_nested(states) else state
 
     def get_config(self):
         return {**super().get_config(), "formats": dataclasses.asdict(self.formats)}
@@ -192,8 +224,8 @@ def _integer_matrices(values, formats):
     integers = []
     for v, (scale, shift) in zip(values, formats, strict=True):
         v *= tf.cast(tf.stop_gradient(v) != 0, v.dtype)
-        v = _clip(_round(tf.cast(tf.transpose(v), tf.float64) / scale), -127, 127)
-        integers.append((v, shift))
+        v = _clip(_round(tf.cast(v, tf.float64) / scale), -127, 127)
+        integers.append(v * 2.0**-shift)
     return integers
 
 
@@ -214,26 +246,28 @@ class QuantizedRNN(keras.layers.RNN):
     def inner_loop(self, sequences, initial_state, mask, training=False):
         if mask is not None or self.unroll:
             return super().inner_loop(sequences, initial_state, mask, training)
-        kernel, recurrent_kernel, bias = self.cell.coefficients()
-        inputs = self.cell.project_inputs(tf.transpose(sequences, (1, 2, 0)), kernel)
+        cell = self.cell
+        inputs = tf.transpose(sequences, (1, 0, 2))
+        timesteps_by_batch = tf.shape(inputs)[:2]
+        inputs = cell.project_inputs(tf.reshape(inputs, (-1, inputs.shape[-1])))
+        inputs = tf.reshape(inputs, tf.concat([timesteps_by_batch, [cell.units]], 0))
         if self.go_backwards:
             inputs = tf.reverse(inputs, [0])
-
-        def step(carry, inputs):
-            state = self.cell.step(inputs, *carry, recurrent_kernel, bias)
-            return [state], [state] * self.return_sequences
-
-        (state,), arrays = scan(
-            step,
-            [tf.cast(tf.transpose(initial_state[0]), tf.float64)],
-            [inputs],
-            timesteps=inputs.shape[0] or tf.shape(inputs)[0],
-            outputs=int(self.return_sequences),
+        states = recur(
+            cell,
+            inputs,
+            tf.cast(initial_state[0], tf.float64),
+            mask=None,
+            state_mask=None,
+            return_sequences=self.return_sequences,
+            by_hand=bool(training),
         )
-        states = arrays[0].stack() if arrays else state[tf.newaxis]
-        state = tf.transpose(state)
-        outputs = self.cell.output(tf.transpose(states, (2, 0, 1)))
-        return self.cell.output(state), outputs, [tf.cast(state, self.compute_dtype)]
+        state = states[-1] if self.return_sequences else states
+        output = cell.output(state)
+        outputs = output[:, None]
+        if self.return_sequences:
+            outputs = cell.output(tf.transpose(states, (1, 0, 2)))
+        return output, outputs, [tf.cast(state, self.compute_dtype)]
 
 
 _products = contextvars.ContextVar("products", default=None)

@@ -173,7 +173,8 @@ def test_gradients_are_those_of_the_float_layer(activation, gate, rank):
 
     def gradients(model):
         with tf.GradientTape() as tape:
-            loss = keras.losses.sparse_categorical_crossentropy(y, model(x), from_logits=True)
+            y_pred = model(x, training=True)
+            loss = keras.losses.sparse_categorical_crossentropy(y, y_pred, from_logits=True)
             loss = tf.reduce_mean(loss)
         scalars = ("zeta", "nu", "alpha", "beta")
         weights = [w for w in model.trainable_weights if w.name not in scalars]
@@ -189,6 +190,29 @@ def test_gradients_are_those_of_the_float_layer(activation, gate, rank):
             g, e = g[~zero], e[~zero]
         # 7 bits put inputs and weights off by 1 %, these gradients through 12 steps by up to 6 %.
         assert np.linalg.norm(g - e) < 0.1 * np.linalg.norm(e), weight.path
+
+
+@pytest.mark.parametrize("layer_class", [FastRNN, FastGRNN])
+@pytest.mark.parametrize("rank", [None, 4])
+def test_gradient_by_hand(layer_class, rank):
+    """Of the loop, equal to TensorFlow's gradient of Keras's loop over the cell."""
+    model = classifier(layer_class(8, recurrent_rank=rank), layers.Dense(5))
+    cell = quantization_aware(model, representative_dataset=X[:4]).layers[0].cell
+    weighting = np.random.default_rng(3).normal(0, 1, (len(X), TIMESTEPS, 8))
+    x = tf.constant(2 * X)  # saturates
+
+    def gradients(loop):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(weighting * loop(x, training=True))
+        return tape.gradient(loss, [x, *(weight.value for weight in cell.trainable_weights)])
+
+    options = {"return_sequences": True}
+    found, expected = (gradients(loop(cell, **options)) for loop in (QuantizedRNN, layers.RNN))
+    for got, wanted in zip(found, expected, strict=True):
+        assert np.linalg.norm(wanted) > 0
+        # Keras's loop sums the steps in float32, which keeps 24 bits.
+        assert np.linalg.norm(got - wanted) < 1e-5 * np.linalg.norm(wanted)
 
 
 # ---- The copy ----

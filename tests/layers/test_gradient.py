@@ -29,11 +29,11 @@ layers = pytest.mark.parametrize("layer_class", CELLS)
 one_keras = pytest.mark.one_keras
 
 
-def pair(layer_class, options=(), **cell):
+def pair(layer_class, options=(), units=UNITS, **cell):
     """A layer and the RNN of its cell, with the same random weights."""
     options = {"dtype": "float64", **dict(options)}
-    layer = layer_class(UNITS, **cell, **options)
-    rnn = keras.layers.RNN(CELLS[layer_class](UNITS, **cell, dtype="float64"), **options)
+    layer = layer_class(units, **cell, **options)
+    rnn = keras.layers.RNN(CELLS[layer_class](units, **cell, dtype="float64"), **options)
     rng = np.random.default_rng(1)
     layer.build((BATCH, TIMESTEPS, FEATURES))
     rnn.build((BATCH, TIMESTEPS, FEATURES))
@@ -48,8 +48,8 @@ def gradients(layer, mask=None):
     """Gradients of a randomly weighted sum of outputs to inputs, initial state and weights."""
     rng = np.random.default_rng(2)
     x = tf.constant(rng.normal(size=(BATCH, TIMESTEPS, FEATURES)))
-    state = tf.constant(rng.normal(size=(BATCH, UNITS)))
-    weighting = rng.normal(size=(BATCH, TIMESTEPS, UNITS))
+    state = tf.constant(rng.normal(size=(BATCH, layer.cell.units)))
+    weighting = rng.normal(size=(BATCH, TIMESTEPS, layer.cell.units))
     keras.utils.set_random_seed(0)  # all dropout of tf_keras draws from one sequence
     with tf.GradientTape() as tape:
         tape.watch((x, state))
@@ -72,19 +72,21 @@ def test_activations(layer_class, cell):
 
 
 @one_keras
+@pytest.mark.parametrize("units", [UNITS, 33])
 @pytest.mark.parametrize("ranks", [(None, 1), (2, 2), (1, 4)])
 @layers
-def test_ranks(layer_class, ranks):
-    check(*pair(layer_class, kernel_rank=ranks[0], recurrent_rank=ranks[1]))
+def test_ranks(layer_class, ranks, units):
+    check(*pair(layer_class, units=units, kernel_rank=ranks[0], recurrent_rank=ranks[1]))
 
 
 @layers
-def test_sequences_masks_directions(layer_class):
+@pytest.mark.parametrize("units", [UNITS, 33])  # of more than 32, each step sums its gradient
+def test_sequences_masks_directions(layer_class, units):
     mask = np.random.default_rng(3).random((BATCH, TIMESTEPS)) < 0.6
     mask[0], mask[1, :3], mask[2, -2:] = True, False, False
     for sequences, backwards, masked in itertools.product([False, True], repeat=3):
         options = {"return_sequences": sequences, "go_backwards": backwards}
-        check(*pair(layer_class, options), mask if masked else None)
+        check(*pair(layer_class, options, units), mask if masked else None)
 
 
 @layers
@@ -97,10 +99,11 @@ def test_without_bias(layer_class):
     check(*pair(layer_class, use_bias=False))
 
 
+@pytest.mark.parametrize("units", [UNITS, 33])
 @layers
-def test_dropout(layer_class):
+def test_dropout(layer_class, units):
     dropout = {"dropout": 0.3, "recurrent_dropout": 0.4, "seed": 11}
-    check(*pair(layer_class, {"return_sequences": True}, **dropout))
+    check(*pair(layer_class, {"return_sequences": True}, units, **dropout))
 
 
 @one_keras
@@ -135,10 +138,10 @@ def test_gradient_of_the_gradient(layer_class):
 def test_training_uses_the_gradient_by_hand(layer_class, monkeypatch):
     """Except in tf_keras, whose SavedModel needs TensorFlow's gradient."""
     calls = []
-    original = CELLS[layer_class].update_gradient
+    original = CELLS[layer_class].slopes
     monkeypatch.setattr(
         CELLS[layer_class],
-        "update_gradient",
+        "slopes",
         lambda *args: calls.append(args) or original(*args),
     )
     layer, _ = pair(layer_class)
