@@ -57,6 +57,9 @@ _ESTIMATE = flags.DEFINE_bool(
 _SPARSITY = flags.DEFINE_float(
     "sparsity", 0.0, "With --estimate: the fraction of the weights that pruning will remove."
 )
+_BLOCK_SIZE = flags.DEFINE_list(
+    "block_size", ["1", "1"], "With --estimate: the inputs and outputs of the blocks of weights."
+)
 _CHIP = flags.DEFINE_string("chip", None, "With --estimate: one chip, such as Cortex-M4.")
 _MEGAHERTZ = flags.DEFINE_float(
     "megahertz", 48.0, "With --estimate: the clock of the chips.", 0.001
@@ -102,6 +105,7 @@ def _estimate():
         read_model(_MODEL.value),
         chip=_CHIP.value,
         sparsity=_SPARSITY.value,
+        block_size=[int(size) if size.isdecimal() else size for size in _BLOCK_SIZE.value],
         streaming=_STREAMING.value,
         activations=_CHOSEN["activations"].value,
         optimize=_CHOSEN["optimize"].value,

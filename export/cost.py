@@ -21,6 +21,7 @@ from keras_fastgrnn.export.keras_model import functional
 from keras_fastgrnn.export.report.findings import STRUCTURE, parts
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.pruning import project, support, two_sizes
 from keras_fastgrnn.recurrent import RecurrentCell
 
 # Written by `make bench-estimate`: the cost of each of step_terms() on each chip.
@@ -82,6 +83,7 @@ def estimate(
     *,
     chip: str | None = None,
     sparsity: float = 0.0,
+    block_size: tuple[int, int] = (1, 1),
     streaming: bool = False,
     activations: str = "int8",
     optimize: str = "size",
@@ -96,7 +98,9 @@ def estimate(
         model: as for `convert()`. It is not changed.
         chip: string, one of the chips of docs/microcontrollers.md; `None` for all of them.
         sparsity: float, the fraction of the weights of each recurrent matrix that pruning will
-            have removed, as for `keras_fastgrnn.pruning`.
+            have removed, and
+        block_size: two whole numbers, the inputs and outputs of the blocks that it removes: as for
+            `keras_fastgrnn.pruning`.
         streaming, activations, optimize: as for `convert()`.
 
     Returns:
@@ -121,7 +125,7 @@ def estimate(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the random samples' ranges
         result = conversion(
-            _pruned(functional(model), sparsity),
+            _pruned(functional(model), sparsity, two_sizes(block_size)),
             representative_dataset=[_samples(x) for x in model.inputs],
             streaming=streaming,
             activations=activations,
@@ -288,18 +292,15 @@ def _chip_cost(name, known, cells):
     )
 
 
-def _pruned(model, sparsity):
-    """A copy of a model, with the smallest weights of each recurrent matrix at 0."""
+def _pruned(model, sparsity, block_size):
+    """A copy of a model, with the smallest blocks of each recurrent matrix at 0."""
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     for layer in copy._flatten_layers():
         if isinstance(layer, RecurrentCell):
             for kind in ("kernel", "recurrent_kernel"):
                 for variable in layer.matrices(kind).values():
-                    matrix = np.array(keras.ops.convert_to_numpy(variable))
-                    smallest = np.argsort(np.abs(matrix), axis=None)
-                    matrix.ravel()[smallest[: round(sparsity * matrix.size)]] = 0
-                    variable.assign(matrix)
+                    project(variable, support(variable, sparsity, block_size))
     return copy
 
 

@@ -133,7 +133,7 @@ class Pruning(keras.callbacks.Callback):
                     "schedule(step) -> (should_prune, sparsity)."
                 )
         self.schedules = dict(schedules)
-        self.block_size = _two_sizes(block_size)
+        self.block_size = two_sizes(block_size)
         self._step = tf.Variable(0, trainable=False, dtype=tf.int64)
         self._optimizer = None
         self._uncounted = 0
@@ -246,8 +246,8 @@ class Pruning(keras.callbacks.Callback):
         for schedule, matrices in self._pruned:
             fraction = self._reached(schedule)
             for _, matrix, mask in matrices:
-                mask.assign(_largest(matrix, fraction, self.block_size))
-                _project(matrix, mask)
+                mask.assign(support(matrix, fraction, self.block_size))
+                project(matrix, mask)
 
     def _reached(self, schedule):
         """The sparsity of the last update so far; 0 before the first."""
@@ -259,11 +259,11 @@ class Pruning(keras.callbacks.Callback):
 
         def update():
             for _, matrix, mask in matrices:
-                mask.assign(_largest(matrix, fraction, self.block_size))
+                mask.assign(support(matrix, fraction, self.block_size))
 
         tf.cond(due, update, lambda: None)  # so that only an update pays for the sort
         for _, matrix, mask in matrices:
-            _project(matrix, mask)
+            project(matrix, mask)
 
     def _warn_if_short(self):
         for schedule, matrices in self._pruned:
@@ -378,7 +378,7 @@ def _last_update(schedule, step):
     return int(search.get_concrete_function()(tf.constant(step, tf.int64)))
 
 
-def _two_sizes(block_size):
+def two_sizes(block_size):
     try:
         inputs, outputs = (whole_number("block_size", size) for size in block_size)
     except (TypeError, ValueError):
@@ -391,7 +391,7 @@ def _two_sizes(block_size):
     return inputs, outputs
 
 
-def _largest(matrix, fraction, block_size):
+def support(matrix, fraction, block_size):
     """Bool mask of the entries that stay when `fraction` of the blocks of `matrix` is removed."""
     magnitude = tf.abs(matrix)
     rows, cols = magnitude.shape
@@ -410,6 +410,6 @@ def _largest(matrix, fraction, block_size):
     return tf.repeat(tf.repeat(stay, height, 0), width, 1)[:rows, :cols]
 
 
-def _project(matrix, mask):
+def project(matrix, mask):
     # Not a product: 0 * inf is NaN.
     matrix.assign(tf.where(mask, matrix, tf.zeros_like(matrix)))

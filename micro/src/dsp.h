@@ -16,6 +16,7 @@
 #define add_rows add_rows
 #define arrange arrange
 #define scale_int8 scale_int8
+#define scale_int16 scale_int16
 #define fast_update fast_update
 #define BLOCK 64
 #define ALIGNMENT 2
@@ -58,15 +59,23 @@ static inline int in_groups(const fastgrnn_matrix* m) {
   return m->encoding == FASTGRNN_DENSE || m->encoding == FASTGRNN_BLOCKS;
 }
 
+#define APART __attribute__((noinline)) static
+
+/* In assembler, as GCC would add to the pointer apart. */
+static inline int16_t* write_group(int16_t* to, uint32_t even, uint32_t odd) {
+  __asm__ volatile("strd %1, %2, [%0], #8" : "+r"(to) : "r"(even), "r"(odd) : "memory");
+  return to;
+}
+
 /* Exchanges the columns 1 and 2 of each whole group; to may be from. */
 static void exchange(const int16_t* from, unsigned cols, int16_t* to) {
   const int16_t *const groups_end = from + cols / 4 * 4, *const end = from + cols;
-  for (; from != groups_end; from += 4, to += 4) {
+  for (; from != groups_end; from += 4) {
     const uint32_t x01 = *(const unaligned_word*)from, x23 = *(const unaligned_word*)(from + 2);
-    group x;
-    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(x.even) : "r"(x01), "r"(x23));
-    __asm__("pkhtb %0, %2, %1, asr #16" : "=r"(x.odd) : "r"(x01), "r"(x23));
-    *(group*)to = x;
+    uint32_t even, odd;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(even) : "r"(x01), "r"(x23));
+    __asm__("pkhtb %0, %2, %1, asr #16" : "=r"(odd) : "r"(x01), "r"(x23));
+    to = write_group(to, even, odd);
   }
   while (from != end) *to++ = *from++;
 }
@@ -93,10 +102,29 @@ static inline void scale_int8(const fastgrnn_matrix* m, const int8_t* x, int zer
     __asm__("uxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(v));
     even = __usub16(even * factor, zero);
     odd = __usub16(odd * factor, zero);
-    __asm__ volatile("strd %1, %2, [%0], #8" : "+r"(to) : "r"(even), "r"(odd) : "memory");
+    to = write_group(to, even, odd);
     x += 4;
   }
   while (x != end) *to++ = (int16_t)((*x++ - zero_point) * multiplier);
+  if (!in_groups(m)) exchange(first, m->cols, first);
+}
+
+static inline void scale_int16(const fastgrnn_matrix* m, const int16_t* x, int multiplier,
+                               int16_t* to) {
+  const int16_t *const groups_end = x + m->cols / 4 * 4, *const end = x + m->cols;
+  const int32_t half = 1 << (INPUT_SHIFT - 1);
+  int16_t* const first = to;
+  for (; x != groups_end; x += 4) {
+    const int32_t x01 = (int32_t)*(const unaligned_word*)x;
+    const int32_t x23 = (int32_t)*(const unaligned_word*)(x + 2);
+    uint32_t even = (uint32_t)(__smlabb(x01, multiplier, half) >> INPUT_SHIFT);
+    uint32_t odd = (uint32_t)(__smlatb(x01, multiplier, half) >> INPUT_SHIFT);
+    /* A shift to the left of 16 - INPUT_SHIFT leaves the rounded product in the upper half. */
+    __asm__("pkhbt %0, %0, %1, lsl #9" : "+r"(even) : "r"(__smlabb(x23, multiplier, half)));
+    __asm__("pkhbt %0, %0, %1, lsl #9" : "+r"(odd) : "r"(__smlatb(x23, multiplier, half)));
+    to = write_group(to, even, odd);
+  }
+  while (x != end) *to++ = (int16_t)(__smlabb(*x++, multiplier, half) >> INPUT_SHIFT);
   if (!in_groups(m)) exchange(first, m->cols, first);
 }
 
@@ -135,83 +163,16 @@ typedef struct {
   int32_t sum;
 } row_start;
 
-/* p[i] = the next row times in, shifted, plus p[i] if add; for n rows. */
-static inline void dense_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
-                              int add, int32_t* p) {
-  const unsigned stride = m->cols, shift = m->shift;
-  const int16_t *const groups_end = in + stride / 4 * 4, *const end = in + stride;
-  const int32_t half = (INT32_C(1) << shift) >> 1;
+/* p[i] = the next dense row times in, shifted, plus p[i] if add; for n rows. A function of its own,
+ * as are all that leave dense_fours() its registers. */
+APART void dense_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n, int add,
+                      int32_t* p) {
+  const int16_t *const groups_end = in + m->cols / 4 * 4, *const end = in + m->cols;
   int32_t* const p_end = p + n;
-  int32_t* const fours_end = stride < 4 ? p : p + n / 4 * 4;
   const int8_t* w = c->values;
-  if (p != fours_end) {
-    /* What four rows begin and end with, in memory, as registers are few; and read in pairs. ASR
-     * takes the lowest byte of a register. */
-    const row_start start = {in, half};
-    const struct {
-      int32_t sum;
-      unsigned groups_in_first_turn;
-    } start_1 = {half, stride / 4 % 4};
-    struct {
-      unsigned shift_and_add;
-      int32_t* p;
-    } finish = {shift | (add ? 256u : 0u), p};
-    const int8_t* w2;
-    const int16_t* x;
-    int32_t sum0, sum1, sum2, sum3, x02, x13, even, odd;
-    /* clang-format off */
-    __asm__ volatile(
-        "9: ldrd %[x], %[sum0], %[start]\n"
-        "ldrd %[sum1], %[odd], %[start_1]\n"
-        "mov %[sum2], %[sum0]\n"
-        "mov %[sum3], %[sum0]\n"
-        "add %[w2], %[w], %[stride], lsl #1\n"
-        FOUR_TIMES(MULTIPLY_FOUR_ROWS, "%[odd]", "%[x]", "%[groups_end]") "\n"
-        "ands %[even], %[stride], #3\n"
-        "beq 6f\n"
-        "5: ldrsh %[x02], [%[x]], #2\n"
-        "ldrsb %[odd], [%[w], %[stride]]\n"
-        "ldrsb %[x13], [%[w]], #1\n"
-        "smlabb %[sum1], %[odd], %[x02], %[sum1]\n"
-        "smlabb %[sum0], %[x13], %[x02], %[sum0]\n"
-        "ldrsb %[odd], [%[w2], %[stride]]\n"
-        "ldrsb %[x13], [%[w2]], #1\n"
-        "smlabb %[sum3], %[odd], %[x02], %[sum3]\n"
-        "smlabb %[sum2], %[x13], %[x02], %[sum2]\n"
-        "subs %[even], %[even], #1\n"
-        "bne 5b\n"
-        "6: add %[w], %[w2], %[stride]\n"
-        "ldrd %[odd], %[even], %[finish]\n"
-        "asr %[sum0], %[sum0], %[odd]\n"
-        "asr %[sum1], %[sum1], %[odd]\n"
-        "asr %[sum2], %[sum2], %[odd]\n"
-        "asr %[sum3], %[sum3], %[odd]\n"
-        "tst %[odd], #256\n"
-        "beq 7f\n"
-        "ldrd %[x], %[x02], [%[even]]\n"
-        "ldrd %[x13], %[w2], [%[even], #8]\n"
-        "add %[sum0], %[sum0], %[x]\n"
-        "add %[sum1], %[sum1], %[x02]\n"
-        "add %[sum2], %[sum2], %[x13]\n"
-        "add %[sum3], %[sum3], %[w2]\n"
-        "7: strd %[sum0], %[sum1], [%[even]], #8\n"
-        "strd %[sum2], %[sum3], [%[even]], #8\n"
-        "ldr %[odd], %[fours_end]\n"
-        "str %[even], %[p]\n"
-        "cmp %[even], %[odd]\n"
-        "bne 9b"
-        : [w] "+r"(w), [w2] "=&r"(w2), [x] "=&r"(x), [sum0] "=&r"(sum0), [sum1] "=&r"(sum1),
-          [sum2] "=&r"(sum2), [sum3] "=&r"(sum3), [x02] "=&r"(x02), [x13] "=&r"(x13),
-          [even] "=&r"(even), [odd] "=&r"(odd), [p] "+m"(finish.p)
-        : [stride] "r"(stride), [groups_end] "r"(groups_end), [start] "m"(start),
-          [start_1] "m"(start_1), [finish] "m"(finish), [fours_end] "m"(fours_end)
-        : "cc", "memory");
-    /* clang-format on */
-    p = fours_end;
-  }
   for (; p != p_end; ++p) {
     const int16_t* x = in;
-    int32_t sum = half;
+    int32_t sum = 0;
     for (; x != groups_end; x += 4, w += 4) {
       const unaligned_word weights = *(const unaligned_word*)w;
       int32_t odd;
@@ -220,17 +181,94 @@ static inline void dense_rows(const fastgrnn_matrix* m, cursor* c, const int16_t
       sum = __smlad(odd, (int32_t)((const group*)x)->odd, sum);
     }
     while (x != end) sum += *w++ * *x++;
-    *p = (add ? *p : 0) + (sum >> shift);
+    *p = (add ? *p : 0) + round_shift(sum, m->shift);
   }
+  c->values = w;
+}
+
+/* The same for n / 4 times four rows, n being 4 at least, of four columns at least. */
+static inline void dense_fours(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
+                               int add, int32_t* p) {
+  const unsigned stride = m->cols, shift = m->shift;
+  const int16_t* const groups_end = in + stride / 4 * 4;
+  const int32_t half = (INT32_C(1) << shift) >> 1;
+  const int8_t* w = c->values;
+  /* What four rows begin and end with, in memory, as registers are few; and read in pairs. ASR
+   * takes notice of the lowest byte alone: next to it is add, and above them the fours of rows
+   * after these.
+   */
+  const row_start start = {in, half};
+  const struct {
+    int32_t sum;
+    unsigned groups_in_first_turn;
+  } start_1 = {half, stride / 4 % 4};
+  struct {
+    unsigned shift_add_and_left;
+    int32_t* p;
+  } finish = {shift | (add ? 0x100u : 0u) | (stride % 4 != 0 ? 0x200u : 0u) | (n / 4 - 1) << 16, p};
+  const int8_t* w2;
+  const int16_t* x;
+  int32_t sum0, sum1, sum2, sum3, x02, x13, even, odd;
+  /* clang-format off */
+  __asm__ volatile(
+      "9: ldrd %[x], %[sum0], %[start]\n"
+      "ldrd %[sum1], %[odd], %[start_1]\n"
+      "mov %[sum2], %[sum0]\n"
+      "mov %[sum3], %[sum0]\n"
+      "add %[w2], %[w], %[stride], lsl #1\n"
+      FOUR_TIMES(MULTIPLY_FOUR_ROWS, "%[odd]", "%[x]", "%[groups_end]") "\n"
+      "ldrd %[odd], %[even], %[finish]\n"
+      "lsls %[x02], %[odd], #23\n"
+      "bcs 4f\n"
+      "6: add %[w], %[w2], %[stride]\n"
+      "asr %[sum0], %[sum0], %[odd]\n"
+      "asr %[sum1], %[sum1], %[odd]\n"
+      "asr %[sum2], %[sum2], %[odd]\n"
+      "asr %[sum3], %[sum3], %[odd]\n"
+      "bpl 7f\n"
+      "ldrd %[x], %[x02], [%[even]]\n"
+      "ldrd %[x13], %[w2], [%[even], #8]\n"
+      "add %[sum0], %[sum0], %[x]\n"
+      "add %[sum1], %[sum1], %[x02]\n"
+      "add %[sum2], %[sum2], %[x13]\n"
+      "add %[sum3], %[sum3], %[w2]\n"
+      "7: strd %[sum0], %[sum1], [%[even]], #8\n"
+      "strd %[sum2], %[sum3], [%[even]], #8\n"
+      "subs %[odd], %[odd], #0x10000\n"
+      "strd %[odd], %[even], %[finish]\n"
+      "bpl 9b\n"
+      "b 5f\n"
+      /* Columns after the last group. */
+      "4: and %[even], %[stride], #3\n"
+      "3: ldrsh %[x02], [%[x]], #2\n"
+      "ldrsb %[odd], [%[w], %[stride]]\n"
+      "ldrsb %[x13], [%[w]], #1\n"
+      "smlabb %[sum1], %[odd], %[x02], %[sum1]\n"
+      "smlabb %[sum0], %[x13], %[x02], %[sum0]\n"
+      "ldrsb %[odd], [%[w2], %[stride]]\n"
+      "ldrsb %[x13], [%[w2]], #1\n"
+      "smlabb %[sum3], %[odd], %[x02], %[sum3]\n"
+      "smlabb %[sum2], %[x13], %[x02], %[sum2]\n"
+      "subs %[even], %[even], #1\n"
+      "bne 3b\n"
+      "ldrd %[odd], %[even], %[finish]\n"
+      "lsls %[x02], %[odd], #23\n"
+      "b 6b\n"
+      "5:"
+      : [w] "+r"(w), [w2] "=&r"(w2), [x] "=&r"(x), [sum0] "=&r"(sum0), [sum1] "=&r"(sum1),
+        [sum2] "=&r"(sum2), [sum3] "=&r"(sum3), [x02] "=&r"(x02), [x13] "=&r"(x13),
+        [even] "=&r"(even), [odd] "=&r"(odd), [finish] "+m"(finish)
+      : [stride] "r"(stride), [groups_end] "r"(groups_end), [start] "m"(start),
+        [start_1] "m"(start_1)
+      : "cc", "memory");
+  /* clang-format on */
   c->values = w;
 }
 
 #include "dsp_sparse.h"
 
-/* A function of its own, so that dense_rows() gets all registers. */
-__attribute__((noinline)) static void sparse_rows(const fastgrnn_matrix* m, cursor* c,
-                                                  const int16_t* in, unsigned n, int add,
-                                                  int32_t* p) {
+APART void sparse_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n, int add,
+                       int32_t* p) {
   unsigned i;
   if (m->encoding == FASTGRNN_PAIRS) {
     pairs_rows(m, c, in, n, add, p);
@@ -248,11 +286,16 @@ __attribute__((noinline)) static void sparse_rows(const fastgrnn_matrix* m, curs
 
 static void rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n, int add,
                  int32_t* p) {
-  if (m->encoding == FASTGRNN_DENSE) {
-    dense_rows(m, c, in, n, add, p);
-  } else {
+  if (m->encoding != FASTGRNN_DENSE) {
     sparse_rows(m, c, in, n, add, p);
+    return;
   }
+  if (m->cols >= 4 && n >= 4) {
+    dense_fours(m, c, in, n, add, p);
+    p += n / 4 * 4;
+    n %= 4;
+  }
+  if (n != 0) dense_rows(m, c, in, n, add, p);
 }
 
 static inline void set_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
@@ -282,16 +325,18 @@ static void fast_update(const fastgrnn_params* params, const int32_t* p, unsigne
   const int32_t half = ((INT32_C(1) << mix_shift) >> 1) + (INT32_C(16384) << mix_shift);
   const uint32_t* lines = fastgrnn_sigmoid_lines + 64;
   int32_t bias_unit = INT32_C(1) << params->bias_shift;
-  const int32_t* const end = p + n;
+  /* The units after this one, and the shift in the lowest byte, of which alone ASR takes notice. */
+  int32_t left_and_shift = ((int32_t)n - 1) * 256 + (int32_t)mix_shift;
   KEEP(lines);
   KEEP(bias_unit);
-  for (state += i; p != end; ++state, ++bias) {
+  for (state += i; left_and_shift >= 0; ++state, ++bias, left_and_shift -= 256) {
     const int32_t sum = *p++;
     const int32_t half_x = SATURATE(sum + bias[units] * bias_unit, 15); /* tanh doubles it */
     const int32_t z = half_sigmoid(lines, SATURATE(sum + *bias * bias_unit, 16), 9) + 16384;
     const int32_t c = SATURATE(2 * half_sigmoid(lines, half_x, 8), 16);
-    const int32_t v = (__smlatb(mix - zeta * z, c, half) >> mix_shift) + z * *state;
-    *state = (int16_t)SATURATE(v >> 15, 16);
+    int32_t v = __smlatb(mix - zeta * z, c, half);
+    __asm__("asr %0, %0, %1" : "+r"(v), "+r"(left_and_shift));
+    *state = (int16_t)SATURATE((v + z * *state) >> 15, 16);
   }
 }
 

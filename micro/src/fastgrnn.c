@@ -125,20 +125,12 @@ size_t fastgrnn_scratch_size(const fastgrnn_params* params) {
   return inputs + (params->recurrent_rank != 0 ? params->recurrent_rank : params->units);
 }
 
-/* An int16 input times input_multiplier has 7 bits more than an int16. */
-enum { INPUT_SHIFT = 7 };
-
 /* x, without its zero point, in the format of the kernel's sums and the order of its first matrix.
  */
 static void scale_inputs(const fastgrnn_params* params, const void* x, int16_t* input) {
   const fastgrnn_matrix* const m = &params->kernel[params->kernel_rank == 0];
   if ((params->types & FASTGRNN_INT16_INPUT) != 0) {
-    const int16_t multiplier = params->input_multiplier;
-    const int16_t* v = (const int16_t*)x;
-    const int16_t* const end = v + m->cols;
-    int16_t* to = input;
-    while (v != end) *to++ = (int16_t)round_shift(multiply16(*v++, multiplier), INPUT_SHIFT);
-    arrange(m, input, input);
+    scale_int16(m, (const int16_t*)x, params->input_multiplier, input);
   } else {
     scale_int8(m, (const int8_t*)x, params->input_zero_point, params->input_multiplier, input);
   }

@@ -276,4 +276,16 @@ static inline void scale_int8(const fastgrnn_matrix* m, const int8_t* x, int zer
 }
 #endif
 
+#ifndef scale_int16
+static inline void scale_int16(const fastgrnn_matrix* m, const int16_t* x, int multiplier,
+                               int16_t* to) {
+  const int16_t* const end = x + m->cols;
+  int16_t* const first = to;
+  while (x != end) {
+    *to++ = (int16_t)round_shift(multiply16(*x++, (int16_t)multiplier), INPUT_SHIFT);
+  }
+  arrange(m, first, first);
+}
+#endif
+
 #endif /* FASTGRNN_PORTABLE_H_ */

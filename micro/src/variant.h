@@ -60,9 +60,14 @@ static void add_block_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* i
  * lie in scratch memory at multiples of ALIGNMENT values. Where that is above 1, matrices read the
  * state in a copy there too. */
 static void arrange(const fastgrnn_matrix* m, const int16_t* from, int16_t* to);
-/* to[i] = (x[i] - zero_point) * multiplier for m->cols values, arranged; multiplier is 1..127. */
+/* An int16 times a multiplier of 1..127 has 7 bits more than an int16. */
+enum { INPUT_SHIFT = 7 };
+
+/* to[i] = (x[i] - zero_point) * multiplier, or round_shift(x[i] * multiplier, INPUT_SHIFT), for
+ * m->cols values, arranged. */
 static void scale_int8(const fastgrnn_matrix* m, const int8_t* x, int zero_point, int multiplier,
                        int16_t* to);
+static void scale_int16(const fastgrnn_matrix* m, const int16_t* x, int multiplier, int16_t* to);
 
 /* Optional: what update() of fastgrnn.c does, faster, for the cells that is_usual() names. Where it
  * reads whole vectors of p[], it ends within BLOCK.

@@ -56,6 +56,14 @@ def test_sparsity_is_the_fraction_removed():
     assert sparse.macs == dense.macs == 128 * 294
 
 
+def test_blocks_have_a_bit_for_sixteen_weights():
+    model = keras.Sequential([keras.Input((5, 32)), FastGRNN(32)])
+    dense, blocks = estimate(model), estimate(model, sparsity=0.5, block_size=(4, 4))
+    saved = dense.constant_bytes - blocks.constant_bytes
+    assert saved == 2048 // 2 - 2048 // 16 // 8 - 2  # version 3 of the options
+    assert blocks.chips["Cortex-M4"].step < dense.chips["Cortex-M4"].step
+
+
 def test_memory_is_that_of_the_c():
     assert estimate(activity()).ram_bytes == 2 * 16 + 2 * (3 + 2 + 8) + 16
     assert estimate(topologies.go_backwards()).ram_bytes is None, "c_source() refuses it"
@@ -98,6 +106,7 @@ def test_terms_have_costs():
     [
         ({"chip": "Cortex-M1"}, "chip='Cortex-M1' is not measured: use one of Cortex-M0, "),
         ({"sparsity": 1.0}, r"sparsity=1.0 is not in \[0, 1\): give the fraction of the weights"),
+        ({"block_size": (4, 0)}, r"block_size=\(4, 0\); expected two whole numbers"),
         ({"activations": "int4"}, "activations='int4'"),
     ],
 )
