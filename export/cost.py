@@ -201,7 +201,8 @@ _BLOCKS = [
 _TERMS = [
     *("steps", "units", "units by 8", "features", "matrices", "first factors"),
     *("shifts of rows", "dense columns by 4", "dense other columns", "sparse columns"),
-    *(*_DENSE, "dense narrow rows", "dense narrow weights"),
+    *(*_DENSE, "dense narrow", "dense narrow rows", "dense narrow weights"),
+    *("dense narrow last row", "dense narrow last 2 or 3 rows"),
     *("dense last row", "dense last row: columns"),
     *("dense last 2 or 3 rows", "dense last 2 or 3 rows: columns"),
     *(*_BITMAP, "bitmap nonzero", *_GROUPED, *_BLOCKS, "pairs rows", "pairs nonzero"),
@@ -217,13 +218,16 @@ def _matrix_terms(encoding, values):
             for n in (rows // 4, rows % 4)  # kernels read an input once for four rows
             for each in (1, cols // 4, cols % 4, _ceil(cols, 8))
         ]
-        narrow = rows * (cols < 4)
+        narrow = int(cols < 4)  # the DSP extension has no fours of rows then
         one, more = int(rows % 4 == 1), int(rows % 4 > 1)  # a Cortex-M0 computes the latter as four
         return dict(zip(_DENSE, numbers, strict=True)) | {
             "dense columns by 4": cols // 4,
             "dense other columns": cols % 4,
-            "dense narrow rows": narrow,
-            "dense narrow weights": narrow * cols,
+            "dense narrow": narrow,
+            "dense narrow rows": narrow * rows,
+            "dense narrow weights": narrow * values.size,
+            "dense narrow last row": narrow * one,
+            "dense narrow last 2 or 3 rows": narrow * more,
             "dense last row": one,
             "dense last row: columns": one * cols,
             "dense last 2 or 3 rows": more,

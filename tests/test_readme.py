@@ -28,6 +28,12 @@ def test_microcontrollers():
     for name in ("text_bytes", "arena_bytes", "instructions"):
         assert f"{figures[f'tflm_m4_{name}']:,}" in firmware, name
     assert figures["tflm_commit"] in firmware
+    pruning = (ROOT / "docs" / "prune.md").read_text()
+    for name in ("half", "half_blocks"):
+        for unit in ("instructions", "bytes"):
+            assert f"{figures[f'm4_{name}_{unit}']:,.0f}" in pruning, name
+    dense = figures["m4_instructions_per_mac"] * 13200
+    assert f"{dense:,.0f} dense" in pruning
     readme = (ROOT / "README.md").read_text()
     for name in (
         "avr_cycles_per_step",

@@ -139,7 +139,7 @@ def test_picture(report, tmp_path):
 
 def grid(chip, unit, scale, sizes):
     """Synthetic steps of a chip."""
-    sizes = [(n, more) for n in sizes for more in ({}, {"density": 0.5, "encoding": "bitmap"})]
+    sizes = [(n, more) for n in sizes for more in ({}, {"density": 0.5, "encoding": "blocks"})]
     memory = {"kernel_bytes": 4000, "ram_bytes": 200, "stack_bytes": 100}
     return [
         {"target": chip, "units": n, "features": 32, "constant_bytes": 40 * n, unit: scale * n}
