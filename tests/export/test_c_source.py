@@ -224,8 +224,21 @@ def model_of(name, dtype="int8"):
     return chain(*arguments.pop("shapes"), **arguments, dtype=dtype)
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int16"])
-@pytest.mark.parametrize("name", CHAINS)
+# The ends of a cell, a head's factors and what clips them depend on the type; loops over layers and
+# steps, and encodings of matrices, do not.
+INT16 = "head", "no head", "relu", "factors over 1", "tiny factors", "one output", "stack", "stream"
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        pytest.param(
+            name, dtype, marks=[] if dtype == "int8" or name in INT16 else pytest.mark.test_all
+        )
+        for name in CHAINS
+        for dtype in ("int8", "int16")
+    ],
+)
 def test_same_bytes(name, dtype, tmp_path):
     tflite, x = model_of(name, dtype)
     y = check(tmp_path, tflite, x)
@@ -688,13 +701,13 @@ def run_selftest(folder, files):
     return int(execute(str(folder / "selftest")))
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize(
-    ("name", "sensor"),
+    ("name", "sensor", "dtype"),
     [
-        *(("head", "none"), ("head", "int16"), ("head", "int32"), ("stack", "int16")),
-        *(("no head", "none"), ("stream", "none"), ("relu6", "none")),
-        *(("tiny factors", "none"), ("factors over 1", "none"), ("stack of sequences", "int32")),
+        *(("head", "none", "int8"), ("head", "int16", "int16"), ("head", "int32", "int8")),
+        *(("stack", "int16", "int8"), ("stack of sequences", "int32", "int16")),
+        *(("no head", "none", "int16"), ("stream", "none", "int8"), ("relu6", "none", "int16")),
+        *(("tiny factors", "none", "int16"), ("factors over 1", "none", "int8")),
     ],
 )
 def test_selftest(name, sensor, dtype, tmp_path):
