@@ -28,13 +28,12 @@ def require(packages, *tools):
         pytest.skip(message)
 
 
-def run_module(name, *arguments, **environment):
-    """Runs `python -m name` in the root of the checkout, with additional environment variables."""
+def run_module(name, *arguments):
+    """Runs `python -m name` in the root of the checkout."""
     return subprocess.run(
         [sys.executable, "-m", name, *map(str, arguments)],
         cwd=pathlib.Path(__file__).parent.parent,
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | environment,
     )

@@ -1,8 +1,12 @@
 """Synthetic speech for the tests: words that glide, by people of any pitch."""
 
+import types
+
 import numpy as np
+import pytest
 import soundfile
 
+from examples.common import data
 from examples.common.front_end import SAMPLE_RATE
 
 # The pitch at the start and at the end of a word, relative to the person's.
@@ -38,3 +42,12 @@ def archive(folder, people=15, seed=0):
 def write(path, samples, rate=SAMPLE_RATE):
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, rate, "PCM_16")
+
+
+def says_where_the_archive_is(main, folder):
+    """Checks the message of an example, whose `main()` finds no archive in a folder."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as error:
+        patch.setattr(data, "DATA_DIR", types.SimpleNamespace(value=str(folder)))
+        main()
+    (line,) = (line for line in str(error.value).splitlines() if str(folder) in line)
+    assert "http://download.tensorflow.org" in line

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import soundfile
-from speech import archive, write
+from speech import archive, says_where_the_archive_is, write
 from tools import run_module
 
 from benchmarks import denoise as benchmark
 from benchmarks.pages import denoise as pages
+from examples import denoise as example
 from examples.common import bands, denoise_evaluation, denoiser, noisy_speech
 from examples.common.front_end import SAMPLE_RATE
 from examples.common.noisy_speech import UNSEEN, Mix
@@ -215,10 +216,7 @@ def test_example(folder, tmp_path):
 
 
 def test_no_data(tmp_path):
-    result = run_module("examples.denoise", f"--data_dir={tmp_path}")
-    assert result.returncode == 1
-    (line,) = (line for line in result.stderr.splitlines() if str(tmp_path) in line)
-    assert "http://download.tensorflow.org" in line
+    says_where_the_archive_is(example.main, tmp_path)
 
 
 def test_figures_and_tables():

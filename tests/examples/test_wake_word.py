@@ -4,10 +4,11 @@ import wave
 
 import numpy as np
 import pytest
-from speech import archive
+from speech import archive, says_where_the_archive_is
 from tensorflow.lite.tools import flatbuffer_utils
 from tools import run_module
 
+from examples import wake_word
 from examples.common import classifier, keyword_evaluation, keyword_targets, keyword_training
 from examples.common.front_end import FrontEnd, to_float
 from examples.common.speech_commands import CLASSES, Clips
@@ -118,10 +119,7 @@ def test_int8_model_reads_the_features_as_they_are(made):
 
 
 def test_no_data(tmp_path):
-    result = run_module("examples.wake_word", f"--data_dir={tmp_path}")
-    assert result.returncode == 1
-    (line,) = (line for line in result.stderr.splitlines() if str(tmp_path) in line)
-    assert "http://download.tensorflow.org" in line
+    says_where_the_archive_is(wake_word.main, tmp_path)
 
 
 SPOKEN = Spoken(

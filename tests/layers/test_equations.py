@@ -34,9 +34,15 @@ sigmoid = ACTIVATIONS["sigmoid"]
 
 
 def with_ranks(*names):
-    """All activations at full rank, and every rank with the first activation. `make test-all` runs
-    the whole product."""
+    """All activations at full rank, and every rank with the first activation; under tf_keras no
+    two different activations. `make test-all` runs the whole product."""
     activations = list(itertools.product(ACTIVATIONS, repeat=len(names)))
+
+    def marks(functions, rank):
+        if rank != "full" and functions != activations[0]:
+            return [pytest.mark.test_all]
+        return [pytest.mark.one_keras] if len(set(functions)) > 1 else []
+
     return pytest.mark.parametrize(
         [*names, "ranks"],
         [
@@ -44,7 +50,7 @@ def with_ranks(*names):
                 *functions,
                 RANKS[rank],
                 id="-".join([*functions, rank]),
-                marks=[] if rank == "full" or functions == activations[0] else pytest.mark.test_all,
+                marks=marks(functions, rank),
             )
             for functions, rank in itertools.product(activations, RANKS)
         ],

@@ -313,6 +313,7 @@ def test_integer_inputs(layer_class):
     np.testing.assert_allclose(layer(x), layer(x.astype(np.float32)), **TOLERANCE)
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize(
     "layer_class, return_sequences",
     [
@@ -336,7 +337,7 @@ def test_jit_with_a_smaller_last_batch(layer_class, return_sequences):
 @pytest.mark.parametrize(
     "layer_class, jit",
     [
-        (FastRNN, False),
+        pytest.param(FastRNN, False, marks=pytest.mark.one_keras),
         (FastGRNN, True),
         pytest.param(FastRNN, True, marks=pytest.mark.test_all),
         pytest.param(FastGRNN, False, marks=pytest.mark.test_all),

@@ -16,8 +16,9 @@ from benchmarks import adding
 from keras_fastgrnn import FastGRNN, FastRNN
 from keras_fastgrnn.compat import keras
 
+pytestmark = pytest.mark.one_keras  # test_equations.py compares the steps under both
 TIMESTEPS, UNITS = 1000, 16
-one_keras, test_all = pytest.mark.one_keras, pytest.mark.test_all
+test_all = pytest.mark.test_all
 
 
 def outputs_and_gradients(layer, jit):
@@ -55,8 +56,7 @@ CASES = {
     ("layer_class", "jit"),
     [
         pytest.param(keras.layers.GRU, False, marks=test_all),
-        *itertools.product(OURS, [False]),
-        *(pytest.param(layer_class, True, marks=one_keras) for layer_class in OURS),
+        *itertools.product(OURS, [False, True]),
     ],
 )
 def test_finite(layer_class, activation, jit):
@@ -97,7 +97,7 @@ def test_relu_with_large_weights(layer_class, finite):
     [
         (FastRNN, 200, False),
         (FastGRNN, 200, False),
-        pytest.param(FastGRNN, 750, True, marks=one_keras),
+        (FastGRNN, 750, True),
         pytest.param(FastRNN, 200, True, marks=test_all),
         pytest.param(FastRNN, 750, False, marks=test_all),
         pytest.param(FastRNN, 750, True, marks=test_all),

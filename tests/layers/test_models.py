@@ -6,6 +6,7 @@ import tensorflow as tf
 from kinds import (
     BATCH,
     FEATURES,
+    GRU,
     OURS,
     RNNS,
     TIMESTEPS,
@@ -242,7 +243,9 @@ def test_export(make, tmp_path):
     assert_runs_any_shape(loaded.serve, model)
 
 
-@gru_too
+@pytest.mark.parametrize(
+    "layer_class", [FastGRNN, pytest.param(FastRNN, marks=pytest.mark.test_all), GRU]
+)
 def test_saved_model(layer_class, tmp_path):
     module = tf.Module()
     module.model = model = exported_model(layer_class)

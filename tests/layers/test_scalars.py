@@ -126,6 +126,7 @@ def test_quantization_aware(layer_class):
     convert(aware, representative_dataset=sequences())
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("nu", [-100.0, -4.0])
 def test_the_state_is_bounded_without_nu(nu):
     """By 1. With nu at -4, 1,000 steps of a gate near 1 can reach 1,000 * sigmoid(-4) = 18."""

@@ -1,6 +1,7 @@
 """Every microcontroller, under its emulator, gives the bytes of the NumPy integer model."""
 
 import dataclasses
+import functools
 import itertools
 import os
 
@@ -65,12 +66,17 @@ def case(cell, x, state=None, optimize="size", **flags):
     return Case(*options.pack(cell, optimize=optimize, **flags), x, start, np.stack(y), state)
 
 
-def largest(target, small, large):
-    """A size for the chip with 2 KB of RAM, and one for the others."""
-    return small if target.memory < 2048 else large
+def is_tiny(target):
+    """Whether a chip has 2 KB of RAM, or less."""
+    return target.memory < 2048
 
 
-def quantized_cases(target):
+def largest(tiny, small, large):
+    """A size for a tiny chip, and one for the others."""
+    return small if tiny else large
+
+
+def quantized_cases(tiny):
     """Each pair of nonlinearities, at every kind of rank, density and flags."""
     pairs = itertools.product(reference.ACTIVATIONS, (None, *reference.ACTIVATIONS))
     ranks = itertools.cycle([(2, 8), (0, 0), (0, 5), (3, 0)])
@@ -79,8 +85,8 @@ def quantized_cases(target):
     for i, (activation, gate) in enumerate(pairs):
         kernel_rank, recurrent_rank = next(ranks)
         shape = Shape(
-            units=largest(target, 4 + i % 13, 1 + i * 2),
-            features=1 + i % largest(target, 7, 35),
+            units=largest(tiny, 4 + i % 13, 1 + i * 2),
+            features=1 + i % largest(tiny, 7, 35),
             kernel_rank=kernel_rank,
             recurrent_rank=recurrent_rank,
             density=next(densities),
@@ -96,12 +102,12 @@ def quantized_cases(target):
         yield case(cell, x, optimize=ENCODINGS[i // 5 % 3], **ALL_FLAGS[i % 16])
 
 
-def extreme_cases(target):
+def extreme_cases(tiny):
     """Cells with every field, weight, state and input at its limits."""
     cells = []
 
     @settings(max_examples=16 * MORE, phases=[Phase.generate], database=None)
-    @given(integer_cells(most_dim=largest(target, 9, 40)))
+    @given(integer_cells(most_dim=largest(tiny, 9, 40)))
     def draw(cell):
         cells.append(cell)
 
@@ -113,10 +119,10 @@ def extreme_cases(target):
         yield case(cell, x, state, ENCODINGS[i % 3], **ALL_FLAGS[15 - i % 16])
 
 
-def block_cases(target):
+def block_cases(tiny):
     """Sizes around the blocks of the faster versions: every remainder of rows and columns."""
-    for i in range(largest(target, 8, 24)):
-        units = largest(target, 1 + i, (1, 60, 125)[i % 3] + i // 3)
+    for i in range(largest(tiny, 8, 24)):
+        units = largest(tiny, 1 + i, (1, 60, 125)[i % 3] + i // 3)
         shape = Shape(
             units=units,
             features=1 + i,
@@ -133,13 +139,13 @@ def block_cases(target):
         yield case(cell, x, optimize=ENCODINGS[i // 4 % 3])
 
 
-def sparse_cases(target):
+def sparse_cases(tiny):
     """Each sparse encoding, nearly empty to nearly full, of rows around 32 bits of a bitmap."""
     kinds = itertools.product((BITMAP, BLOCKS, PAIRS), (0.02, 0.3, 0.6, 0.95))
     for i, (encoding, density) in enumerate(kinds):
         shape = Shape(
-            units=largest(target, (8, 12, 7)[i % 3], (28, 36, 100, 65)[i % 4]),
-            features=largest(target, 8 + i, (32, 20, 68, 35, 96)[i % 5]),
+            units=largest(tiny, (8, 12, 7)[i % 3], (28, 36, 100, 65)[i % 4]),
+            features=largest(tiny, 8 + i, (32, 20, 68, 35, 96)[i % 5]),
             kernel_rank=0,
             recurrent_rank=0,
             density=density,
@@ -161,7 +167,7 @@ def whole_sequences(target, x=None):
     # Step by step with the state kept, and the whole window at once.
     whole, _ = reference.run(cell, x[:1], return_sequences=True)
     yield case(cell, x[0][:, None], stateful=True)._replace(y=whole[0])
-    if target.memory < 2048:  # a window fits neither its memory nor its counter
+    if is_tiny(target):  # a window fits neither its memory nor its counter
         for window in x:
             yield case(cell, window.reshape(-1, 32, 3), stateful=True)
     else:
@@ -188,20 +194,31 @@ def bad_cases():
             yield Case(*pair, status=STATUSES.index(status))
 
 
-def test_same_bytes(target, tmp_path):
+@functools.cache
+def cases(tiny):
+    """All cases of any cell. The integer model takes longer to run them than a chip."""
     kinds = quantized_cases, extreme_cases, block_cases, sparse_cases
-    cases = [*itertools.chain(*(kind(target) for kind in kinds)), *bad_cases()]
-    check(target, cases, tmp_path)
+    return [*itertools.chain(*(kind(tiny) for kind in kinds)), *bad_cases()]
 
 
-def test_recorded_windows(target, tmp_path):
+def test_same_bytes(target, tmp_path):
+    check(target, cases(is_tiny(target)), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """Some windows of the people for testing."""
     try:
         x, _, users = hapt.load()
     except ValueError as error:
         pytest.skip(str(error))
     x = x[np.isin(users, hapt.TEST_USERS)][:: 600 // MORE]
     assert len(x) == -(-3399 * MORE // 600)
-    check(target, whole_sequences(target, x), tmp_path)
+    return x
+
+
+def test_recorded_windows(target, recorded, tmp_path):
+    check(target, whole_sequences(target, recorded), tmp_path)
 
 
 # The firmware around the cells is the same on all chips except for the start code: `make test` runs

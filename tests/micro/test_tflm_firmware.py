@@ -3,14 +3,16 @@
 TFLM_DIR names a tree of TFLite Micro (docs/tflm.md); without it only the latter is tested."""
 
 import os
+import re
 import subprocess
 import textwrap
+import types
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import pytest
-from tools import require, run_module
+from tools import require
 
 from benchmarks import tflm_firmware
 from examples.common import hapt
@@ -167,21 +169,21 @@ def test_says_what_a_project_lacks(tmp_path, builds, message):
     assert message.format(tree) in textwrap.dedent(result.stderr.partition("(message):\n")[2])
 
 
-def command(**environment):
-    """Runs benchmarks.tflm_firmware without a tree. Returns its stderr."""
-    result = run_module("benchmarks.tflm_firmware", "--tflm_dir=", **environment)
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-    return result.stderr
+@pytest.fixture
+def no_tree(monkeypatch):
+    """The command's flag is not given."""
+    monkeypatch.setattr(tflm_firmware, "TFLM_DIR", types.SimpleNamespace(value=""))
 
 
-def test_command_says_how_to_get_a_tree():
+def test_command_says_how_to_get_a_tree(no_tree):
     require(tflm.PACKAGES, *tflm.TOOLS)
-    assert "TFLM_DIR is not set.\n" in command()
+    with pytest.raises(SystemExit, match="TFLM_DIR is not set.\n"):
+        tflm_firmware.main()
 
 
-def test_command_says_which_tools_are_missing(tmp_path):
-    message = (
-        f"{' and '.join(tflm.TOOLS)} not found; in Debian: apt-get install cmake gcc-arm-none-"
-    )
-    assert message in command(PATH=str(tmp_path))
+def test_command_says_which_tools_are_missing(no_tree, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    tools = " and ".join(tflm.TOOLS)
+    message = f"{tools} not found; in Debian: apt-get install cmake gcc-arm-none-"
+    with pytest.raises(SystemExit, match=re.escape(message)):
+        tflm_firmware.main()
