@@ -21,8 +21,8 @@ from keras_fastgrnn.export.keras_model import functional
 from keras_fastgrnn.export.report.findings import STRUCTURE, parts
 from keras_fastgrnn.export.tflite import flatbuffer
 from keras_fastgrnn.micro import Interpreter
-from keras_fastgrnn.pruning import project, support, two_sizes
 from keras_fastgrnn.recurrent import RecurrentCell
+from keras_fastgrnn.support import project, support, two_sizes
 
 # Written by `make bench-estimate`: the cost of each of step_terms() on each chip.
 COSTS = pathlib.Path(__file__).with_name("step_costs.json")

@@ -9,6 +9,7 @@ from keras_fastgrnn.arguments import whole_number
 from keras_fastgrnn.compat import import_tfmot, keras, make_train_function
 from keras_fastgrnn.fastgrnn import FastGRNNCell
 from keras_fastgrnn.fastrnn import FastRNNCell
+from keras_fastgrnn.support import project, support, two_sizes
 
 
 def sparsity(model: keras.Model) -> dict[str, float]:
@@ -376,40 +377,3 @@ def _last_update(schedule, step):
 
     # A direct call would make TensorFlow warn of repeated tracing.
     return int(search.get_concrete_function()(tf.constant(step, tf.int64)))
-
-
-def two_sizes(block_size):
-    try:
-        inputs, outputs = (whole_number("block_size", size) for size in block_size)
-    except (TypeError, ValueError):
-        inputs = outputs = 0
-    if inputs < 1 or outputs < 1:
-        raise ValueError(
-            f"block_size={block_size!r}; expected two whole numbers from 1 on, the inputs and the "
-            "outputs of a block, such as (4, 4)."
-        )
-    return inputs, outputs
-
-
-def support(matrix, fraction, block_size):
-    """Bool mask of the entries that stay when `fraction` of the blocks of `matrix` is removed."""
-    magnitude = tf.abs(matrix)
-    rows, cols = magnitude.shape
-    height, width = min(block_size[0], rows), min(block_size[1], cols)
-
-    def sums(values):  # of each block; the last ones may be narrower
-        values = tf.pad(values, [(0, -rows % height), (0, -cols % width)])
-        return tf.reduce_sum(tf.reshape(values, [-(-rows // height), height, -1, width]), [1, 3])
-
-    means = sums(magnitude) / sums(tf.ones_like(magnitude))
-    n = means.shape.num_elements()
-    kept = tf.maximum(tf.round(n * (1.0 - fraction)), tf.cast(fraction < 1.0, tf.float32))
-    # Ranks, not a threshold: with ties a threshold keeps more.
-    rank = tf.math.invert_permutation(tf.math.top_k(tf.reshape(means, [-1]), n).indices)
-    stay = tf.reshape(rank < tf.cast(kept, tf.int32), means.shape)
-    return tf.repeat(tf.repeat(stay, height, 0), width, 1)[:rows, :cols]
-
-
-def project(matrix, mask):
-    # Not a product: 0 * inf is NaN.
-    matrix.assign(tf.where(mask, matrix, tf.zeros_like(matrix)))
