@@ -12,7 +12,7 @@ MAX_MIX = 0x7FFF7FFF  # what rounds to 32767 in the upper half of an int32
 
 # The fractions of weights and of blocks, not zero, below which pairs and blocks beat dense in time.
 FAST_DENSITY = 0.25
-FAST_BLOCKS = 0.75
+FAST_BLOCKS = 0.6
 
 # The options block of version 2 in its order, little-endian: name, struct code, least, most.
 _INT8_FIELDS = (

@@ -150,8 +150,8 @@ def test_the_encoding_of_a_matrix(optimize, zeros, encoding, size):
         ("size", 12, BLOCKS, 196),
         ("size", 13, BITMAP, 240),
         ("speed", 4, BLOCKS, 68),
-        ("speed", 12, BLOCKS, 196),
-        ("speed", 13, DENSE, 256),
+        ("speed", 8, BLOCKS, 132),
+        ("speed", 12, DENSE, 256),
     ],
 )
 def test_the_encoding_of_whole_rows(optimize, rows, encoding, size):
