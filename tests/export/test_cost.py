@@ -98,7 +98,7 @@ def test_terms_have_costs():
     options, _ = pack(cell)
     for known in json.loads(COSTS.read_text()).values():
         assert list(known["costs"]) == list(step_terms(options, cell))
-        assert 0 < known["error"] <= 0.05  # 0.01 to 0.03
+        assert 0 < known["error"] <= 0.05  # 0.01 to 0.04
 
 
 @pytest.mark.parametrize(
