@@ -7,6 +7,7 @@ benchmarks/results/microcontrollers.json.
 """
 
 import dataclasses
+import functools
 import pathlib
 import tempfile
 
@@ -154,6 +155,7 @@ def instructions_per_mac():
     return figures
 
 
+@functools.cache  # for the headline and for the table of layers
 def layers():
     """A sequence through a layer of the shape of TFLite Micro's LSTM example: a list of dicts."""
     m4 = CHIPS["Cortex-M4"]
