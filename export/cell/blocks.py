@@ -265,12 +265,11 @@ def _check(fields, advice):
     else:
         require("beta", 0, 0)
     require("gate_shift", 0, 15 - fields["fraction_bits"] if gate == "relu" else 0)
-    shapes = _shapes(fields)
+    shapes, known = _shapes(fields), _ENCODINGS[fields["version"]]
     for slot, code in zip(_SLOTS, _codes(fields), strict=True):
         _, cols = shapes.get(slot, (0, 0))
         if not cols:  # the slot is empty, and all that says so is 0
             require(f"{slot}_shift", 0, 0)
-        known = _ENCODINGS[fields["version"]]
         if (code and not cols) or code >= len(known) or cols > known[code].max_cols:
             raise ValueError(
                 f"encodings is {fields['encodings']:#x}, whose {code} is not for {slot} of "

@@ -73,7 +73,7 @@ static inline void pairs_rows(const fastgrnn_matrix* m, cursor* c, const int16_t
   "smlatb %[sum], %[x01], %[v], %[sum]\n"                                                \
   "smlabt %[sum], %[x23], %[u], %[sum]\n"                                                \
   "smlatt %[sum], %[x23], %[v], %[sum]\n"                                                \
-  "10: bne 1b\n b 9b\n"
+  CASE("10", "")
 
 /* add_rows() of a bitmap whose rows are whole groups of columns. */
 static inline void bitmap_rows(const fastgrnn_matrix* m, cursor* c, const int16_t* in, unsigned n,
@@ -102,7 +102,7 @@ static inline void bitmap_rows(const fastgrnn_matrix* m, cursor* c, const int16_
       "9: mov %[x], %[next]\n"
       "subs %[left], %[left], #32\n"
       "blo 4f\n"
-      "3: ldr %[bits], [%[index]], #4\n"
+      "ldr %[bits], [%[index]], #4\n"
       "add %[next], %[next], #64\n"
       "cmp %[bits], #0\n"
       "beq 9b\n"
