@@ -36,9 +36,10 @@ def some(split, sequences=200):
 def main():
     folder, preset = data.folder(data.DATA_DIR.value), PRESETS[_PRESET.value]
     known = tasks.chosen(tasks.tasks(folder))
+    presets = {name: preset.of(task) for name, task in known.items()}
     sizes = {
-        name: sum(plan(task, preset).seeds(preset).values()) + preset.seeds * len(task.budgets)
-        for name, task in known.items()
+        name: sum(plan(task, of).seeds(of).values()) + of.seeds * len(task.budgets)
+        for (name, task), of in zip(known.items(), presets.values(), strict=True)
     }
     results, done = {}, 0
     with Progress() as progress:
@@ -50,6 +51,7 @@ def main():
 
             try:
                 split = task.load(folder)
+                also = {of: load(folder) for of, load in task.also.items()}
             except ValueError as error:
                 progress.console.print(f"{name} is left out: {error}")
             else:
@@ -58,7 +60,7 @@ def main():
                     task = task._replace(training=task.training | short)
                     split = some(split)
                 kept = Kept(record.folder() / "paper" / f"{name}.json")
-                results[name] = measure(task, split, preset, kept, advance)
+                results[name] = measure(task, split, also, presets[name], kept, advance)
             done += sizes[name]
             progress.update(bar, completed=done)
     # Another run may have written other tasks meanwhile.

@@ -20,12 +20,13 @@ def settings(task, model, seed, aware):
     return model, seed, aware, training, task.augment, task.score, task.clip
 
 
-def measure(task, split, preset, kept, advance):
+def measure(task, split, also, preset, kept, advance):
     """Measures the models of a task.
 
     Args:
         task: `Task`.
         split: `Split`, its data.
+        also: dict from a name to one more `Data` to test on.
         preset: `Preset`.
         kept: `Kept`, the results of each model and seed.
         advance: function that is called with a text before each model and seed.
@@ -37,13 +38,16 @@ def measure(task, split, preset, kept, advance):
     seeds_of = planned.seeds(preset)
     both = Data(*map(np.concatenate, zip(split.train, split.validation, strict=True)))
     splits = {"": split, EVERYBODY: split._replace(train=both)}
-    digests = {people: digest(split) for people, split in splits.items()}
+    # Without more data, the digests stay those of the results of before.
+    digests = {people: digest(*([also] if also else []), split) for people, split in splits.items()}
 
     def seeds(model, people=""):
         aware = planned.aware(model)
         for seed in range(seeds_of[model]):
             advance(name := f"{model}{people}, seed {seed}")
-            compute = functools.partial(models.measure, task, splits[people], model, seed, aware)
+            compute = functools.partial(
+                models.measure, task, splits[people], also, model, seed, aware
+            )
             yield kept(name, compute, digests[people], *settings(task, model, seed, aware))
 
     by_name = {str(model): model for model in seeds_of}
@@ -62,7 +66,8 @@ def measure(task, split, preset, kept, advance):
         "score": task.score,
         "published": [published._asdict() for published in task.published],
         "training": task.training | ({"clip": task.clip} if task.clip else {}),
-        "rates": task.rates,
+        "also": list(also),
+        "own": task.own,
         "models": figures,
         "equal": [str(model) for model in planned.equal],
         "stages": [str(model) for model in planned.stages],

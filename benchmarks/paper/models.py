@@ -1,5 +1,6 @@
 """The models of a task: a training, and its measurements."""
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -66,12 +67,13 @@ def train(task, split, model, seed):
     return trained
 
 
-def measure(task, split, model, seed, aware):
+def measure(task, split, also, model, seed, aware):
     """Trains a model, and measures all its forms.
 
     Args:
         task: `Task`.
         split: `Split`.
+        also: dict from a name to one more `Data` to test on.
         model: `Model`.
         seed: integer.
         aware: boolean. Whether to train it further with quantisation.
@@ -81,13 +83,13 @@ def measure(task, split, model, seed, aware):
         these forms.
     """
     trained = train(task, split, model, seed)
-    values = {"float": measure_float(task, split, trained)}
+    values = {"float": measure_float(task, split, also, trained)}
     if model.kind == "LSTM":
         values["float"]["bytes"]["int8"] = lstm_int8_bytes(
             model.units, split.train.x.shape[-1], trained.output_shape[-1]
         )
     if model.kind in OURS:
-        values["int8"] = measure_int8(task, split, trained)
+        values["int8"] = measure_int8(task, split, also, trained)
     if aware:
         copy = classifier.train_aware(
             trained,
@@ -99,12 +101,13 @@ def measure(task, split, model, seed, aware):
             clip=task.clip,
             run_eagerly=task.training.get("run_eagerly", False),
         )
-        values["int8, QAT"] = measure_int8(task, split, copy)
+        values["int8, QAT"] = measure_int8(task, split, also, copy)
     return values
 
 
-def score(task, y, logits):
-    counts = classifier.confusion(y, logits)
+def score(task, data, run):
+    """The score of logits, which `run()` makes of a `Data`'s sequences."""
+    counts = classifier.confusion(data.y, run(data.x))
     return (classifier.macro_f1 if task.score == "macro-F1" else classifier.accuracy)(counts)
 
 
@@ -113,15 +116,19 @@ def lstm_int8_bytes(units, features, classes):
     return 4 * units * (features + units) + 16 * units + classes * units + 4 * classes
 
 
-def measure_float(task, split, model):
+def measure_float(task, split, also, model):
     """Measures a float model in the .tflite file of TensorFlow's own converter."""
     weights, tflite = model.get_weights(), classifier.to_float(model)
-    logits = classifier.predict(model, split.validation.x), run_float(tflite, split.test.x)
-    return measures(task, split, logits, weights, tflite, sum(w.nbytes for w in weights), width=4)
+    scores = {
+        "validation": score(task, split.validation, functools.partial(classifier.predict, model))
+    }
+    run = functools.partial(run_float, tflite)
+    scores |= {name: score(task, data, run) for name, data in {"test": split.test, **also}.items()}
+    return scores | sizes(weights, tflite, sum(w.nbytes for w in weights), width=4)
 
 
-def measures(task, split, logits, weights, tflite, constants, width):
-    """dict of the scores of logits in validation and test, and of the sizes.
+def sizes(weights, tflite, constants, width):
+    """dict of the sizes of a model.
 
     Args:
         weights: list of arrays.
@@ -129,10 +136,7 @@ def measures(task, split, logits, weights, tflite, constants, width):
         constants: integer, the bytes of constants on a chip.
         width: integer, the bytes of a weight, and of its index in a sparse matrix.
     """
-    validation, test = logits
     return {
-        "validation": score(task, split.validation.y, validation),
-        "test": score(task, split.test.y, test),
         "bytes": {
             "paper": sum(paper_bytes(w, width) for w in weights),
             "constants": constants,
@@ -159,10 +163,12 @@ def run_float(tflite, x):
     return np.array(logits)
 
 
-def measure_int8(task, split, model):
+def measure_int8(task, split, also, model):
     """Measures the int8 model in TensorFlow Lite for Microcontrollers."""
     tflite = classifier.to_int8(model, split.train, task.clip)
-    logits = map(Interpreter(tflite).predict, (split.validation.x, split.test.x))
+    run = Interpreter(tflite).predict
+    sides = {"validation": split.validation, "test": split.test, **also}
+    scores = {name: score(task, data, run) for name, data in sides.items()}
     weights, _ = classifier.int8_weights(tflite)
     constants = sum(classifier.constants(tflite).values())
-    return measures(task, split, logits, weights, tflite, constants, width=1)
+    return scores | sizes(weights, tflite, constants, width=1)

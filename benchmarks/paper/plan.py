@@ -21,6 +21,10 @@ class Preset(NamedTuple):
     sweep_seeds: int
     trial: bool
 
+    def of(self, task):
+        """With at most the task's own number of seeds."""
+        return self._replace(seeds=min(self.seeds, task.seeds))
+
 
 PRESETS = {"full": Preset(5, 2, trial=False), "small": Preset(2, 1, trial=True)}
 
@@ -56,11 +60,12 @@ class Plan(NamedTuple):
 def plan(task, preset):
     dense = Model("FastGRNN", task.units)
     low_rank = dense._replace(kernel_rank=task.ranks[0], recurrent_rank=task.ranks[1])
-    sizes, swept_ranks, swept = ((), (), ()) if preset.trial else (task.sizes, RANKS, SPARSITIES)
+    sizes = () if preset.trial else task.sizes
+    swept_ranks, swept = (RANKS, SPARSITIES) if task.swept and not preset.trial else ((), ())
     ranks = [n for n in (*swept_ranks, task.ranks[1]) if n < task.units]
     sparsities = {*swept, SPARSITY, 0.0}
     return Plan(
-        equal=[Model(kind, task.units) for kind in KINDS],
+        equal=[Model(kind, task.units) for kind in KINDS if kind in task.kinds],
         stages=list(dict.fromkeys([dense, low_rank, low_rank._replace(sparsity=SPARSITY)])),
         candidates=[Model("FastGRNN", *shape) for shape in task.candidates],
         smaller=[Model(kind, n) for kind in ("FastGRNN", "GRU", "LSTM") for n in sizes],

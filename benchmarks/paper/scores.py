@@ -22,9 +22,11 @@ def tested(measures):
 
 
 def spread(measures):
-    """Figures of a form: the mean in validation, `tested()`, the most nonzero weights."""
+    """Figures of a form: the mean in validation and on further data, `tested()`, the most nonzero
+    weights."""
+    means = measures[0].keys() - {"test", "bytes", "nonzero"}
     return {
-        "validation": np.mean([m["validation"] for m in measures]),
+        **{name: np.mean([m[name] for m in measures]) for name in sorted(means)},
         **tested(measures),
         "nonzero": max(m["nonzero"] for m in measures),
     }
@@ -74,7 +76,8 @@ def size_ratios(models, ours):
 
 
 def headlines(tasks):
-    """The figures of all budgets, and the size ratios of each task."""
+    """The figures of all budgets: of the model trained on all people but those for testing, its
+    size ratios, and what int8 loses."""
     figures = {
         "size_ratio_per_task": {
             name: {key: b["size_ratios"] for key, b in task["budgets"].items() if "model" in b}
@@ -85,10 +88,14 @@ def headlines(tasks):
         for key, budget in task["budgets"].items():
             if "final" in budget:
                 form = budget["final"]
+                forms = task["models"][budget["model"]]["forms"]
+                in_float, in_int8 = forms["float"], forms[budget["form"]]
                 score = "f1" if task["score"] == "macro-F1" else "accuracy"
                 figures |= {
                     f"{key}_{score}_mean": form["mean"],
                     f"{key}_{score}_std": form["std"],
                     f"{key}_bytes": form["bytes"]["constants"],
-                }
+                    f"{key}_ratio": budget["size_ratios"]["float32"],
+                    f"{key}_int8_loss": in_float["mean"] - in_int8["mean"],
+                } | {f"{key}_on_{name}": form[name] for name in task.get("also", ())}
     return figures

@@ -25,7 +25,7 @@ FOLDS = 3
 
 # The learning rates of the other layers, with as many units as FastGRNN.
 RATES = {
-    f"{kind}, a rate of {rate:.0e}": {"kind": kind, "rates": {kind: rate}}
+    f"{kind}, a rate of {rate:.0e}": {"kind": kind, "own": {kind: {"learning_rate": rate}}}
     for kind in ("FastRNN", "GRU", "LSTM", "SimpleRNN")
     for rate in (2e-2, 1e-2, 5e-3)
 }
@@ -78,8 +78,8 @@ def split_of(load, folder, fold):
 def score(task, model, folder, fold):
     """dict of the float model's score in validation."""
     split = split_of(task.load, folder, fold)
-    logits = classifier.predict(models.train(task, split, model, fold), split.validation.x)
-    return {"validation": models.score(task, split.validation.y, logits)}
+    run = functools.partial(classifier.predict, models.train(task, split, model, fold))
+    return {"validation": models.score(task, split.validation, run)}
 
 
 def main():

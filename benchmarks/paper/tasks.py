@@ -12,6 +12,8 @@ import numpy as np
 from absl import app, flags
 from scipy.spatial.transform import Rotation
 
+from benchmarks.paper import google12
+from benchmarks.paper.models import KINDS
 from examples.common import activity, hapt, keyword_training, speech_commands
 from examples.common.activity import TRAINING
 from examples.common.classifier import Data, Split
@@ -41,10 +43,15 @@ class Task(NamedTuple):
         chosen in validation.
     training: arguments of `classifier.train()`.
     score: "macro-F1" or "accuracy".
-    augment: function from the `Data` for training and a seed to augmented `Data`, or `None`.
+    augment: function from the `Data` for training and a seed to augmented `Data`, or to a
+        `PyDataset` for `classifier.train()`; or `None`.
     published: list of `Published`.
-    rates: dict from the kind of a layer to its own learning rate.
+    own: dict from the kind of a layer to the arguments of its own training.
     clip: the fraction of the inputs that saturates at either end in int8.
+    kinds: tuple, the layers of the same size to show.
+    also: dict from a name to the `load` of one more `Data` to test on.
+    seeds: integer, the most seeds of a model.
+    swept: boolean. Whether to vary the rank and the sparsity of the FastGRNN.
     """
 
     load: Callable
@@ -57,17 +64,20 @@ class Task(NamedTuple):
     score: str = "accuracy"
     published: tuple = ()
     augment: Callable | None = None
-    rates: dict = {}  # noqa: RUF012, nobody writes into it
+    own: dict = {}  # noqa: RUF012, nobody writes into it
     clip: float = 0.0
+    kinds: tuple = tuple(KINDS)
+    also: dict = {}  # noqa: RUF012
+    seeds: int = 5
+    swept: bool = True
 
     def examples(self, split, seed):
-        """The `Data` to train on."""
+        """What `classifier.train()` takes."""
         return self.augment(split.train, seed) if self.augment else split.train
 
     def training_of(self, kind):
         """Arguments of `classifier.train()` for a layer."""
-        rate = self.rates.get(kind, self.training["learning_rate"])
-        return self.training | {"learning_rate": rate}
+        return self.training | self.own.get(kind, {})
 
 
 def load_hapt(sensors, merge=None, together=2):
@@ -170,8 +180,13 @@ def load_file(path):
 
 # One of the two classes of the paper's HAR-2.
 HAPT_2 = "sitting", "laying", "upstairs"
-# The rates of layers for which another one is better in validation (search.py).
-HAPT_RATES = {"GRU": 1e-2, "SimpleRNN": 1e-2}
+# The learning rate of layers for which another one is better in validation (search.py).
+HAPT_OWN = dict.fromkeys(("GRU", "SimpleRNN"), {"learning_rate": 1e-2})
+GOOGLE_12 = (
+    Published("paper, FastGRNN", 92.10, "5.5 KB"),
+    Published("paper, GRU", 93.15, "248 KB"),
+    Published("paper, LSTM", 92.30, "212 KB"),
+)
 PEER = "emre1998/fastgrnn-har"
 TASKS = {
     "HAPT-6 accelerometer": Task(
@@ -187,7 +202,7 @@ TASKS = {
         ),
         budgets={"hapt6": 600, "hapt6_small": 400},
         training=TRAINING,
-        rates=HAPT_RATES,
+        own=HAPT_OWN,
         published=(
             Published(f"{PEER}, mean of 5 seeds", 85.3, "566 bytes"),
             Published(f"{PEER}, best of 5 on the test set", 91.8, "566 bytes"),
@@ -202,7 +217,7 @@ TASKS = {
         candidates=((24, 4, 8, 0.5), (32, 4, 12, 0.6)),
         budgets={"hapt6_both": 1024},
         training=TRAINING,
-        rates=HAPT_RATES,
+        own=HAPT_OWN,
     ),
     "HAPT-2": Task(
         load=load_hapt(hapt.SENSORS, HAPT_2, together=4),
@@ -217,7 +232,11 @@ TASKS = {
         # The orientation of the phone tells sitting from standing, and few people wear it:
         # rotation varies the orientation.
         training=TRAINING | {"epochs": 12, "learning_rate": 1e-2},
-        rates={"FastRNN": 2e-2, "GRU": 5e-3, "SimpleRNN": 5e-3},
+        own={
+            "FastRNN": {"learning_rate": 0.02},
+            "GRU": {"learning_rate": 0.005},
+            "SimpleRNN": {"learning_rate": 0.005},
+        },
         augment=rotated,
         published=(
             Published("paper, FastGRNN", 95.59, "3 KB"),
@@ -236,12 +255,37 @@ TASKS = {
         ),
         budgets={"usps": 2048, "usps_small": 1024},
         training=TRAINING | {"epochs": 15},
-        rates={"GRU": 5e-3, "LSTM": 1e-2, "SimpleRNN": 5e-3},
+        own={
+            "GRU": {"learning_rate": 0.005},
+            "LSTM": {"learning_rate": 0.01},
+            "SimpleRNN": {"learning_rate": 0.005},
+        },
         augment=shifted,
         published=(
             Published("EdgeML, last epoch", 93.72, "7.5 KB"),
             Published("EdgeML, best epoch on the test set", 94.07, "7.5 KB"),
         ),
+    ),
+    "Google-12": Task(
+        load=google12.load,
+        also={"audio": google12.sound_of_test},
+        units=100,
+        kinds=("FastRNN", "FastGRNN", "GRU", "LSTM"),
+        ranks=(16, 24),
+        sizes=(32, 64),
+        swept=False,
+        seeds=3,
+        candidates=((64, 12, 16, 0.0), (80, 16, 24, 0.5), (18, 8, 8, 0.0)),
+        budgets={"google12": 5632, "google12_small": 1024},
+        training={
+            "epochs": 40,
+            "batch_size": google12.BATCH_SIZE,
+            "learning_rate": 1e-2,
+            "label_smoothing": 0.1,
+        },
+        own=dict.fromkeys(("GRU", "LSTM"), {"learning_rate": 5e-3, "epochs": 16}),
+        augment=google12.Epochs,
+        published=GOOGLE_12,
     ),
     "Keywords-12": Task(
         load=load_keywords,
@@ -254,20 +298,21 @@ TASKS = {
         ),
         budgets={"keywords": 5632, "keywords_small": 1024},
         training=TRAINING | {"epochs": 10},
-        rates={"FastRNN": 1e-2, "GRU": 1e-2, "LSTM": 5e-3, "SimpleRNN": 5e-3},
+        own={
+            "FastRNN": {"learning_rate": 0.01},
+            "GRU": {"learning_rate": 0.01},
+            "LSTM": {"learning_rate": 0.005},
+            "SimpleRNN": {"learning_rate": 0.005},
+        },
         augment=warped,
-        published=(
-            Published("paper, FastGRNN", 92.10, "5.5 KB"),
-            Published("paper, GRU", 93.15, "248 KB"),
-            Published("paper, LSTM", 92.30, "212 KB"),
-        ),
+        published=GOOGLE_12,
     ),
 }
 
 
 def tasks(folder):
     """Dict from name to `Task`: `TASKS`, and one for each further .npz file of the folder."""
-    known = {"gsc12.npz", "usps10.npz", "fsdd.npz"}
+    known = {google12.SOUND, google12.IMAGES, "usps10.npz", "fsdd.npz"}
     own = {
         path.stem: Task(
             load=lambda _, path=path: load_file(path),

@@ -37,7 +37,8 @@ def train(layer, train, validation=None, *, seed, label_smoothing=0.0, **argumen
 
     Args:
         layer: function that makes the recurrent layer.
-        train: `Data`.
+        train: `Data`; or a `PyDataset` with its `x` and `y`, whose batches vary them and have
+            one-hot classes.
         validation: `Data` to measure after each epoch, or `None`.
         seed: integer.
         label_smoothing: float, of the cross-entropy.
@@ -54,9 +55,13 @@ def train(layer, train, validation=None, *, seed, label_smoothing=0.0, **argumen
     def one_hot(data):
         return data.x, keras.utils.to_categorical(data.y, classes)
 
+    if isinstance(train, Data):
+        examples = one_hot(train)
+    else:
+        examples, arguments["batch_size"] = (train,), None
     history = training.fit(
         model,
-        *one_hot(train),
+        *examples,
         loss=keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=label_smoothing
         ),

@@ -173,12 +173,12 @@ def test_a_variant_differs_in_what_it_names_alone():
             assert model == (Model(kind, task.units) if kind else last)
             assert varied != task
             assert varied.training.keys() == task.training.keys()
-            kept = {"load": task.load, "augment": task.augment, "rates": task.rates}
+            kept = {"load": task.load, "augment": task.augment, "own": task.own}
             assert varied._replace(training={}, **kept) == task._replace(training={})
 
 
-def test_each_layer_has_its_rate():
-    task = tasks.TASKS["USPS-10"]._replace(rates={"GRU": 1e-3})
+def test_each_layer_has_its_own_training():
+    task = tasks.TASKS["USPS-10"]._replace(own={"GRU": {"learning_rate": 1e-3}})
     assert task.training_of("GRU") == task.training | {"learning_rate": 1e-3}
     assert task.training_of("LSTM") == task.training
 

@@ -1,0 +1,184 @@
+"""Google-12: ten words, other words and silence, at the size of the paper's task.
+
+`speech_commands_mel40.npz` holds the ten words and the 25 others of Speech Commands 0.02 as images
+of 98 frames by 40 bands, on the sides of the archive. Silence comes from the archive's recordings
+of noise, through the formula of the images. `gsc12.npz` has the sound of the testing side.
+
+A step of the models is the mean of two frames, 20 ms.
+"""
+
+import io
+
+import keras
+import numpy as np
+import PIL.Image
+import scipy.signal
+
+from examples.common import speech_commands
+from examples.common.classifier import Data, Split
+from examples.common.front_end import SAMPLE_RATE
+from examples.common.speech_commands import CLASSES, KEYWORDS, SILENCE, UNKNOWN
+
+IMAGES, SOUND = "speech_commands_mel40.npz", "gsc12.npz"
+NOISE = "_background_noise_"
+BANDS = 40
+HIGHEST = 4_000  # Hz
+BATCH_SIZE = 128
+SHIFT = 4  # steps
+# The part of each recording of noise that a side hears; a gap of more than a second follows each.
+PARTS = {"train": (0.0, 0.7), "validation": (0.72, 0.85), "test": (0.87, 1.0)}
+
+
+def mel_bank():
+    """The weights `(257, 40)` of triangles, evenly spaced in mel from 0 Hz to `HIGHEST`."""
+    top = 2595 * np.log10(1 + HIGHEST / 700)
+    edges = 700 * (10 ** (np.linspace(0, top, BANDS + 2) / 2595) - 1)
+    frequency = np.fft.rfftfreq(512, 1 / SAMPLE_RATE)[:, np.newaxis]
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    rising, falling = (frequency - low) / (centre - low), (high - frequency) / (high - centre)
+    return np.maximum(np.minimum(rising, falling), 0)
+
+
+MEL = mel_bank()
+HANN = scipy.signal.windows.hann(480, sym=False)
+
+
+def image(sound):
+    """The image of a second: 30 ms every 10 ms, 40 bands, 10 ln(1 + energy).
+
+    Args:
+        sound: int16 `(16000,)`, at 16 kHz.
+
+    Returns:
+        uint8 `(98, 40)`.
+    """
+    frames = np.lib.stride_tricks.sliding_window_view(sound.astype(float), len(HANN))[::160]
+    energy = np.abs(np.fft.rfft(frames * HANN, 512)) ** 2 / 512 @ MEL
+    return np.round(np.clip(10 * np.log1p(energy), 0, 255)).astype(np.uint8)
+
+
+def steps(images):
+    """What the models read: uint8 `(n, 98, 40)` -> float32 `(n, 49, 40)`, with a variance of 1."""
+    pairs = images.reshape(len(images), -1, 2, BANDS).astype(np.float32)
+    return (pairs.mean(axis=2) - 85) / np.float32(50)
+
+
+def load(folder):
+    """`Split` of `Data`: ten words; and for ten clips of these, one of another word and one of
+    silence.
+
+    The training side has all clips of other words: `Epochs` draws some of them for each epoch.
+
+    Raises:
+        ValueError: if a file is missing.
+    """
+    x, word, side, tables = _read_images(folder)
+    rng = np.random.default_rng(0)
+    sides = []
+    for name in Split._fields:
+        (spoken,) = np.nonzero((side == name) & np.isin(word, KEYWORDS))
+        (other,) = np.nonzero((side == name) & ~np.isin(word, (*KEYWORDS, NOISE)))
+        count = len(spoken) // 10
+        if name != "train":
+            other = rng.permutation(other)[:count]
+        silence = noise(folder, name, count, rng)
+        words = *word[spoken], *[UNKNOWN] * len(other), *[SILENCE] * count
+        images = x[spoken], x[other], [_compressed(image(sound), tables) for sound in silence]
+        sides.append(Data(steps(np.concatenate(images)), classes(words)))
+    return Split(*sides)
+
+
+def sound_of_test(folder):
+    """`Data` of the sound of the testing side, without a JPEG between.
+
+    Clips shorter than a second, which end in zeros, are centred as in the images.
+    """
+    with np.load(_file(folder, SOUND)) as arrays:
+        word, sounds = arrays["classes"][arrays["label"]], arrays["audio"]
+    spoken = word != SILENCE
+    silence = noise(folder, "test", np.sum(spoken) // 11, np.random.default_rng(0))
+    x = [image(_centred(sound)) for sound in (*sounds[spoken], *silence)]
+    return Data(steps(np.array(x)), classes([*word[spoken], *[SILENCE] * len(silence)]))
+
+
+def noise(folder, side, count, rng):
+    """Seconds of the recordings of noise at any loudness: a list of int16 `(16000,)`."""
+    paths = speech_commands.files(_file(folder, "speech_commands") / NOISE)
+    start, end = PARTS[side]
+    parts = []
+    for path in paths:
+        recording = speech_commands.read(path, "int16")
+        parts.append(recording[int(start * len(recording)) : int(end * len(recording))])
+    made = []
+    for i in range(count):
+        part = parts[i % len(parts)]
+        first = rng.integers(len(part) - SAMPLE_RATE)
+        made.append((part[first:][:SAMPLE_RATE] * rng.uniform()).astype(np.int16))
+    return made
+
+
+def classes(words):
+    return np.array([CLASSES.index(word) for word in words], np.int32)
+
+
+def _file(folder, name):
+    if not (folder / name).exists():
+        raise ValueError(f"No {name} in {str(folder)!r}: a part of Speech Commands 0.02.")
+    return folder / name
+
+
+def _read_images(folder):
+    """Images, words, sides, and the tables of their JPEG compression."""
+    with np.load(_file(folder, IMAGES)) as arrays:
+        header, jpeg, offset = (arrays[name] for name in ("header", "jpeg", "offset"))
+        word, side = arrays["word"].astype(str), arrays["split"].astype(str)
+    opened = [
+        PIL.Image.open(io.BytesIO(header.tobytes() + jpeg[start:end].tobytes()))
+        for start, end in zip(offset[:-1], offset[1:], strict=True)
+    ]
+    return np.array([np.asarray(file) for file in opened]), word, side, opened[0].quantization
+
+
+def _compressed(pixels, tables):
+    """An image after a JPEG compression: silence must not differ from words by its lack."""
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(file, "JPEG", qtables=tables)
+    return np.asarray(PIL.Image.open(file))
+
+
+def _centred(sound):
+    length = len(np.trim_zeros(sound, "b"))
+    return np.roll(sound, (len(sound) - length) // 2)
+
+
+class Epochs(keras.utils.PyDataset):
+    """Batches of the training side, varied anew each time.
+
+    An epoch has all keywords, all silence, and as many clips of other words as of silence, drawn
+    from all of them. Each clip comes up to `SHIFT` steps earlier or later.
+
+    Args:
+        data: `Data`, the training side.
+        seed: integer.
+    """
+
+    def __init__(self, data, seed):
+        super().__init__()
+        self.x, self.y = data
+        self._rng = np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    def __len__(self):
+        return len(self._order) // BATCH_SIZE
+
+    def __getitem__(self, index):
+        i = self._order[index * BATCH_SIZE :][:BATCH_SIZE]
+        first = self._rng.integers(-SHIFT, SHIFT + 1, (len(i), 1))
+        step = np.clip(first + np.arange(self.x.shape[1]), 0, self.x.shape[1] - 1)
+        return self.x[i[:, np.newaxis], step], keras.utils.to_categorical(self.y[i], len(CLASSES))
+
+    def on_epoch_end(self):
+        other = self.y == CLASSES.index(UNKNOWN)
+        drawn = self._rng.permutation(np.flatnonzero(other))
+        drawn = drawn[: np.sum(self.y == CLASSES.index(SILENCE))]
+        self._order = self._rng.permutation(np.concatenate([np.flatnonzero(~other), drawn]))
