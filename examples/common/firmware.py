@@ -19,7 +19,7 @@ FRONT_END = "front_end.h", "front_end.c", "front_end_tables.h"
 PACKAGE, VERSION = "pymicro-features", "2.0.2"
 SHA256 = "0d0bed7843ec78b6ced82d1a2dcddeb4fe5df61b3af80a281d0868c8e279c727"
 
-# TFLite Micro's files, which the package compiles as C++ and which are C; a header includes others.
+# TFLite Micro's files: C, which the package compiles as C++.
 _LIB = "tensorflow/lite/experimental/microfrontend/lib"
 _MODULES = (
     *("filterbank", "frontend", "log_lut", "log_scale", "noise_reduction", "pcan_gain_control"),
@@ -54,8 +54,8 @@ def write(
         tflite: bytes, a streaming model that `keyword_training.to_int8()` made.
         threshold_q, smoothing, refractory: integers, arguments of `detector.Detector`; the
             threshold is an int8 logit, which `Listener.quantize()` gives.
-        name: string, for the files and in the C: letters of a to z, digits and `_`, and
-            no word of C.
+        name: string, for the files and in the C: letters from a to z, digits and `_`; no word of
+            C.
         cache_dir: folder of the archive with TFLite Micro's front end, downloaded if it is missing.
 
     Returns:
@@ -86,7 +86,8 @@ def write(
 def _templates(name):
     names = {"name": name, "NAME": name.upper()}
     numbers = {
-        name: rows(map(str, np.ravel(values).tolist())).strip() for name, values in tables().items()
+        table: rows(map(str, np.ravel(values).tolist())).strip()
+        for table, values in tables().items()
     }
     paths = ("@name@.h", "@name@.c", "host/main.c", *FRONT_END)
     return {

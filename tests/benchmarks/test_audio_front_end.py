@@ -5,8 +5,9 @@ from tools import require, require_front_end
 
 pytest.importorskip("pymicro_features")
 from benchmarks import audio_front_end, record  # noqa: E402
+from examples.common import firmware  # noqa: E402
 from examples.common.front_end import FrontEnd  # noqa: E402
-from tests.boards import TARGETS, wake_word  # noqa: E402
+from tests.boards import TARGETS, execute, wake_word  # noqa: E402
 
 
 @pytest.fixture(params=audio_front_end.CHIPS)
@@ -35,6 +36,18 @@ def test_same_decisions_on_a_chip(chip):
     logits[20] += 1 if logits[20] < 127 else -1
     with pytest.raises(RuntimeError, match="wrong at frame 20\n"):
         wake_word.run(target, tflite, detector, sound[:30], logits[:30], detected[:30])
+
+
+def test_headers_are_cpp_too_on_a_chip(tmp_path):
+    (target,) = (target for target in TARGETS if target.name == "Cortex-M4")
+    require(target.packages, "arm-none-eabi-g++")
+    require_front_end()
+    tflite = audio_front_end.random_detector(units=2)
+    firmware.write(tmp_path, tflite, threshold_q=0, smoothing=3, refractory=50)
+    (tmp_path / "main.cc").write_text('#include "wake_word.h"\nwake_word word;\n')
+    includes = f"-I{tmp_path}", f"-isystem{tmp_path}/microfrontend"
+    warnings = "-Wall", "-Wextra", "-Wpedantic", "-Werror"
+    execute(["arm-none-eabi-g++", "-fsyntax-only", *warnings, *includes, f"{tmp_path}/main.cc"])
 
 
 def test_synthetic_sound_has_everything():

@@ -28,7 +28,7 @@ extern "C" {
 
 /* It holds pointers to itself: do not move or copy it after @name@_init(). */
 typedef struct {
-  front_end front_end;
+  front_end_state front_end;
   @name@_model_state model;
   @name@_detector detector;
   int8_t logit; /* the model's last: to look at, or to choose @NAME@_THRESHOLD by */

@@ -27,7 +27,7 @@ void FftReset(struct FftState* fft) { (void)fft; }
 
 /* The pointers to tables lose their const: TFLite Micro's types have none, but its functions only
  * read them. */
-void front_end_init(front_end* f) {
+void front_end_init(front_end_state* f) {
   memset(f, 0, sizeof *f);
   f->state.window = (struct WindowState){
       .size = FRONT_END_WINDOW,
@@ -78,7 +78,7 @@ static int8_t feature(int32_t value) {
   return (int8_t)(v > 127 ? 127 : v);
 }
 
-int front_end_hear(front_end* f, const int16_t** samples, size_t* n, int8_t* features) {
+int front_end_hear(front_end_state* f, const int16_t** samples, size_t* n, int8_t* features) {
   int i;
   while (*n != 0) {
     size_t read;

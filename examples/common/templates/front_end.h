@@ -36,11 +36,11 @@ typedef struct {
   uint32_t noise[FRONT_END_BANDS];
   uint16_t first[FRONT_END_BANDS]; /* of the two frames whose mean is next */
   uint8_t has_first;
-} front_end;
+} front_end_state;
 
 /* Begins a stream. Call it once, not between words: the front end estimates the noise from all that
  * it has heard. */
-void front_end_init(front_end* f);
+void front_end_init(front_end_state* f);
 
 /* Hears up to the end of the next frame.
  *
@@ -50,7 +50,7 @@ void front_end_init(front_end* f);
  *
  * Returns 1 if a frame is complete, else 0. The first is complete after 640 samples, each other
  * after 320 more, in calls of any length. */
-int front_end_hear(front_end* f, const int16_t** samples, size_t* n, int8_t* features);
+int front_end_hear(front_end_state* f, const int16_t** samples, size_t* n, int8_t* features);
 
 #ifdef __cplusplus
 }

@@ -2,6 +2,8 @@
 #ifndef FRONT_END_TABLES_H_
 #define FRONT_END_TABLES_H_
 
+#include "kissfft/_kiss_fft_guts.h"
+
 /* Bins of the FFT that any band reads: from the first up to, and without, the last. */
 enum { START_INDEX = @start_index@, END_INDEX = @end_index@ };
 
