@@ -12,7 +12,7 @@ QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 BENCHMARK := $(QUIET) $(BIN)/python -m benchmarks
 
 .PHONY: python setup demo wakeword denoise test test-all test-bare wheel figures bench-training bench-qat \
-  bench-int16 bench-adding bench-bounded-state bench-conversion pages bench-wake-word bench-paper bench-denoise \
+  bench-int16 bench-adding bench-bounded-state bench-conversion pages bench-wake-word bench-audio-front-end bench-paper bench-denoise \
   toolchains mcu bench-mcu bench-estimate tflm-firmware docs lint clean
 
 # Whether there is a Python to make .venv with.
@@ -112,6 +112,11 @@ bench-wake-word: setup toolchains
 	$(BENCHMARK).wake_word
 	$(BENCHMARK).pages
 
+# Those of docs/audio_front_end.md.
+bench-audio-front-end: setup toolchains
+	$(BENCHMARK).audio_front_end
+	$(BENCHMARK).pages
+
 # Those of docs/paper.md, in hours too: it goes on where it was stopped.
 bench-paper: setup
 	$(BENCHMARK).paper
@@ -156,7 +161,7 @@ lint: setup
 	$(BIN)/ruff format --check
 	mkdir -p $(TYPED) && cd $(TYPED) && ln -sfn ../../../keras_fastgrnn/*.py ../../../export ../../../micro .
 	cd $(TYPED)/.. && $(CURDIR)/$(BIN)/mypy --config-file=$(CURDIR)/pyproject.toml -p keras_fastgrnn
-	find micro tests -name '*.[ch]' -o -name '*.cc' | xargs $(BIN)/clang-format --dry-run -Werror
+	find micro tests examples -name '*.[ch]' -o -name '*.cc' | xargs $(BIN)/clang-format --dry-run -Werror
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
