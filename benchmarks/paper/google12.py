@@ -24,7 +24,7 @@ NOISE = "_background_noise_"
 BANDS = 40
 HIGHEST = 4_000  # Hz
 BATCH_SIZE = 128
-SHIFT = 4  # steps
+SHIFT = 2  # steps
 # The part of each recording of noise that a side hears; a gap of more than a second follows each.
 PARTS = {"train": (0.0, 0.7), "validation": (0.72, 0.85), "test": (0.87, 1.0)}
 
