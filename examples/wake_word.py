@@ -23,8 +23,9 @@ from examples.common import (
     keyword_streams,
     keyword_training,
 )
+from examples.common.clips import folds
 from examples.common.keyword_evaluation import float_logits, int8_logits
-from examples.common.speech_commands import KEYWORDS, folds, load
+from examples.common.speech_commands import KEYWORDS, load
 from examples.common.training_flags import changes, output_folder
 
 _KEYWORD = flags.DEFINE_enum("keyword", "yes", KEYWORDS, "The word to detect.")

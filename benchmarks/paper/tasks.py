@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from examples.common import activity, hapt, keyword_training, speech_commands
 from examples.common.activity import TRAINING
 from examples.common.classifier import Data, Split
+from examples.common.clips import folds
 from examples.common.front_end import FRAMES_PER_SECOND, to_float
 from examples.common.speech_commands import CLASSES
 from examples.common.speech_streams import BEFORE, in_noise
@@ -134,7 +135,7 @@ def load_keywords(folder, fold=0, passes=16, shift=5):
     """Twelve classes of Speech Commands: a second of each clip, after noise. Training hears each
     clip `passes` times, up to `shift` frames earlier or later."""
     clips = speech_commands.load(folder)
-    side = speech_commands.folds(clips)
+    side = folds(clips)
     test, validation = side == 0, side == 1 + fold
     rng = np.random.default_rng(0)
 

@@ -8,10 +8,11 @@ from benchmarks import record
 from benchmarks.kept import digest
 from benchmarks.paper.models import lstm_int8_bytes
 from examples.common import classifier, keyword_evaluation, keyword_streams, keyword_training
+from examples.common.clips import folds
 from examples.common.front_end import BANDS, FRAMES_PER_SECOND
 from examples.common.keyword_evaluation import float_logits, int8_logits
 from examples.common.keyword_streams import ALONE, STREAMS
-from examples.common.speech_commands import CLASSES, folds
+from examples.common.speech_commands import CLASSES
 
 KEYWORD = "yes"
 FOLDS = 5

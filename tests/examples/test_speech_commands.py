@@ -6,8 +6,9 @@ from speech import archive, word, write
 
 from benchmarks.kept import digest
 from examples.common import data, speech_commands
+from examples.common.clips import Clips, folds, near_duplicates
 from examples.common.front_end import SAMPLE_RATE
-from examples.common.speech_commands import SILENCE, UNKNOWN, Clips, folds, load, near_duplicates
+from examples.common.speech_commands import SILENCE, UNKNOWN, load
 from examples.common.speech_streams import noise_of, stream, streams, word_limits
 
 

@@ -10,8 +10,9 @@ from tools import run_module
 
 from examples import wake_word
 from examples.common import classifier, keyword_evaluation, keyword_targets, keyword_training
+from examples.common.clips import Clips
 from examples.common.front_end import FrontEnd, to_float
-from examples.common.speech_commands import CLASSES, Clips
+from examples.common.speech_commands import CLASSES
 from examples.common.speech_streams import AFTER, BEFORE, Spoken, in_noise
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.verify import seal
