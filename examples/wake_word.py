@@ -9,7 +9,6 @@ detector's misses against its false alarms.
 """
 
 import functools
-import sys
 
 import numpy as np
 from absl import flags
@@ -23,9 +22,9 @@ from examples.common import (
     keyword_streams,
     keyword_training,
 )
-from examples.common.clips import folds
 from examples.common.keyword_evaluation import float_logits, int8_logits
-from examples.common.speech_commands import KEYWORDS, load
+from examples.common.speech_commands import KEYWORDS
+from examples.common.speech_sides import load
 from examples.common.training_flags import changes, output_folder
 
 _KEYWORD = flags.DEFINE_enum("keyword", "yes", KEYWORDS, "The word to detect.")
@@ -35,14 +34,13 @@ _PASSES = flags.DEFINE_integer(
 
 
 def main():
-    clips = data.load(load)
     keyword = _KEYWORD.value
-    if keyword not in clips.word:
-        sys.exit(f"--keyword={keyword} is not among {', '.join(np.unique(clips.word))}.")
+    people = data.load(functools.partial(load, keywords=[keyword]))
     folder = output_folder()
 
-    people = keyword_streams.sides(clips, folds(clips), fold=0)
-    validation, test = map(keyword_streams.test_set, (people.validation, people.test))
+    validation, test = map(
+        keyword_streams.test_set, (people.validation, people.test or people.validation)
+    )
     training = changes()
     training_set = functools.partial(
         keyword_streams.training_set,

@@ -141,10 +141,13 @@ def load_keywords(folder, fold=0, passes=16, shift=5):
 
     def heard(side, passes=1, shift=0):
         people, x = clips.take(side), []
+        noise = people.audio[people.word == speech_commands.SILENCE]
         for _ in range(passes):
             first = BEFORE + rng.integers(-shift, shift + 1, len(people.word))
             frames = first[:, np.newaxis] + np.arange(FRAMES_PER_SECOND)
-            x.append(np.take_along_axis(in_noise(people, rng), frames[..., np.newaxis], axis=1))
+            x.append(
+                np.take_along_axis(in_noise(people, noise, rng), frames[..., np.newaxis], axis=1)
+            )
         return Data(to_float(np.concatenate(x)), np.tile(classes(people.word), passes))
 
     return Split(heard(~test & ~validation, passes, shift), heard(validation), heard(test))

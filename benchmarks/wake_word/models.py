@@ -8,11 +8,12 @@ from benchmarks import record
 from benchmarks.kept import digest
 from benchmarks.paper.models import lstm_int8_bytes
 from examples.common import classifier, keyword_evaluation, keyword_streams, keyword_training
-from examples.common.clips import folds
+from examples.common.classifier import Split
+from examples.common.clips import Side, folds
 from examples.common.front_end import BANDS, FRAMES_PER_SECOND
 from examples.common.keyword_evaluation import float_logits, int8_logits
 from examples.common.keyword_streams import ALONE, STREAMS
-from examples.common.speech_commands import CLASSES
+from examples.common.speech_commands import CLASSES, SILENCE
 
 KEYWORD = "yes"
 FOLDS = 5
@@ -63,16 +64,22 @@ class Speech:
         self.given = digest(clips, FOLDS, PASSES, KEYWORD)
 
     def sides(self, fold):
-        return keyword_streams.sides(self._clips, self._side, fold)
+        validation = (fold + 1) % FOLDS
+        here = [
+            (self._side != fold) & (self._side != validation),
+            self._side == validation,
+            self._side == fold,
+        ]
+        parts = map(self._clips.take, here)
+        return Split(*(Side(clips, clips.audio[clips.word == SILENCE]) for clips in parts))
 
     @functools.lru_cache(1)  # noqa: B019, there is one object
-    def training_set(self, fold, often, count, frames):
+    def training_set(self, fold, often, frames):
         return keyword_streams.training_set(
             self.sides(fold).train,
             seed=fold,
             passes=PASSES,
             often=often,
-            count=count,
             frames=frames,
         )
 

@@ -9,7 +9,13 @@ import scipy.sparse.csgraph
 
 
 class Clips(NamedTuple):
-    """`audio (n, 16000)` int16; `word (n,)`, of `CLASSES`; `speaker (n,)`, "" if nobody speaks."""
+    """Arrays `(n,)` of clips.
+
+    Attributes:
+        audio: int16 arrays, each of its own length, at 16 kHz.
+        word: the name of the word.
+        speaker: the name of the person; "" if nobody speaks.
+    """
 
     audio: np.ndarray
     word: np.ndarray
@@ -20,7 +26,27 @@ class Clips(NamedTuple):
         return Clips(*(array[index] for array in self))
 
 
-def folds(clips, count=5):
+class Side(NamedTuple):
+    """`Clips` of people who are on no other side, and a list of recordings of noise, int16."""
+
+    clips: Clips
+    noise: list
+
+
+def ragged(arrays):
+    """An array `(n,)` of arrays, each of its own length."""
+    made = np.empty(len(arrays), object)
+    for i, array in enumerate(arrays):
+        made[i] = array
+    return made
+
+
+def joined(parts):
+    """`Clips` of several ones, in a row."""
+    return Clips(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def folds(clips, count=5, keywords=()):
     """Cuts the clips into sides: no speaker is on two of them, nor a recording.
 
     Clips that share a part of a recording stay together, whatever their speakers: the archive's
@@ -29,6 +55,7 @@ def folds(clips, count=5):
     Args:
         clips: `Clips`.
         count: number of sides.
+        keywords: words to deal out first, so that each side has as many clips of them.
 
     Returns:
         int64 `(n,)`, the side of each clip. The sides are as equal as the speakers allow.
@@ -42,12 +69,13 @@ def folds(clips, count=5):
     owner = scipy.sparse.csr_matrix((np.ones(len(key)), (clip, person)))
     together = near_duplicates(clips.audio) + owner @ owner.T
     _, group = scipy.sparse.csgraph.connected_components(together, directed=False)
-    sizes = np.bincount(group)
-    side = np.zeros(len(sizes), np.int64)
-    filled = np.zeros(count, np.int64)
-    for i in np.argsort(-sizes, kind="stable"):  # the largest first; the small ones fill the gaps
-        side[i] = filled.argmin()
-        filled[side[i]] += sizes[i]
+    sizes = np.stack([np.bincount(group, np.isin(clips.word, keywords)), np.bincount(group)])
+    side = np.zeros(sizes.shape[1], np.int64)
+    filled = np.zeros((2, count))
+    for i in np.lexsort(-sizes[::-1]):  # the largest first; the small ones fill the gaps
+        says_it = sizes[0, i] > 0
+        side[i] = np.lexsort(filled[::-1] if says_it else filled[1:])[0]
+        filled[:, side[i]] += sizes[:, i]
     return side[group]
 
 
@@ -58,7 +86,7 @@ def near_duplicates(audio, length=24, at_least=25):
     and one hash in eight is kept; two clips with `at_least` of these in common are near duplicates.
 
     Args:
-        audio: int16 `(n, samples)`.
+        audio: int16 arrays of any lengths.
 
     Returns:
         Sparse bool matrix `(n, n)`.

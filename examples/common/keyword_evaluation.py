@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from examples.common import classifier, detection
-from examples.common.front_end import FRAMES_PER_SECOND, to_float
+from examples.common.front_end import to_float
 from examples.common.speech_commands import CLASSES
-from examples.common.speech_streams import BEFORE
+from examples.common.speech_streams import AFTER, BEFORE
 from keras_fastgrnn.micro import Interpreter
 
 SMOOTHING = 3  # frames
@@ -44,9 +44,19 @@ def smoothed(logits):
     return (sums[:, SMOOTHING:] - sums[:, :-SMOOTHING]) / SMOOTHING
 
 
-def clip_scores(logits):
-    """The largest smoothed logit from each clip's start on: `(n, frames, 1)` -> `(n,)`."""
-    return smoothed(logits[:, BEFORE:]).max(axis=1)
+def clip_scores(logits, last):
+    """The largest smoothed logit from each clip's start to `AFTER` its last frame.
+
+    Args:
+        logits: `(n, frames, 1)`.
+        last: `(n,)`, of a `TestSet`.
+
+    Returns:
+        `(n,)`.
+    """
+    scores = smoothed(logits[:, BEFORE:])
+    frames = np.arange(scores.shape[1]) + BEFORE + SMOOTHING - 1
+    return np.where(frames < last[:, np.newaxis] + AFTER, scores, -np.inf).max(axis=1)
 
 
 def f1(said, heard):
@@ -80,8 +90,8 @@ class Result(NamedTuple):
 
 def evaluate(model, validation, test, keyword):
     """`Result` of a detector, on two `TestSet`s."""
-    threshold = best_threshold(validation.word == keyword, clip_scores(model(validation.clips)))
-    heard = clip_scores(model(test.clips)) >= threshold
+    scores, test_scores = (clip_scores(model(x.clips), x.last) for x in (validation, test))
+    heard = test_scores >= best_threshold(validation.word == keyword, scores)
     curves = [
         detection.curve(model(side.stream)[0, :, 0], side.spoken, keyword, THRESHOLDS, **DETECTOR)
         for side in (validation, test)
@@ -94,5 +104,5 @@ def evaluate(model, validation, test, keyword):
 
 def accuracy(model, test):
     """Accuracy of a spotter on a `TestSet`, by its output at the end of each clip."""
-    last = model(test.clips)[:, BEFORE + FRAMES_PER_SECOND - 1]
+    last = model(test.clips)[np.arange(len(test.last)), test.last - 1]
     return np.mean(np.array(CLASSES)[last.argmax(axis=-1)] == test.word)

@@ -5,6 +5,7 @@ import types
 import numpy as np
 import pytest
 import soundfile
+from absl import flags
 
 from examples.common import data
 from examples.common.front_end import SAMPLE_RATE
@@ -46,6 +47,7 @@ def write(path, samples, rate=SAMPLE_RATE):
 
 def says_where_the_archive_is(main, folder):
     """Checks the message of an example, whose `main()` finds no archive in a folder."""
+    flags.FLAGS.mark_as_parsed()
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as error:
         patch.setattr(data, "DATA_DIR", types.SimpleNamespace(value=str(folder)))
         main()

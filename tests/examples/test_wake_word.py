@@ -10,8 +10,8 @@ from tools import run_module
 
 from examples import wake_word
 from examples.common import classifier, keyword_evaluation, keyword_targets, keyword_training
-from examples.common.clips import Clips
-from examples.common.front_end import FrontEnd, to_float
+from examples.common.clips import Clips, ragged
+from examples.common.front_end import SAMPLE_RATE, FrontEnd, to_float
 from examples.common.speech_commands import CLASSES
 from examples.common.speech_streams import AFTER, BEFORE, Spoken, in_noise
 from keras_fastgrnn.micro import Interpreter
@@ -142,7 +142,7 @@ def test_detector_targets():
 
 
 def test_spotter_targets():
-    y, weight = keyword_targets.spotter_targets(SPOKEN, 160)
+    y, weight = keyword_targets.spotter_targets(SPOKEN, 160, CLASSES)
     assert y.shape == (1, 160, 12)
     for name, frames in (
         ("yes", range(26, 47)),
@@ -151,7 +151,7 @@ def test_spotter_targets():
     ):
         assert np.flatnonzero(y[0, :, CLASSES.index(name)]).tolist() == list(frames)
     np.testing.assert_array_equal(weight, y.sum(axis=2))
-    _, weight = keyword_targets.spotter_targets(SPOKEN, 160, late=4.0)
+    _, weight = keyword_targets.spotter_targets(SPOKEN, 160, CLASSES, late=4.0)
     late = np.flatnonzero(weight[0] == 4)
     assert late.tolist() == [44, 45, 46, 97, 98, 99, 148, 149]  # silence has two frames in all
     np.testing.assert_array_equal(np.minimum(weight, 1), y.sum(axis=2))
@@ -170,21 +170,27 @@ def test_warp():
 
 
 def test_in_noise():
-    clips = Clips(
-        np.array([np.full(16_000, i, np.int16) for i in range(3)]),
-        np.array(["yes", "_silence_", "_silence_"]),
-        np.array(["a", "", ""]),
-    )
-    features = in_noise(clips, np.random.default_rng(0))
-    assert features.shape == (3, BEFORE + 50 + AFTER, 40) and features.dtype == np.int8
+    """A clip is heard as it is, whatever the length of the others."""
+    rng = np.random.default_rng(0)
+    short, long = (rng.normal(0, 1000, samples).astype(np.int16) for samples in (12_345, 40_000))
+    clips = Clips(ragged([short, long]), np.array(["yes", "no"]), np.array(["a", "b"]))
+    quiet = [np.ones(SAMPLE_RATE // 3, np.int16)]
+    features = in_noise(clips, quiet, rng)
+    assert features.shape == (2, BEFORE + 125 + AFTER, 40) and features.dtype == np.int8
+    alone = in_noise(clips.take([0]), quiet, rng)
+    np.testing.assert_array_equal(features[:1, : BEFORE + 39 + AFTER], alone)
 
 
 def test_clip_scores():
-    """Frames before the clip do not count."""
+    """Frames before the clip, and long after it, do not count."""
     logits = np.zeros((2, BEFORE + 50 + AFTER, 1))
     logits[0, :BEFORE] = 9
     logits[1, BEFORE + 30 : BEFORE + 33] = 3
-    np.testing.assert_allclose(keyword_evaluation.clip_scores(logits), [0, 3], atol=1e-12)
+    logits[:, BEFORE + 50 + AFTER - 3 :] = 7
+    last = np.array([BEFORE + 50 - 3, BEFORE + 50])
+    np.testing.assert_allclose(keyword_evaluation.clip_scores(logits, last), [0, 7], atol=1e-12)
+    last[1] -= 3
+    np.testing.assert_allclose(keyword_evaluation.clip_scores(logits, last), [0, 3], atol=1e-12)
 
 
 def test_best_threshold():
