@@ -17,7 +17,7 @@ from keras_fastgrnn.micro import Interpreter
 
 SMOOTHING = 3  # frames
 DETECTOR = {"smoothing": SMOOTHING, "refractory": 50}
-THRESHOLDS = np.arange(-6.0, 6.01, 0.25)  # logits: probabilities of 0.002 to 0.9975
+THRESHOLDS = np.arange(-8.0, 12.01, 0.05)  # logits
 
 
 def float_logits(model):
@@ -38,12 +38,6 @@ def _stream(interpreter, features):
     return np.array(logits)
 
 
-def smoothed(logits):
-    """The mean of the last `SMOOTHING` logits: `(n, frames, 1)` -> `(n, frames - 2)`."""
-    sums = np.cumsum(np.pad(logits[..., 0], ((0, 0), (1, 0))), axis=1)
-    return (sums[:, SMOOTHING:] - sums[:, :-SMOOTHING]) / SMOOTHING
-
-
 def clip_scores(logits, last):
     """The largest smoothed logit from each clip's start to `AFTER` its last frame.
 
@@ -54,7 +48,7 @@ def clip_scores(logits, last):
     Returns:
         `(n,)`.
     """
-    scores = smoothed(logits[:, BEFORE:])
+    scores = detection.running_mean(logits[:, BEFORE:, 0], SMOOTHING)
     frames = np.arange(scores.shape[1]) + BEFORE + SMOOTHING - 1
     return np.where(frames < last[:, np.newaxis] + AFTER, scores, -np.inf).max(axis=1)
 
