@@ -32,6 +32,12 @@ class Side(NamedTuple):
     clips: Clips
     noise: list
 
+    def renamed(self, words, name):
+        """The side with one name for several words."""
+        word = self.clips.word.astype(object)
+        word[np.isin(self.clips.word, words)] = name
+        return self._replace(clips=self.clips._replace(word=word.astype(str)))
+
 
 def ragged(arrays):
     """An array `(n,)` of arrays, each of its own length."""
@@ -85,6 +91,8 @@ def tied(clips, duplicates):
         int64 `(n,)`, the clips that have a near duplicate of another speaker; none if the largest
         group of clips that have to stay together takes at most half, or has one speaker.
     """
+    if not len(clips.word):
+        return np.empty(0, np.int64)
     group = _groups(clips, duplicates)
     sizes = np.bincount(group)
     pairs = duplicates.tocoo()

@@ -1,5 +1,8 @@
 """Files of sound, of any format that libsndfile reads, rate and channels, as mono of 16 kHz."""
 
+import os
+import pathlib
+
 import numpy as np
 import soundfile
 import soxr
@@ -25,12 +28,11 @@ def files(folder):
 
 def everything(folder):
     """All files in a folder and the folders below it, sorted, without hidden ones."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    found = []
+    for inside, folders, names in os.walk(folder, followlinks=True):  # rglob() follows none
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found.extend(pathlib.Path(inside, name) for name in names if not name.startswith("."))
+    return sorted(found)
 
 
 def read(path):
@@ -92,10 +94,15 @@ def read_all(paths):
             problems.append(f"{path}: {error}")
     if problems:
         raise ValueError(
-            f"{len(problems)} of {len(paths):,} files cannot be read; repair or delete "
-            f"{'it' if len(problems) == 1 else 'them'}:{listed(problems)}"
+            f"Cannot read {counted(problems, 'file')} of {len(paths):,}. Repair or delete:"
+            f"{listed(problems)}"
         )
     return sounds
+
+
+def counted(items, name):
+    """The number of things in a list, as text."""
+    return f"{len(items):,} {name}" + "s" * (len(items) != 1)
 
 
 def listed(items):

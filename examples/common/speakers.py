@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from examples.common.recordings import files, listed
+from examples.common.recordings import counted, files, listed
 
 # A file's name begins with one of these, or with the word, where a recorder numbered the files.
 NO_NAMES = {
@@ -40,14 +40,18 @@ def takes(folder, table=None):
     Raises:
         ValueError: if the table is malformed, or names files that are not there.
     """
-    paths = files(folder)
+    paths = [
+        path
+        for path in files(folder)
+        if path.parent == folder or not path.relative_to(folder).parts[0].startswith("_")
+    ]
     rows = _rows_of(paths, folder, table) if table else {}
     made = []
     for path in paths:
         parts = [_normal(part) for part in path.relative_to(folder).parts]
         row = rows.get(path, {})
         word = row.get("word") or (parts[0] if len(parts) > 1 else "")
-        if not word or word.startswith("_"):
+        if not word:
             continue
         if row:
             made.append(Take(path, word, row["speaker"].casefold(), "table"))
@@ -97,7 +101,8 @@ def _rows_of(paths, folder, table):
             missing.append(row["file"])
     if missing:
         raise ValueError(
-            f"{table} names {len(missing):,} files that are not in {folder}:{listed(missing)}"
+            f"{table} names {counted(missing, 'file')} that {folder} does not have:"
+            f"{listed(missing)}"
         )
     return found
 

@@ -1,7 +1,9 @@
 """Speech and noise to train on, to choose by, and to state, of any folder of words."""
 
 import collections
+import difflib
 import pathlib
+import unicodedata
 
 import numpy as np
 import scipy.sparse
@@ -10,7 +12,7 @@ from examples.common import data, speech_commands
 from examples.common.classifier import Split
 from examples.common.clips import Clips, Side, folds, joined, near_duplicates, ragged, tied
 from examples.common.front_end import SAMPLE_RATE
-from examples.common.recordings import SUFFIXES, everything, files, listed, read_all
+from examples.common.recordings import SUFFIXES, counted, everything, files, listed, read_all
 from examples.common.speakers import takes
 from examples.common.speech_commands import REMEDY, SILENCE
 
@@ -22,13 +24,14 @@ SHORTEST = SAMPLE_RATE // 10  # of a word
 # what rings or repeats there is on one side alone.
 TRAIN, VALIDATION = 0.6, 0.8
 GAP = SAMPLE_RATE
-# Shorter recordings of noise are dealt out whole.
+# Many shorter recordings of noise are dealt out whole.
 SHORT = 10 * SAMPLE_RATE
+MANY = 5
 # With fewer speakers of the keyword, each is needed for training or for the choice of a threshold.
 SPEAKERS_TO_TEST = 20
 
 
-def load(data_dir=None, keywords=(), noise=None, speakers=None, tell=lambda line: None):
+def load(data_dir=None, keywords=(), similar=(), noise=None, speakers=None, tell=lambda line: None):
     """Reads speech and noise: one folder for each word, one file for each clip.
 
     Without the lists of the official archive, the sides are `folds()` by speaker.
@@ -38,6 +41,7 @@ def load(data_dir=None, keywords=(), noise=None, speakers=None, tell=lambda line
             it as `speech_commands`. `testing_list.txt` may be missing where `gsc12.npz` has the
             clips for testing. By default as in `data.folder()`.
         keywords: the words to detect. All others are what must not be heard.
+        similar: others that have to be there.
         noise: folder of recordings of noise, by default `_background_noise_` of the data.
         speakers: table of `speakers.takes()`.
         tell: function that hears, a line at a time, how the sides were found.
@@ -56,13 +60,17 @@ def load(data_dir=None, keywords=(), noise=None, speakers=None, tell=lambda line
     found = takes(folder, speakers)
     if not found:
         raise ValueError(f"No speech in {str(folder)!r}: {REMEDY}")
-    _tell_of_files(folder, found, tell)
+    _tell_of_others(folder, found, tell)
+    found = _as_spelt(folder, found, [*keywords, *similar])
+    _tell_of_speakers(found, keywords, tell)
     clips, take = _read(found, keywords, tell)
     side = _official(folder, [found[i] for i in take], np.isin(clips.word, keywords))
     official = side is not None
     if not official:
         side = _by_speaker(clips, keywords, [found[i].path for i in take], tell)
     sides = [clips.take(side == i) for i in range(3)]
+    if noise and not pathlib.Path(noise).is_dir():
+        raise ValueError(f"There is no folder {noise!r} with recordings of noise.")
     noises = noise_sides(read_all(files(pathlib.Path(noise or folder / NOISE))))
     if official and not (folder / "testing_list.txt").is_file() and more.is_file():
         sides[2] = joined([sides[2], _read_npz(more, noises)])
@@ -73,24 +81,57 @@ def load(data_dir=None, keywords=(), noise=None, speakers=None, tell=lambda line
 
 
 def noise_sides(recordings):
-    """`Split` of lists of recordings, cut apart in time; short ones are dealt out whole."""
+    """`Split` of lists of recordings, cut apart in time; many short ones are dealt out whole."""
     sides = Split([], [], [])
-    dealt = 0
+    recordings = [sound for sound in recordings if len(sound) >= SHORTEST]
+    short = [sound for sound in recordings if len(sound) < SHORT]
+    if len(short) < MANY:
+        short = []
+    for i, sound in enumerate(short):
+        sides[(0, 1, 2, 0, 0)[i % 5]].append(sound)  # three of five train, as of the speakers
     for sound in recordings:
-        if len(sound) >= SHORT:
+        if not short or len(sound) >= SHORT:
+            half = min(GAP, len(sound) // 20) // 2
             first, second = (int(at * len(sound)) for at in (TRAIN, VALIDATION))
-            sides.train.append(sound[: first - GAP // 2])
-            sides.validation.append(sound[first + GAP // 2 : second - GAP // 2])
-            sides.test.append(sound[second + GAP // 2 :])
-        elif len(sound):
-            # Three of five train, as of the speakers.
-            sides[(0, 1, 2, 0, 0)[dealt % 5]].append(sound)
-            dealt += 1
+            sides.train.append(sound[: first - half])
+            sides.validation.append(sound[first + half : second - half])
+            sides.test.append(sound[second + half :])
     return sides
 
 
-def _tell_of_files(folder, found, tell):
-    """Says who the speakers are, and which files have none."""
+def _as_spelt(folder, found, words):
+    """The takes with these words as they are spelt here; a ValueError if a word has none."""
+    known = sorted({take.word for take in found})
+    spelt = {_plain(word): word for word in words}
+    for word in words:
+        if _plain(word) not in map(_plain, known):
+            near = {_plain(name): name for name in known}
+            close = [near[name] for name in difflib.get_close_matches(_plain(word), near)]
+            names = ", ".join(close or known[:20]) + ", ..." * (not close and len(known) > 20)
+            raise ValueError(
+                f"There is no sound of {word!r} in {str(folder)!r}; "
+                f"{'the nearest words' if close else 'the words'} are {names}. A word is a folder "
+                f"of that name, for its recordings or for a folder for each speaker."
+                f"{_deeper(folder, word)}"
+            )
+    return [take._replace(word=spelt.get(_plain(take.word), take.word)) for take in found]
+
+
+def _deeper(folder, word):
+    """How to turn folders around that have the speaker first."""
+    for path in sorted(folder.glob("*/*/")):
+        if _plain(path.name) == _plain(word):
+            here = f"{path.parent.name}/{path.name}"
+            return f" Put the word first: not {here}/, but {path.name}/{path.parent.name}/."
+    return ""
+
+
+def _plain(word):
+    return unicodedata.normalize("NFC", word).casefold()
+
+
+def _tell_of_speakers(found, keywords, tell):
+    """Says how the speakers were found, and whether they look like people."""
     by = collections.defaultdict(set)
     for take in found:
         by[take.by].add(take.speaker)
@@ -101,6 +142,18 @@ def _tell_of_files(folder, found, tell):
     }
     told = [f"{len(by[way]):,} {text}" for way, text in ways.items() if by[way]]
     tell(f"Speakers: {'; '.join(told)}.")
+    for word in keywords:
+        named = [take.speaker for take in found if take.word == word and take.by == "name"]
+        if len(named) > 1 and len(named) == len(set(named)):
+            tell(
+                f"Each file of {word!r} is taken for a speaker of its own, as by its name. If some "
+                "are of one person, that person may be on two sides, and the figures below are too "
+                "good: put the files into a folder for each speaker, or give --speakers."
+            )
+
+
+def _tell_of_others(folder, found, tell):
+    """Names the files that are left out."""
     used = {take.path for take in found}
     others = [
         path
@@ -110,10 +163,13 @@ def _tell_of_files(folder, found, tell):
     unread = [path for path in others if path.suffix.lower() not in SUFFIXES]
     unread = [path for path in unread if path.parent != folder]  # lists, and the archive's text
     if unread:
-        tell(f"Left out, as no sound by name: {len(unread):,} files:{listed(unread)}")
+        tell(
+            f"Left out: {counted(unread, 'file')} of no format that libsndfile reads (it reads "
+            f"WAV, FLAC, Ogg, MP3 and others):{listed(unread)}"
+        )
     wordless = [path for path in others if path.suffix.lower() in SUFFIXES]
     if wordless:
-        tell(f"Left out, as in no word's folder: {len(wordless):,} files:{listed(wordless)}")
+        tell(f"Left out: {counted(wordless, 'file')} in no word's folder:{listed(wordless)}")
 
 
 def _read(found, keywords, tell):
@@ -126,7 +182,7 @@ def _read(found, keywords, tell):
     ]
     if long:
         raise ValueError(
-            f"{len(long):,} recordings of the keyword take more than "
+            f"{counted(long, 'recording')} of the keyword: more than "
             f"{LONGEST / SAMPLE_RATE:.0f} s; cut the word out of each:{listed(long)}"
         )
     parts, index, empty = [], [], []
@@ -142,9 +198,11 @@ def _read(found, keywords, tell):
             empty.append(found[i].path)
     if empty:
         tell(
-            f"Left out, as silent or shorter than {SHORTEST / SAMPLE_RATE} s: {len(empty):,} "
-            f"files:{listed(empty)}"
+            f"Left out: {counted(empty, 'file')} silent or shorter than "
+            f"{SHORTEST / SAMPLE_RATE} s:{listed(empty)}"
         )
+    if not parts:
+        raise ValueError("All recordings are silent, or shorter than a word.")
     word = np.array([found[i].word for i in index], str)
     speaker = np.array([found[i].speaker for i in index], str)
     return Clips(ragged(parts), word, speaker), index
@@ -163,7 +221,7 @@ def _official(folder, found, said):
 
 def _by_speaker(clips, keywords, paths, tell):
     """The side of each clip by `folds()`."""
-    said = np.isin(clips.word, keywords)
+    said = np.isin(clips.word, keywords or clips.word)
     count = 5 if len(np.unique(clips.speaker[said])) >= SPEAKERS_TO_TEST else 3
     duplicates = near_duplicates(clips.audio)
     (keyword,), (other,) = np.nonzero(said), np.nonzero(~said)
@@ -181,8 +239,8 @@ def _by_speaker(clips, keywords, paths, tell):
         duplicates = scipy.sparse.csr_matrix(duplicates.shape, dtype=bool)
     else:
         tell("Sides by speaker; clips that share a part of a recording stay together.")
-    # Three sides train, or two; the next is for validation, and the last, if any, for testing.
-    side = np.array([0, 0, 0, 1, 2] if count == 5 else [0, 0, 1])
+    # The largest groups come first: training gets the first, and validation the second.
+    side = np.array([0, 1, 2, 0, 0] if count == 5 else [0, 1, 0])
     return side[folds(clips, count, keywords, duplicates)]
 
 

@@ -26,15 +26,15 @@ def word(name, pitch, rng):
     return audio.astype(np.int16)
 
 
-def archive(folder, people=15, seed=0):
-    """Writes a folder in the layout of the archive: each person says each word twice."""
+def archive(folder, people=15, takes=2, noises=3, seed=0):
+    """Writes a folder in the layout of the archive: each person says each word a few times."""
     rng = np.random.default_rng(seed)
     for person in range(people):
         pitch = rng.uniform(200, 400)
         for name in GLIDES:
-            for take in range(2):
+            for take in range(takes):
                 write(folder / name / f"{person:08x}_nohash_{take}.wav", word(name, pitch, rng))
-    for i in range(3):
+    for i in range(noises):
         noise = np.cumsum(rng.normal(0, 30 + 30 * i, 20 * SAMPLE_RATE))
         noise -= np.convolve(noise, np.full(400, 1 / 400), "same")  # without the lowest tones
         write(folder / "_background_noise_" / f"{i}.wav", noise.astype(np.int16))
