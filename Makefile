@@ -165,7 +165,7 @@ lint: setup
 	$(BIN)/ruff format --check
 	mkdir -p $(TYPED) && cd $(TYPED) && ln -sfn ../../../keras_fastgrnn/*.py ../../../export ../../../micro .
 	cd $(TYPED)/.. && $(CURDIR)/$(BIN)/mypy --config-file=$(CURDIR)/pyproject.toml -p keras_fastgrnn
-	find micro tests -name '*.[ch]' -o -name '*.cc' | xargs $(BIN)/clang-format --dry-run -Werror
+	find micro tests examples -name '*.[ch]' -o -name '*.cc' | xargs $(BIN)/clang-format --dry-run -Werror
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -34,17 +34,16 @@ typedef struct {
   int8_t logit; /* the model's last: to look at, or to choose @NAME@_THRESHOLD by */
 } @name@;
 
-/* Begins a stream. word: not NULL, any bytes. Call it once, and again only if samples were lost for
- * seconds: the first word is heard when the front end has got used to the noise. */
+/* Begins a stream. word: not NULL; its bytes do not matter. Call it once, not between words: the
+ * front end estimates the noise from all that it has heard. */
 void @name@_init(@name@* word);
 
 /* Hears more of the stream.
  *
- * samples: `n` of them, 16 kHz, one channel, full scale +-32767. The end of a frame of 20 ms,
- *     FRONT_END_FRAME samples, takes most of the time: hear that many at a time, or fewer.
+ * samples: `n` of them, 16 kHz, one channel, full scale +-32767. A call runs the model at the end of
+ *     each frame of FRONT_END_FRAME samples; what follows it is kept for the next call.
  *
- * Returns how many times the word was detected, at the ends of frames: 0 or 1 in up to
- * FRONT_END_FRAME samples. */
+ * Returns how often the word was detected: 0 or 1 in up to FRONT_END_FRAME samples. */
 int @name@_hear(@name@* word, const int16_t* samples, size_t n);
 
 #ifdef __cplusplus
