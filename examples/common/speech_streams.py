@@ -134,9 +134,11 @@ def word_limits(audio):
     """The first frame of 20 ms in which a clip is loud, and the one after the last.
 
     A frame is loud if it is within 25 dB of the loudest frame; in a clip with less than 30 dB
-    between quiet and loud, if it is in the louder half of that range.
+    between quiet and loud, if it is in the louder half of that range. The differences of the
+    samples count, in which an "s" is as loud as a vowel and hum is not heard.
     """
-    frames = audio[: len(audio) // FRAME * FRAME].reshape(-1, FRAME).astype(float)
+    audio = np.diff(audio.astype(float), prepend=0)
+    frames = audio[: len(audio) // FRAME * FRAME].reshape(-1, FRAME)
     level = np.log10(np.mean(frames**2, axis=1) + 1)
     level = np.convolve(level, np.ones(3) / 3, "same")
     quiet, loud = np.percentile(level, 10), level.max()
