@@ -12,7 +12,7 @@ QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 BENCHMARK := $(QUIET) $(BIN)/python -m benchmarks
 
 .PHONY: python setup demo wakeword denoise test test-all test-bare wheel figures bench-training bench-qat \
-  bench-int16 bench-adding bench-bounded-state bench-conversion pages bench-wake-word bench-paper bench-denoise \
+  bench-int16 bench-adding bench-bounded-state bench-conversion pages bench-wake-word bench-audio-front-end bench-paper bench-denoise \
   toolchains mcu bench-mcu bench-estimate tflm-firmware docs lint clean
 
 # Whether there is a Python to make .venv with.
@@ -110,6 +110,11 @@ pages: setup
 # Those of docs/wake_word.md, in hours: it goes on where it was stopped.
 bench-wake-word: setup toolchains
 	$(BENCHMARK).wake_word
+	$(BENCHMARK).pages
+
+# Those of docs/audio_front_end.md.
+bench-audio-front-end: setup toolchains
+	$(BENCHMARK).audio_front_end
 	$(BENCHMARK).pages
 
 # Those of docs/paper.md, in hours too: it goes on where it was stopped.

@@ -21,11 +21,27 @@ def require(packages, *tools):
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
         names = " ".join(packages)
-        message = f"{' and '.join(missing)} not found; in Debian: apt-get install {names}"
-        # CI sets it, because there a skipped test would pass unnoticed.
-        if "KERAS_FASTGRNN_REQUIRE_TARGETS" in os.environ:
-            pytest.fail(message)
-        pytest.skip(message)
+        _skip(f"{' and '.join(missing)} not found; in Debian: apt-get install {names}")
+
+
+def require_front_end():
+    """The path of the archive with TFLite Micro's front end, in build/ or from PyPI.
+
+    Skips a test, or fails it likewise, if neither has it.
+    """
+    from examples.common import firmware  # and with it TensorFlow
+
+    try:
+        return firmware.archive()
+    except ValueError as error:
+        _skip(str(error))
+
+
+def _skip(message):
+    # CI sets it, because there a skipped test would pass unnoticed.
+    if "KERAS_FASTGRNN_REQUIRE_TARGETS" in os.environ:
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 def run_module(name, *arguments):

@@ -20,6 +20,7 @@ MARKED = re.compile(r"(<!-- (?!end)([^\n]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # The command that writes a file of results, or a section of one.
 COMMANDS = {
+    "audio_front_end.json": "make bench-audio-front-end",
     "denoise.json": "make bench-denoise",
     "int16.json": "make bench-int16",
     "microcontrollers.json": "make bench-mcu",
@@ -43,6 +44,7 @@ TABLES = {
     "announcements": (wake_word.others, "wake_word.json"),
     "words": (wake_word.words, "wake_word.json"),
     "small": (wake_word.small, "wake_word.json"),
+    "firmware": (wake_word.firmware, "audio_front_end.json"),
     "wake word": (partial(markdown.figures, "wake_word.json"), "wake_word.json"),
     "denoise": (denoise.figures, "denoise.json"),
     "gains": (denoise.ways, "denoise.json"),

@@ -66,6 +66,23 @@ def each(values, form):
     return " ".join(f"{value:{form}}" for value in values)
 
 
+def firmware(results):
+    """The figures of audio_front_end.json."""
+    rows = [
+        [text, *(f"{results[f'{chip}_{figure}']:,}" for chip in ("m0", "m4"))]
+        for text, figure in (
+            ("instructions in 20 ms, mean", "step"),
+            ("the slowest 20 ms", "most"),
+            ("the front end's share, mean", "front_end"),
+            ("the start", "start"),
+            ("flash, bytes", "flash_bytes"),
+            ("static RAM, bytes", "ram_bytes"),
+            ("stack, bytes", "stack_bytes"),
+        )
+    ]
+    return table(["", "Cortex-M0", "Cortex-M4"], rows)
+
+
 def picture(results, path):
     curves = {
         name: [Counts(*counts) for counts in row["curve"]]

@@ -44,8 +44,6 @@ def measure(tflite, features, threshold_q, smoothing, refractory):
         raise ValueError(
             f"features has to be int8 (frames, {BANDS}); got {features.dtype} {features.shape}."
         )
-    if not -128 <= threshold_q <= 127:
-        raise ValueError(f"threshold_q={threshold_q} is not in -128..127.")
     detector = program.Detector(threshold_q, smoothing, refractory)
     y = logits(tflite, features)
     at = detections(y[:, 0], **detector._asdict())

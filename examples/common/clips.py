@@ -46,7 +46,7 @@ def joined(parts):
     return Clips(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def folds(clips, count=5, keywords=()):
+def folds(clips, count=5, keywords=(), duplicates=None):
     """Cuts the clips into sides: no speaker is on two of them, nor a recording.
 
     Clips that share a part of a recording stay together, whatever their speakers: the archive's
@@ -56,19 +56,14 @@ def folds(clips, count=5, keywords=()):
         clips: `Clips`.
         count: number of sides.
         keywords: words to deal out first, so that each side has as many clips of them.
+        duplicates: sparse matrix; by default `near_duplicates()`.
 
     Returns:
         int64 `(n,)`, the side of each clip. The sides are as equal as the speakers allow.
     """
-    key = [
-        speaker or hashlib.sha256(audio.tobytes()).hexdigest()
-        for speaker, audio in zip(clips.speaker, clips.audio, strict=True)
-    ]
-    _, person = np.unique(key, return_inverse=True)
-    clip = np.arange(len(key))
-    owner = scipy.sparse.csr_matrix((np.ones(len(key)), (clip, person)))
-    together = near_duplicates(clips.audio) + owner @ owner.T
-    _, group = scipy.sparse.csgraph.connected_components(together, directed=False)
+    if duplicates is None:
+        duplicates = near_duplicates(clips.audio)
+    group = _groups(clips, duplicates)
     sizes = np.stack([np.bincount(group, np.isin(clips.word, keywords)), np.bincount(group)])
     side = np.zeros(sizes.shape[1], np.int64)
     filled = np.zeros((2, count))
@@ -77,6 +72,38 @@ def folds(clips, count=5, keywords=()):
         side[i] = np.lexsort(filled[::-1] if says_it else filled[1:])[0]
         filled[:, side[i]] += sizes[:, i]
     return side[group]
+
+
+def tied(clips, duplicates):
+    """The clips by which near duplicates tie more than half of all clips to each other.
+
+    Args:
+        clips: `Clips`.
+        duplicates: of `near_duplicates()`.
+
+    Returns:
+        int64 `(n,)`, the clips that have a near duplicate of another speaker; none if the largest
+        group of clips that have to stay together takes at most half, or has one speaker.
+    """
+    group = _groups(clips, duplicates)
+    sizes = np.bincount(group)
+    pairs = duplicates.tocoo()
+    here = group[pairs.row] == sizes.argmax()
+    here &= clips.speaker[pairs.row] != clips.speaker[pairs.col]
+    return np.unique(pairs.row[here]) if 2 * sizes.max() > len(group) else np.empty(0, np.int64)
+
+
+def _groups(clips, duplicates):
+    """int32 `(n,)`, the same for clips of a speaker, and for near duplicates."""
+    key = [
+        speaker or hashlib.sha256(audio.tobytes()).hexdigest()
+        for speaker, audio in zip(clips.speaker, clips.audio, strict=True)
+    ]
+    _, first, person = np.unique(key, return_index=True, return_inverse=True)
+    clip = np.arange(len(key))
+    owner = scipy.sparse.csr_matrix((np.ones(len(key)), (clip, first[person])), duplicates.shape)
+    _, group = scipy.sparse.csgraph.connected_components(duplicates + owner, directed=False)
+    return group
 
 
 def near_duplicates(audio, length=24, at_least=25):

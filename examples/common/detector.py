@@ -2,8 +2,13 @@
 
 import collections
 import math
+import pathlib
 
 import numpy as np
+
+from keras_fastgrnn.export.c_source.layouts import fill
+
+TEMPLATES = pathlib.Path(__file__).parent / "templates"
 
 
 class Detector:
@@ -13,7 +18,7 @@ class Detector:
 
     Args:
         threshold: number, in the unit of the logits. With int8 logits it is an integer, and so are
-            the sums that are compared: a chip decides the same (tests/boards/detector.h).
+            the sums that are compared: a chip decides the same (`header()`).
         smoothing: integer, 1 to 255, the number of logits in the mean.
         refractory: integer, 0 to 65535, the steps after a detection without another one.
 
@@ -62,3 +67,25 @@ def detections(logits, **arguments):
     """
     detect = Detector(**arguments)
     return np.flatnonzero([detect(logit) for logit in np.asarray(logits).tolist()])
+
+
+def header(name, *, threshold, smoothing, refractory):
+    """A `Detector` of int8 logits in C.
+
+    Args:
+        name: string, the name in the C.
+        threshold, smoothing, refractory: integers, arguments of `Detector`.
+
+    Returns:
+        Dict from the path of a header, `<name>_detector.h`, to its text.
+
+    Raises:
+        ValueError: if one of them is out of its range.
+    """
+    if not -128 <= threshold <= 127:
+        raise ValueError(f"threshold_q={threshold} is not in -128..127.")
+    values = {"threshold": threshold, "smoothing": smoothing, "refractory": refractory}
+    Detector(**values)  # refuses others
+    values |= {"name": name, "NAME": name.upper()}
+    path = "@name@_detector.h"
+    return {fill(path, values): fill((TEMPLATES / path).read_text("utf-8"), values)}

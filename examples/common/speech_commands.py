@@ -5,11 +5,11 @@ Read from the folder of the official archive, or from `gsc12.npz`, which holds 3
 """
 
 import numpy as np
-import soundfile
 
 from examples.common import data
 from examples.common.clips import Clips
 from examples.common.front_end import SAMPLE_RATE
+from examples.common.recordings import files, read, read_all
 
 ARCHIVE = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
 REMEDY = f"unpack {ARCHIVE} into a folder, and name that by --data_dir or KERAS_FASTGRNN_DATA."
@@ -40,25 +40,10 @@ def load(data_dir=None):
     raise ValueError(f"No speech in {str(folder)!r}: {REMEDY}")
 
 
-def files(folder, pattern="*"):
-    """The .wav and .flac files of a folder, sorted."""
-    return sorted(path for path in folder.glob(pattern) if path.suffix in (".wav", ".flac"))
-
-
-def read(path, dtype):
-    """The samples of a file `(n,)`: int16, or float in -1..1.
-
-    Raises:
-        ValueError: if it is not mono sound of 16 kHz.
-        RuntimeError: if it is no sound.
-    """
-    sound, rate = soundfile.read(path, dtype=dtype)
-    if rate != SAMPLE_RATE or sound.ndim != 1:
-        raise ValueError(
-            f"{str(path)!r} has {rate:,} Hz and the shape {sound.shape}; it has to be mono of "
-            "16,000 Hz."
-        )
-    return sound
+def listed(path):
+    """The names in an official list of .wav files, without the suffix: ours may be .flac files."""
+    text = path.read_text() if path.is_file() else ""
+    return {line.rpartition(".")[0] for line in text.splitlines()}
 
 
 def _read_npz(path):
@@ -79,12 +64,12 @@ def _read_archive(folder, seed=0):
     others = [path for word in sorted(words) for path in words[word]]
     others = [others[i] for i in rng.permutation(len(others))[:count]]
     audio, word, speaker = [], [], []
-    for path in keywords + others:
-        samples = read(path, "int16")[:SAMPLE_RATE]
+    for path, sound in zip(keywords + others, read_all(keywords + others), strict=True):
+        samples = sound[:SAMPLE_RATE]
         audio.append(np.pad(samples, (0, SAMPLE_RATE - len(samples))))
         word.append(path.parent.name if path.parent.name in KEYWORDS else UNKNOWN)
         speaker.append(path.name.partition("_")[0])
-    for samples in (read(path, "int16") for path in noise):
+    for samples in map(read, noise):
         for _ in range(count // len(noise)):
             start = rng.integers(0, len(samples) - SAMPLE_RATE)
             audio.append(samples[start : start + SAMPLE_RATE])

@@ -269,10 +269,10 @@ static inline void arrange(const fastgrnn_matrix* m, const int16_t* from, int16_
 #ifndef scale_int8
 static inline void scale_int8(const fastgrnn_matrix* m, const int8_t* x, int zero_point,
                               int multiplier, int16_t* to) {
-  const int8_t* const end = x + m->cols;
-  int16_t* const first = to;
-  while (x != end) *to++ = (int16_t)((*x++ - zero_point) * multiplier);
-  arrange(m, first, first);
+  const unsigned cols = m->cols;
+  unsigned i;
+  for (i = 0; i < cols; ++i) to[i] = (int16_t)((x[i] - zero_point) * multiplier);
+  arrange(m, to, to);
 }
 #endif
 

@@ -1,12 +1,12 @@
 /* A whole program around a model. Without REPLAY it reads one port and writes the class to another,
  * and docs state its bytes of flash and RAM; with REPLAY replay.c gives the inputs and takes the
- * outputs. With SMOOTHING the class is whether the detector hears its keyword. INPUT and OUTPUT are
- * the types of the model. */
+ * outputs. With DETECTOR, a header, the class is whether the detector hears its keyword. INPUT and
+ * OUTPUT are the types of the model. */
 #include "model.h"
 
-#ifdef SMOOTHING
-#include "detector.h"
-static detector keyword;
+#ifdef DETECTOR
+#include DETECTOR
+static keyword_detector keyword;
 #endif
 
 #ifdef REPLAY
@@ -31,7 +31,7 @@ static void read_input(INPUT* x) {
 
 static void write_output(int best, const OUTPUT* y) {
   PORTC = (uint8_t)best;
-#ifdef SMOOTHING
+#ifdef DETECTOR
   PORTD = (uint8_t)y[0];
 #else
   PORTD = (uint8_t)y[best];
@@ -46,8 +46,8 @@ int main(void) {
   int best;
   uint16_t step;
   model_init(&state);
-#ifdef SMOOTHING
-  detector_init(&keyword);
+#ifdef DETECTOR
+  keyword_detector_init(&keyword);
 #endif
   for (;;) {
     for (step = 0; step < MODEL_TIMESTEPS; ++step) {
@@ -55,8 +55,8 @@ int main(void) {
       model_step(&state, x);
     }
     best = model_predict(&state, y);
-#ifdef SMOOTHING
-    best = detect(&keyword, y[0]);
+#ifdef DETECTOR
+    best = keyword_detect(&keyword, y[0]);
 #endif
     write_output(best, y);
     if (!MODEL_STATEFUL) model_reset(&state);

@@ -8,22 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from examples.common import detector as detectors
 from keras_fastgrnn.export import c_source
 from tests.boards import FOLDER, compiler, emulate, execute
 
 
 class Detector(NamedTuple):
-    """Arguments of `examples.common.detector.Detector`: `smoothing` of 1 to 255, `refractory` of 0
-    to 65,535, and a threshold that is an int8 logit."""
+    """Arguments of `examples.common.detector.Detector`; the threshold is an int8 logit."""
 
     threshold: int
     smoothing: int
     refractory: int
-
-    @property
-    def flags(self):
-        """The definitions for the compiler."""
-        return tuple(f"-D{name.upper()}={value}" for name, value in self._asdict().items())
 
 
 class Figures(NamedTuple):
@@ -79,9 +74,9 @@ def build_replay(target, folder, x, y, detector=None, detected=None):
     (folder / "sequences.h").write_text(
         f"enum {{ SEQUENCES = {len(x)} }};\n"
         "static const FLASH INPUT inputs[SEQUENCES][MODEL_TIMESTEPS][MODEL_FEATURES] = "
-        f"{_initializer(x)};\n"
+        f"{initializer(x)};\n"
         "static const FLASH OUTPUT outputs[SEQUENCES][1 + MODEL_OUTPUTS] = "
-        f"{_initializer(expected)};\n"
+        f"{initializer(expected)};\n"
     )
     return _build(target, folder, "replay.elf", detector, "-DREPLAY", str(FOLDER / "replay.c"))
 
@@ -111,19 +106,23 @@ def _build(target, folder, name, detector, *more):
     header = (folder / "model.h").read_text()
     input = re.search(r"model_step\(.* const (\w+)\* x\)", header)[1]
     output = re.search(r"model_predict\(.* (\w+)\* y\)", header)[1]
+    if detector:
+        ((path, text),) = detectors.header("keyword", **detector._asdict()).items()
+        (folder / path).write_text(text)
+        more += (f'-DDETECTOR="{path}"',)
     execute(
         [
             *compiler(target, "-Os", folder, FOLDER),
             *("-Wl,--gc-sections", str(FOLDER / "program.c"), str(folder / "model.c")),
             *(str(FOLDER / target.board), *more, f"-DINPUT={input}", f"-DOUTPUT={output}"),
-            *(detector.flags if detector else ()),
             *("-o", str(folder / name)),
         ]
     )
     return folder / name
 
 
-def _initializer(array):
+def initializer(array):
+    """An array in C."""
     if array.ndim == 0:
         return str(array)
-    return "{" + ",\n"[: 1 + (array.ndim > 1)].join(map(_initializer, array)) + "}"
+    return "{" + ",\n"[: 1 + (array.ndim > 1)].join(map(initializer, array)) + "}"
