@@ -117,16 +117,18 @@ def stretch(noise, samples, rng):
 
 
 def noise_of(noise, samples, rng):
-    """Noise, float `(samples,)`: pieces of the recordings, or in one case of five white noise."""
-    if rng.random() < 0.2 or not len(noise):
-        return rng.normal(0, rng.uniform(1, 20), samples)
+    """Noise, float `(samples,)`: stretches of 1 to 10 s, each of a recording or, in one case of
+    five, white."""
     pieces, left = [], samples
     while left > 0:
-        length = min(int(rng.integers(SAMPLE_RATE // 2, SAMPLE_RATE)), left)
-        piece = stretch(noise, length, rng).astype(float)
-        rms = np.sqrt(np.mean(piece**2))
-        pieces.append(piece * (10 ** rng.uniform(0.7, 2.9) / (rms + 1)))
-        left -= len(piece)
+        length = min(int(rng.integers(SAMPLE_RATE, 10 * SAMPLE_RATE)), left)
+        if rng.random() < 0.2 or not len(noise):
+            pieces.append(rng.normal(0, rng.uniform(1, 20), length))
+        else:
+            piece = stretch(noise, length, rng).astype(float)
+            rms = np.sqrt(np.mean(piece**2))
+            pieces.append(piece * (10 ** rng.uniform(0.7, 2.9) / (rms + 1)))
+        left -= length
     return np.concatenate(pieces)
 
 
