@@ -57,13 +57,15 @@ def training_set(side, *, seed, passes, often=(), frames):
 class TestSet(NamedTuple):
     """Speakers who are not in training: `clips`, each in noise, and `stream`, all in a row.
 
-    `last (n,)` is the first frame of `clips` behind each clip.
+    `last (n,)` is the first frame of `clips` behind each clip; `order (n,)` are the clips of the
+    stream.
     """
 
     word: np.ndarray
     speaker: np.ndarray
     clips: np.ndarray
     last: np.ndarray
+    order: np.ndarray
     stream: np.ndarray
     spoken: Spoken
 
@@ -72,6 +74,7 @@ def test_set(side, seed=0):
     """`TestSet` of a `Side`."""
     clips, noise = side
     rng = np.random.default_rng(seed)
-    features, spoken = stream(clips.take(rng.permutation(len(clips.word))), noise, rng)
+    order = rng.permutation(len(clips.word))
+    features, spoken = stream(clips.take(order), noise, rng)
     alone, last = in_noise(clips, noise, rng), BEFORE + frames_of(clips.audio)
-    return TestSet(clips.word, clips.speaker, alone, last, features[np.newaxis], spoken)
+    return TestSet(clips.word, clips.speaker, alone, last, order, features[np.newaxis], spoken)

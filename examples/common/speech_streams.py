@@ -117,16 +117,18 @@ def stretch(noise, samples, rng):
 
 
 def noise_of(noise, samples, rng):
-    """Noise, float `(samples,)`: pieces of the recordings, or in one case of five white noise."""
-    if rng.random() < 0.2 or not len(noise):
-        return rng.normal(0, rng.uniform(1, 20), samples)
+    """Noise, float `(samples,)`: stretches of 1 to 10 s, each of a recording or, in one case of
+    five, white."""
     pieces, left = [], samples
     while left > 0:
-        length = min(int(rng.integers(SAMPLE_RATE // 2, SAMPLE_RATE)), left)
-        piece = stretch(noise, length, rng).astype(float)
-        rms = np.sqrt(np.mean(piece**2))
-        pieces.append(piece * (10 ** rng.uniform(0.7, 2.9) / (rms + 1)))
-        left -= len(piece)
+        length = min(int(rng.integers(SAMPLE_RATE, 10 * SAMPLE_RATE)), left)
+        if rng.random() < 0.2 or not len(noise):
+            pieces.append(rng.normal(0, rng.uniform(1, 20), length))
+        else:
+            piece = stretch(noise, length, rng).astype(float)
+            rms = np.sqrt(np.mean(piece**2))
+            pieces.append(piece * (10 ** rng.uniform(0.7, 2.9) / (rms + 1)))
+        left -= length
     return np.concatenate(pieces)
 
 
@@ -134,9 +136,11 @@ def word_limits(audio):
     """The first frame of 20 ms in which a clip is loud, and the one after the last.
 
     A frame is loud if it is within 25 dB of the loudest frame; in a clip with less than 30 dB
-    between quiet and loud, if it is in the louder half of that range.
+    between quiet and loud, if it is in the louder half of that range. The differences of the
+    samples count, in which an "s" is as loud as a vowel and hum is not heard.
     """
-    frames = audio[: len(audio) // FRAME * FRAME].reshape(-1, FRAME).astype(float)
+    audio = np.diff(audio.astype(float), prepend=0)
+    frames = audio[: len(audio) // FRAME * FRAME].reshape(-1, FRAME)
     level = np.log10(np.mean(frames**2, axis=1) + 1)
     level = np.convolve(level, np.ones(3) / 3, "same")
     quiet, loud = np.percentile(level, 10), level.max()
