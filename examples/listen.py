@@ -25,7 +25,7 @@ _TFLITE = flags.DEFINE_string(
 )
 _THRESHOLD = flags.DEFINE_float("threshold", 0.5, "Least probability that counts as the keyword.")
 _SMOOTHING = flags.DEFINE_integer(
-    "smoothing", 60, "Milliseconds of logits to average.", lower_bound=20, upper_bound=5100
+    "smoothing", 320, "Milliseconds of logits to average.", lower_bound=20, upper_bound=5100
 )
 _REFRACTORY = flags.DEFINE_integer(
     "refractory", 1000, "Milliseconds after a detection without another one.", 0, 1_310_700

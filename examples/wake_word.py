@@ -58,7 +58,6 @@ _FALSE_ALARMS = flags.DEFINE_float(
 _PASSES = flags.DEFINE_integer(
     "passes", None, "Times that training hears each clip, varied each time.", 1
 )
-HEARD = 86_400  # clips, if --passes is not given, but for small sets
 
 
 def main():
@@ -72,11 +71,10 @@ def main():
     print(f"Training a detector of {keyword!r}")
     training = changes()
     train = sides.train
-    passes = _PASSES.value or min(max(HEARD // len(train.clips.word), 2), 100)
     made = keyword_streams.training_set(
         train,
         seed=training["seed"],
-        passes=passes,
+        passes=_PASSES.value or keyword_streams.passes(train),
         often=[keyword, *_SIMILAR.value],
         **keyword_streams.STREAMS,
     )

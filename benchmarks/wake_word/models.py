@@ -25,7 +25,6 @@ KEYWORD = "yes"
 WORDS = "yes", "no", "up", "down", "left", "right", "stop", "go"
 SEEDS = 3
 FOLDS = 3  # of the speakers for training
-PASSES = keyword_streams.PASSES
 ALARMS = 10  # an hour
 DRAWS = 500
 FILES = record.ROOT / "build" / "wake_word"
@@ -59,7 +58,7 @@ class Speech:
     def __init__(self, sides):
         self.sides = sides
         data = [(*side.clips.audio, *side.noise, *side.clips[1:]) for side in sides]
-        self.given = digest(data, PASSES, DETECTOR)
+        self.given = digest(data, keyword_streams.HEARD, DETECTOR)
 
     @functools.lru_cache(1)  # noqa: B019, there is one object
     def training_set(self, keyword, seed):
@@ -78,9 +77,13 @@ class Speech:
         return keyword_streams.test_set(self.sides.test)
 
 
-def _training_set(side, keyword, seed, passes=PASSES):
+def _training_set(side, keyword, seed):
     return keyword_streams.training_set(
-        side, seed=seed, passes=passes, often=[keyword], **keyword_streams.STREAMS
+        side,
+        seed=seed,
+        passes=keyword_streams.passes(side),
+        often=[keyword],
+        **keyword_streams.STREAMS,
     )
 
 
@@ -210,8 +213,7 @@ def small(speech, seed, others):
     train, validation = (
         Side(clips.take((kept | more) & here), noise) for here in (~choose, choose)
     )
-    passes = round(PASSES * len(clips.word) / len(train.clips.word))  # of as many streams
-    made = _training_set(train, KEYWORD, seed, passes)
+    made = _training_set(train, KEYWORD, seed)
     model = keyword_training.train_detector(made, KEYWORD, seed=seed)
     logits = int8_logits(keyword_training.to_int8(model, made.features))
     at = chosen([_heard(logits, keyword_streams.test_set(validation), KEYWORD)])

@@ -5,7 +5,6 @@ A model is a function from features `(n, frames, 40)` int8 to logits `(n, frames
 """
 
 import functools
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from examples.common.speech_commands import CLASSES
 from examples.common.speech_streams import AFTER, BEFORE
 from keras_fastgrnn.micro import Interpreter
 
-SMOOTHING = 3  # frames
+SMOOTHING = 16  # frames: as long as a detector's logits stay high (keyword_targets.py)
 DETECTOR = {"smoothing": SMOOTHING, "refractory": 50}
 THRESHOLDS = np.arange(-8.0, 12.01, 0.05)  # logits
 
@@ -64,36 +63,6 @@ def best_threshold(said, scores):
     best = np.argmax([f1(said, scores >= threshold) for threshold in thresholds])
     # Every threshold above the next lower score gives the same F1: take the middle.
     return (thresholds[best] + thresholds[max(best - 1, 0)]) / 2
-
-
-class Result(NamedTuple):
-    """A detector on the people for testing, with thresholds chosen in validation.
-
-    Attributes:
-        heard: bool `(n,)`, whether it hears the keyword in each clip.
-        at: the logit that detects the keyword in the stream.
-        found: `detection.Counts` in the stream, at that logit.
-        curve: list of `detection.Counts`, at each of `THRESHOLDS`.
-    """
-
-    heard: np.ndarray
-    at: float
-    found: detection.Counts
-    curve: list
-
-
-def evaluate(model, validation, test, keyword):
-    """`Result` of a detector, on two `TestSet`s."""
-    scores, test_scores = (clip_scores(model(x.clips), x.last) for x in (validation, test))
-    heard = test_scores >= best_threshold(validation.word == keyword, scores)
-    curves = [
-        detection.curve(model(side.stream)[0, :, 0], side.spoken, keyword, THRESHOLDS, **DETECTOR)
-        for side in (validation, test)
-    ]
-    f1s = np.array([counts.f1 for counts in curves[0]])
-    (best,) = np.nonzero(f1s == f1s.max())
-    best = best[len(best) // 2]  # a small set has many best ones
-    return Result(heard, THRESHOLDS[best], curves[1][best], curves[1])
 
 
 def accuracy(model, test):

@@ -1,16 +1,19 @@
 """The streams of speech for training and testing models of keywords."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from examples.common.clips import joined
-from examples.common.front_end import FRAME, FRAMES_PER_SECOND
+from examples.common.front_end import FRAME
+from examples.common.rooms import impulse_responses
 from examples.common.speech_streams import (
     BEFORE,
     BEYOND,
     SLOWEST,
     Spoken,
+    babble,
     frames_of,
     in_noise,
     silence,
@@ -19,10 +22,11 @@ from examples.common.speech_streams import (
     streams,
 )
 
-# The streams for training; and single clips, to show how much worse they train a detector.
-STREAMS = {"frames": 160}
-ALONE = {"frames": FRAMES_PER_SECOND}
+STREAMS = {"frames": 160}  # those for training
+HEARD = 40_000  # clips in a training set, unless its clips are few
 SILENT = 1 / 12  # the share of the training's clips in which nobody speaks
+BABBLE = 1 / 3  # recordings of people who speak at once, for each recording of noise
+ROOMS = 150
 
 
 class TrainingSet(NamedTuple):
@@ -33,7 +37,8 @@ class TrainingSet(NamedTuple):
 
 
 def training_set(side, *, seed, passes, often=(), frames):
-    """Makes streams in which every clip comes `passes` times.
+    """Makes streams in which every clip comes `passes` times: in noise or among people who speak,
+    some in rooms, some clipped (docs/decisions.md says how much each helps).
 
     Args:
         side: `Side`.
@@ -48,10 +53,19 @@ def training_set(side, *, seed, passes, often=(), frames):
     clips = joined([side.clips, *[side.clips.take(more)] * 3, silent])
     longest = frames_of(clips.audio).max() / SLOWEST + BEYOND / FRAME
     frames = max(frames, int(longest))
-    made = [streams(clips, side.noise, rng, frames=frames) for _ in range(passes)]
+    others = side.clips.take(~np.isin(side.clips.word, often))
+    count = math.ceil(BABBLE * len(side.noise)) if len(others.word) else 0
+    talk = [babble(others, 60, rng) for _ in range(count)]
+    noise, rooms = [*side.noise, *talk], impulse_responses(ROOMS, rng)
+    made = [streams(clips, noise, rng, frames=frames, rooms=rooms) for _ in range(passes)]
     features, spoken = zip(*made, strict=True)
     rows = [Spoken(*row) for one in spoken for row in zip(*one, strict=True)]
     return TrainingSet(np.concatenate(features), stacked(rows))
+
+
+def passes(side):
+    """The times that a training hears each clip of a `Side`."""
+    return min(max(HEARD // len(side.clips.word), 2), 100)
 
 
 class TestSet(NamedTuple):

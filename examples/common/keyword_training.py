@@ -118,7 +118,7 @@ def to_int8(model, features):
     )
 
 
-def train_detector(made, keyword, layer=None, *, seed, epochs=8, learning_rate=1e-2):
+def train_detector(made, keyword, layer=None, *, seed, epochs=24, learning_rate=1e-2):
     """Trains a detector on a `TrainingSet`."""
     frames = made.features.shape[1]
     # A second head learns to tell all words apart; the model drops it after the training.

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy.signal
 
 from examples.common.clips import Clips, ragged
 from examples.common.front_end import FRAME, SAMPLE_RATE, FrontEnd
@@ -14,6 +15,8 @@ BEFORE, AFTER = 25, 15
 # The mean pause of a stream in samples, and how far its last clip may reach beyond its end.
 PAUSE, BEYOND = int(0.15 * SAMPLE_RATE), int(0.3 * SAMPLE_RATE)
 SLOWEST, FASTEST = 0.88, 1.14  # clips are played this many times faster
+# Of the streams for training, the share in a room, and the share of a microphone that clips.
+IN_ROOM, CLIPPED = 0.2, 0.05
 
 
 class Spoken(NamedTuple):
@@ -30,7 +33,7 @@ class Spoken(NamedTuple):
     last: np.ndarray
 
 
-def stream(clips, noise, rng, *, frames=None, augment=False):
+def stream(clips, noise, rng, *, frames=None, augment=False, rooms=()):
     """Clips one after another over noise, through the front end.
 
     Args:
@@ -41,18 +44,22 @@ def stream(clips, noise, rng, *, frames=None, augment=False):
         rng: `numpy.random.Generator`.
         frames: the length of the stream, that of its clips by default.
         augment: boolean. Whether each clip is played faster or slower (0.88 to 1.14 times) and at
-            another loudness (0.25 to 2 times), and the first may be cut.
+            another loudness (0.25 to 2 times), and the first may be cut; and whether some streams
+            are clipped.
+        rooms: list of impulse responses. Some streams are heard in one of them.
 
     Returns:
         `(features, spoken)`: int8 `(frames, 40)`, and `Spoken`.
     """
+    room = rooms[rng.integers(len(rooms))] if rooms and rng.random() < IN_ROOM else None
     at = int(rng.integers(-0.25 * SAMPLE_RATE, 0.25 * SAMPLE_RATE)) if augment else 0
     sounds, spoken = [], []
     for audio, word in zip(clips.audio, clips.word, strict=True):
         start, end = word_limits(audio)
         rate = rng.uniform(SLOWEST, FASTEST) if augment else 1.0
         sound = np.interp(np.arange(0, len(audio), rate), np.arange(len(audio)), audio)
-        sounds.append((at, sound * (10 ** rng.uniform(-0.6, 0.3) if augment else 1)))
+        loudness = 10 ** rng.uniform(-0.6, 0.3) if augment else 1
+        sounds.append((at, loudness * (sound if room is None else _in_room(sound, room))))
         first, length = at / FRAME, len(sound) / FRAME
         spoken.append((word, *(int(first + f) for f in (0, start / rate, end / rate, length))))
         at += len(sound) + int(rng.integers(-0.1 * SAMPLE_RATE, 0.4 * SAMPLE_RATE))
@@ -61,16 +68,43 @@ def stream(clips, noise, rng, *, frames=None, augment=False):
     for at, sound in sounds:
         place = mixed[max(at, 0) : max(at + len(sound), 0)]
         place += sound[max(-at, 0) :][: len(place)]
+    if augment and rng.random() < CLIPPED:
+        mixed = overdriven(mixed, rng)
     limits = np.iinfo(np.int16)
     audio = np.clip(mixed, limits.min, limits.max).astype(np.int16)
     return FrontEnd()(audio), Spoken(*map(np.array, zip(*spoken, strict=True)))
 
 
-def streams(clips, noise, rng, *, frames):
+def _in_room(sound, room):
+    return scipy.signal.oaconvolve(sound, room)[: len(sound) + len(room) // 4]
+
+
+def overdriven(sound, rng):
+    """A sound as of a microphone that clips at a half to a twentieth of its peak."""
+    peak, drive = np.abs(sound).max(), 10 ** rng.uniform(0.3, 1.3)
+    limit = peak / drive
+    return np.clip(sound, -limit, limit) * min(drive**0.5, np.iinfo(np.int16).max / limit)
+
+
+def babble(clips, seconds, rng):
+    """A recording of three to six people who speak at once, int16."""
+    samples = seconds * SAMPLE_RATE
+    mixed = np.zeros(samples)
+    for _ in range(rng.integers(3, 7)):
+        at = 0
+        while at < samples:
+            sound = clips.audio[rng.integers(len(clips.word))][: samples - at].astype(float)
+            loudness = 10 ** rng.uniform(-0.3, 0.3)
+            mixed[at : at + len(sound)] += loudness * sound / (np.sqrt(np.mean(sound**2)) + 1)
+            at += max(len(sound) - int(rng.integers(0.3 * SAMPLE_RATE)), 1)
+    return (mixed * (30_000 / np.abs(mixed).max())).astype(np.int16)
+
+
+def streams(clips, noise, rng, *, frames, rooms=()):
     """Short streams for training, each of as many random clips as it takes.
 
     Args:
-        clips, noise, rng: as in `stream()`.
+        clips, noise, rng, rooms: as in `stream()`.
         frames: length of a stream, at least that of the longest clip at its slowest.
 
     Returns:
@@ -85,7 +119,9 @@ def streams(clips, noise, rng, *, frames):
             room = frames * FRAME + BEYOND
         groups[-1].append(i)
         room -= takes
-    made = [stream(clips.take(i), noise, rng, frames=frames, augment=True) for i in groups]
+    made = [
+        stream(clips.take(i), noise, rng, frames=frames, augment=True, rooms=rooms) for i in groups
+    ]
     features, spoken = zip(*made, strict=True)
     return np.array(features), stacked(spoken)
 
