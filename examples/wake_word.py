@@ -66,13 +66,14 @@ def main():
         sys.exit("--keyword names no word: give the name of a folder of --data_dir.")
     keyword = " or ".join(dict.fromkeys(_KEYWORD.value))
     sides = load(keyword)
-    folder = output_folder()
+    with command.one_line():
+        folder = output_folder()
     validation, test = (side and keyword_streams.test_set(side) for side in sides[1:])
 
     print(f"Training a detector of {keyword!r}")
     training = changes()
     train = sides.train
-    passes = _PASSES.value or min(max(HEARD // len(train.clips.word), 2), 100)
+    passes = _PASSES.value or min(max(HEARD // len(train.clips.word), 1), 100)
     made = keyword_streams.training_set(
         train,
         seed=training["seed"],
@@ -142,6 +143,12 @@ def choose(model, listener, validation, keyword):
         caption=f"There are {hours:.2f} hours without {keyword!r}. Fewer than 3 false alarms in "
         f"them may as well be none: rates below {3 / hours:.0f} an hour are not known.",
     )
+    counts = found[index].counts
+    if not counts.found or counts.false_accepts_per_hour > _FALSE_ALARMS.value:
+        print(
+            f"No threshold hears {keyword!r} with at most {_FALSE_ALARMS.value:g} false alarms an "
+            "hour: more people who say it, and more other speech, help most."
+        )
     return found[index].threshold_q
 
 
