@@ -139,7 +139,7 @@ def choose(model, listener, validation, keyword):
     hours = found[index].counts.negative_hours
     command.show(
         "Thresholds, in the stream of validation",
-        *thresholds.rows(found, index, listener),
+        *thresholds.rows(found, index, listener, _FALSE_ALARMS.value),
         caption=f"There are {hours:.2f} hours without {keyword!r}. Fewer than 3 false alarms in "
         f"them may as well be none: rates below {3 / hours:.0f} an hour are not known.",
     )
