@@ -58,9 +58,7 @@ _FALSE_ALARMS = flags.DEFINE_float(
 _PASSES = flags.DEFINE_integer(
     "passes", None, "Times that training hears each clip, varied each time.", 1
 )
-# Clips that training hears without --passes: 36 times the clips of 2,400. A small set is heard at
-# most MOST times.
-HEARD, MOST = 86_400, 100
+HEARD = 86_400  # clips, if --passes is not given, but for small sets
 
 
 def main():
@@ -75,7 +73,7 @@ def main():
     print(f"Training a detector of {keyword!r}")
     training = changes()
     train = sides.train
-    passes = _PASSES.value or min(max(HEARD // len(train.clips.word), 1), MOST)
+    passes = _PASSES.value or min(max(HEARD // len(train.clips.word), 2), 100)
     made = keyword_streams.training_set(
         train,
         seed=training["seed"],

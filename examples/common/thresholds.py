@@ -48,10 +48,10 @@ def choices(listener, logits, spoken, keyword):
 def logit_of(listener, threshold_q):
     """The logit from which the mean of logits reaches an int8 threshold.
 
-    The mean of three int8 logits is a multiple of a third. This logit is a quarter below the
-    threshold, so that rounding decides nothing.
+    The mean of some int8 logits is the threshold or less by a fraction of their count. This logit
+    is in the middle between, so that rounding decides nothing.
     """
-    probability = listener.probability(threshold_q - 0.25)
+    probability = listener.probability(threshold_q - 0.5 / DETECTOR["smoothing"])
     return math.log(probability / (1 - probability))
 
 
