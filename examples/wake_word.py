@@ -65,7 +65,8 @@ def main():
         sys.exit("--keyword names no word: give the name of a folder of --data_dir.")
     keyword = " or ".join(dict.fromkeys(_KEYWORD.value))
     sides = load(keyword)
-    folder = output_folder()
+    with command.one_line():
+        folder = output_folder()
     validation, test = (side and keyword_streams.test_set(side) for side in sides[1:])
 
     print(f"Training a detector of {keyword!r}")
@@ -136,10 +137,16 @@ def choose(model, listener, validation, keyword):
     hours = found[index].counts.negative_hours
     command.show(
         "Thresholds, in the stream of validation",
-        *thresholds.rows(found, index, listener),
+        *thresholds.rows(found, index, listener, _FALSE_ALARMS.value),
         caption=f"There are {hours:.2f} hours without {keyword!r}. Fewer than 3 false alarms in "
         f"them may as well be none: rates below {3 / hours:.0f} an hour are not known.",
     )
+    counts = found[index].counts
+    if not counts.found or counts.false_accepts_per_hour > _FALSE_ALARMS.value:
+        print(
+            f"No threshold hears {keyword!r} with at most {_FALSE_ALARMS.value:g} false alarms an "
+            "hour: more people who say it, and more other speech, help most."
+        )
     return found[index].threshold_q
 
 
@@ -152,18 +159,15 @@ def show(models, validation, test, keyword, logit, size):
     people, where = (validation, "validation") if test is None else (test, "testing")
     rows, curves = [], {}
     for name, model in models.items():
-        said, scores = (
-            [side.word == keyword for side in (validation, people)],
-            [clip_scores(model(side.clips), side.last) for side in (validation, people)],
-        )
-        heard = scores[1] >= keyword_evaluation.best_threshold(said[0], scores[0])
+        scores, others = (clip_scores(model(x.clips), x.last) for x in (people, validation))
+        heard = scores >= keyword_evaluation.best_threshold(validation.word == keyword, others)
         logits = model(people.stream)[0, :, 0]
         (found,) = detection.curve(logits, people.spoken, keyword, [logit], **DETECTOR)
         curves[name] = detection.curve(logits, people.spoken, keyword, THRESHOLDS, **DETECTOR)
         rows.append(
             (
                 f"{keyword}, {name}",
-                f"{keyword_evaluation.f1(said[1], heard):.3f}",
+                f"{keyword_evaluation.f1(people.word == keyword, heard):.3f}",
                 f"{found.f1:.3f}",
                 f"{found.false_reject_rate:.1%}",
                 f"{found.false_accepts_per_hour:.0f}",

@@ -84,7 +84,8 @@ def _rows_of(paths, folder, table):
     named = {}
     for path in paths:
         inside = path.relative_to(folder)
-        for name in {inside.as_posix(), inside.with_suffix("").as_posix(), path.name, path.stem}:
+        whole = {path.resolve().as_posix(), inside.as_posix(), inside.with_suffix("").as_posix()}
+        for name in {*whole, path.name, path.stem}:
             named.setdefault(_normal(name), []).append(path)
     found, missing = {}, []
     for row in _read_table(table):

@@ -59,12 +59,15 @@ def load(data_dir=None, keywords=(), similar=(), noise=None, speakers=None, tell
         folder = folder / "speech_commands"
     found = takes(folder, speakers)
     if not found:
-        raise ValueError(f"No speech in {str(folder)!r}: {REMEDY}")
+        raise ValueError(
+            f"No speech in {str(folder)!r}: {REMEDY} A word of your own is a folder of that name "
+            "in it, with recordings: docs/wake_word.md."
+        )
     _tell_of_others(folder, found, tell)
     found = _as_spelt(folder, found, [*keywords, *similar])
     _tell_of_speakers(found, keywords, tell)
     clips, take = _read(found, keywords, tell)
-    side = _official(folder, [found[i] for i in take], np.isin(clips.word, keywords))
+    side = _official(folder, [found[i] for i in take], keywords)
     official = side is not None
     if not official:
         side = _by_speaker(clips, keywords, [found[i].path for i in take], tell)
@@ -208,15 +211,16 @@ def _read(found, keywords, tell):
     return Clips(ragged(parts), word, speaker), index
 
 
-def _official(folder, found, said):
-    """The side of each clip by the official lists, or `None` if they do not help to choose by."""
+def _official(folder, found, keywords):
+    """The side of each clip by the official lists, or `None` if they do not know a keyword."""
     if not (folder / "validation_list.txt").is_file():
         return None
     lists = (folder / f"{side}_list.txt" for side in ("validation", "testing"))
     validation, test = map(speech_commands.listed, lists)
     names = [take.path.relative_to(folder).with_suffix("").as_posix() for take in found]
     side = np.array([(name in validation) + 2 * (name in test) for name in names])
-    return side if not said.any() or (side[said] == 1).any() else None
+    known = {take.word for take, on in zip(found, side, strict=True) if on == 1}
+    return side if known >= set(keywords) else None
 
 
 def _by_speaker(clips, keywords, paths, tell):

@@ -48,10 +48,10 @@ def choices(listener, logits, spoken, keyword):
 def logit_of(listener, threshold_q):
     """The logit from which the mean of logits reaches an int8 threshold.
 
-    The mean of three int8 logits is a multiple of a third. This logit is a quarter below the
-    threshold, so that rounding decides nothing.
+    The mean of some int8 logits is the threshold or less by a fraction of their count. This logit
+    is in the middle between, so that rounding decides nothing.
     """
-    probability = listener.probability(threshold_q - 0.25)
+    probability = listener.probability(threshold_q - 0.5 / DETECTOR["smoothing"])
     return math.log(probability / (1 - probability))
 
 
@@ -62,9 +62,15 @@ def chosen(found, alarms):
     return within[-1] if within else 0
 
 
-def rows(found, index, listener):
-    """The header and a handful of rows of a table, the chosen one among them, marked."""
-    some = np.unique(np.round(np.linspace(0, len(found) - 1, ROWS - 1)).astype(int))
+def rows(found, index, listener, alarms):
+    """The header and a handful of rows of a table, the chosen one among them, marked.
+
+    Rows with more than ten times as many false alarms as are allowed, `alarms` an hour, serve
+    nobody: it has two of them at most.
+    """
+    few = sum(one.counts.false_accepts_per_hour <= 10 * alarms for one in found)
+    last = min(max(few - 1, index + 2), len(found) - 1)
+    some = np.round(np.linspace(0, last, ROWS - 1)).astype(int)
     header = "threshold", "missed", "", "false\nalarms", "an hour", ""
     return header, [
         (
