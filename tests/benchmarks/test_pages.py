@@ -10,9 +10,9 @@ import pytest
 from benchmarks import record
 from benchmarks.pages import __main__ as pages
 from benchmarks.pages import microcontrollers, paper
+from benchmarks.paper import scores
 from benchmarks.paper.measure import measure
 from benchmarks.paper.plan import PRESETS
-from benchmarks.paper.scores import headlines, tested
 from benchmarks.paper.tasks import TASKS
 from examples.common.classifier import Data, Split
 
@@ -45,7 +45,7 @@ def report_of(tasks):
         name: measure(task, Split(data, data, data), PRESETS["full"], found, lambda _: None)
         for name, task in tasks.items()
     }
-    return {"tasks": results} | headlines(results)
+    return {"tasks": results} | scores.headlines(results)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def wake_word():
     """A spotter as another task of the paper, beside a GRU and an LSTM that are as good."""
 
     def forms(form, accuracy, size):
-        return {form: tested([{"test": accuracy + d, "bytes": size} for d in (-0.01, 0.01)])}
+        return {form: scores.tested([{"test": accuracy + d, "bytes": size} for d in (-0.01, 0.01)])}
 
     models = {"FastGRNN": {"kind": "FastGRNN", "forms": forms("int8", 0.8, {"constants": 5000})}}
     for kind in ("GRU", "LSTM"):
