@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from benchmarks.wake_word.models import FOLDS, GRU, OURS, SEEDS
-from examples.common.detection import Counts, total
+from benchmarks.wake_word.models import FOLDS, GRU, OURS
+from examples.common.detection import Counts
 
 # The rows of the tables: a model, and its form.
 ROWS = {
@@ -44,7 +44,7 @@ def figures(detectors, words, small):
         "wakeword_words_mean": mean(f1s.values()),
         "wakeword_small_f1": mean(cell["f1"] for cell in small[True]),
         "wakeword_small_f1_alone": mean(cell["f1"] for cell in small[False]),
-        "negative_hours": Counts(*ours["found"]).negative_hours / SEEDS,
+        "negative_hours": ours["found"].negative_hours,
         "folds": FOLDS,
         "models": rows,
         "words": f1s,
@@ -58,7 +58,10 @@ def figures(detectors, words, small):
 def over_seeds(cells):
     """A row of the tables: the means of the seeds. The intervals are of the means, for draws of
     speakers that all seeds share."""
-    curves = ([Counts(*counts) for counts in cell["curve"]] for cell in cells)
+    found, *curve = (
+        Counts(*np.mean(counts, axis=0).tolist())
+        for counts in zip(*([cell["found"], *cell["curve"]] for cell in cells), strict=True)
+    )
     return {
         "f1": mean(cell["f1"] for cell in cells),
         "f1_interval": interval([cell["f1_drawn"] for cell in cells]),
@@ -66,8 +69,8 @@ def over_seeds(cells):
         "missed": mean(cell["missed"] for cell in cells),
         "missed_interval": interval([cell["missed_drawn"] for cell in cells]),
         "missed_seeds": [cell["missed"] for cell in cells],
-        "found": total(Counts(*cell["found"]) for cell in cells),
-        "curve": [total(counts) for counts in zip(*curves, strict=True)],
+        "found": found,
+        "curve": curve,
         "others": {
             language: {
                 key: mean(cell["others"][language][key] for cell in cells)
