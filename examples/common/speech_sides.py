@@ -38,8 +38,8 @@ def load(data_dir=None, keywords=(), similar=(), noise=None, speakers=None, tell
 
     Args:
         data_dir: the folder of the words; that of the official archive, unpacked; or one that has
-            it as `speech_commands`. `testing_list.txt` may be missing where `gsc12.npz` has the
-            clips for testing. By default as in `data.folder()`.
+            it as `speech_commands`, perhaps with `keywords` beside it. `testing_list.txt` may be
+            missing where `gsc12.npz` has the clips for testing. By default as in `data.folder()`.
         keywords: the words to detect. All others are what must not be heard.
         similar: others that have to be there.
         noise: folder of recordings of noise, by default `_background_noise_` of the data.
@@ -54,10 +54,13 @@ def load(data_dir=None, keywords=(), similar=(), noise=None, speakers=None, tell
         ValueError: if the data is missing or malformed.
     """
     folder = data.folder(data_dir)
-    more = folder / "gsc12.npz"
+    more, own = folder / "gsc12.npz", []
     if (folder / "speech_commands").is_dir():
-        folder = folder / "speech_commands"
-    found = takes(folder, speakers)
+        # A word of one's own may lie beside it. Other folders there are other data.
+        named = {_plain(word) for word in (*keywords, *similar)}
+        own = [take for take in takes(folder, speakers) if _plain(take.word) in named]
+        folder, speakers = folder / "speech_commands", None
+    found = takes(folder, speakers) + own
     if not found:
         raise ValueError(
             f"No speech in {str(folder)!r}: {REMEDY} A word of your own is a folder of that name "
@@ -217,7 +220,7 @@ def _official(folder, found, keywords):
         return None
     lists = (folder / f"{side}_list.txt" for side in ("validation", "testing"))
     validation, test = map(speech_commands.listed, lists)
-    names = [take.path.relative_to(folder).with_suffix("").as_posix() for take in found]
+    names = [f"{take.path.parent.name}/{take.path.stem}" for take in found]
     side = np.array([(name in validation) + 2 * (name in test) for name in names])
     known = {take.word for take, on in zip(found, side, strict=True) if on == 1}
     return side if known >= set(keywords) else None

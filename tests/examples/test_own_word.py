@@ -315,6 +315,17 @@ def test_long_recordings_of_the_keyword(folder, refused):
     assert "2 recordings of the keyword: more than 3 s; cut the word out of each:" in message
 
 
+def test_an_own_word_beside_the_official_folder(folder, found):
+    """The words of the archive are other speech; other folders beside it are not read."""
+    (folder / "speech_commands").mkdir()
+    for name in "no", "go", "_background_noise_":
+        (folder / name).rename(folder / "speech_commands" / name)
+    (folder / "speech_commands" / "validation_list.txt").write_text("no/00000001_nohash_0.wav\n")
+    sides, printed = found(folder)
+    assert numbers(printed, "validation")[:2] == [20, 4]
+    assert set(sides.train.clips.word) == {"yes", "no", "go"}
+
+
 def test_an_own_word_in_the_official_folder(folder, found):
     """The lists do not know the word: its speakers are divided, and all others with them."""
     (folder / "validation_list.txt").write_text("no/00000001_nohash_0.wav\n")

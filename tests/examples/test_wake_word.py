@@ -231,14 +231,15 @@ def test_in_noise():
 
 def test_clip_scores():
     """Frames before the clip, and long after it, do not count."""
-    logits = np.zeros((2, BEFORE + 50 + AFTER, 1))
+    smoothing, end = keyword_evaluation.SMOOTHING, BEFORE + 50
+    logits = np.zeros((2, end + AFTER, 1))
     logits[0, :BEFORE] = 9
-    logits[1, BEFORE + 30 : BEFORE + 33] = 3
-    logits[:, BEFORE + 50 + AFTER - 3 :] = 7
-    last = np.array([BEFORE + 50 - 3, BEFORE + 50])
-    np.testing.assert_allclose(keyword_evaluation.clip_scores(logits, last), [0, 7], atol=1e-12)
-    last[1] -= 3
-    np.testing.assert_allclose(keyword_evaluation.clip_scores(logits, last), [0, 3], atol=1e-12)
+    logits[1, BEFORE + 20 :][:smoothing] = 3
+    logits[:, -1] = 7 * smoothing
+    scores = [
+        keyword_evaluation.clip_scores(logits, np.array([last] * 2)) for last in (end - 1, end)
+    ]
+    np.testing.assert_allclose(scores, [[0, 3], [7, 7]], atol=1e-12)
 
 
 def test_best_threshold():
