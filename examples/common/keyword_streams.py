@@ -23,7 +23,7 @@ from examples.common.speech_streams import (
 )
 
 STREAMS = {"frames": 160}  # those for training
-HEARD = 40_000  # clips in a training set, unless its clips are few
+HEARD = 27_000  # clips in a training set, unless its clips are few
 SILENT = 1 / 12  # the share of the training's clips in which nobody speaks
 BABBLE = 1 / 3  # recordings of people who speak at once, for each recording of noise
 ROOMS = 150
