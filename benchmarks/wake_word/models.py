@@ -159,10 +159,10 @@ def measure(logits, test, keyword, thresholds):
     return {
         "thresholds": thresholds,
         "f1": f1(said, heard),
-        "f1_drawn": [f1(said[i], heard[i]) for i in clips],
+        "f1_drawn": np.round([f1(said[i], heard[i]) for i in clips], 4).tolist(),
         "found": found,
         "missed": detection.missed_at(curve, ALARMS),
-        "missed_drawn": _missed_drawn(counts[:-1], streams),
+        "missed_drawn": np.round(_missed_drawn(counts[:-1], streams), 4).tolist(),
         "curve": curve,
     }
 
