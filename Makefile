@@ -11,7 +11,7 @@ LEGACY := TF_USE_LEGACY_KERAS=1 # the layers as tf_keras ones
 QUIET := TF_CPP_MIN_LOG_LEVEL=3 # TensorFlow looks for a GPU, aloud
 BENCHMARK := $(QUIET) $(BIN)/python -m benchmarks
 
-.PHONY: python setup demo wakeword denoise test test-all test-bare wheel figures bench-training bench-qat \
+.PHONY: python setup demo wakeword keywords denoise test test-all test-bare wheel figures bench-training bench-qat \
   bench-int16 bench-adding bench-bounded-state bench-conversion pages bench-wake-word bench-audio-front-end bench-paper bench-denoise \
   toolchains mcu bench-mcu bench-estimate tflm-firmware docs lint clean
 
@@ -33,9 +33,13 @@ setup: .venv/stamp-$(FOUND)
 demo: setup
 	$(QUIET) $(BIN)/python -m examples.activity_recognition
 
-# Google Speech Commands: a wake word and a keyword spotter, on a stream; a table, a picture.
+# Google Speech Commands: a wake word in a stream; tables, a picture, C with the audio front end.
 wakeword: setup
 	$(QUIET) $(BIN)/python -m examples.wake_word
+
+# and a spotter of ten words; a table.
+keywords: setup
+	$(QUIET) $(BIN)/python -m examples.keywords
 
 # Speech Commands again: speech out of noise, with 16-bit activations; a table, a picture, .wav files.
 denoise: setup

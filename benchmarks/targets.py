@@ -73,9 +73,6 @@ TARGETS = {
         "wakeword_bytes": ("<=", 1024),
         "wakeword_f1": (">=", 0.90),
         "wakeword_f1_less_than_gru": ("<=", 0.01),
-        "kws12_bytes": ("<=", 5632),
-        "kws12_less_than_best_rnn": ("<=", 0.01),
-        "kws12_int8_loss": ("<=", 0.003),
         "m0_instructions_per_step": ("<=", 10000),
     },
 }

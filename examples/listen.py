@@ -1,4 +1,4 @@
-"""Listens for a keyword in recordings, or in the sound of a microphone.
+"""Listens for a keyword in recordings of any rate, or in the sound of a microphone.
 
     python -m examples.listen --tflite=build/wake_word.tflite a.wav b.wav
     arecord -t raw -f S16_LE -r 16000 | python -m examples.listen --tflite=build/wake_word.tflite -
@@ -13,19 +13,19 @@ import signal
 import sys
 
 import numpy as np
-import soundfile
 from absl import app, flags
 
 from examples.common.detector import Detector
-from examples.common.front_end import FRAME, FRAMES_PER_SECOND, SAMPLE_RATE
+from examples.common.front_end import FRAME, FRAMES_PER_SECOND
 from examples.common.listener import Listener
+from examples.common.recordings import blocks
 
 _TFLITE = flags.DEFINE_string(
     "tflite", "build/wake_word.tflite", "The .tflite file that examples.wake_word wrote."
 )
 _THRESHOLD = flags.DEFINE_float("threshold", 0.5, "Least probability that counts as the keyword.")
 _SMOOTHING = flags.DEFINE_integer(
-    "smoothing", 60, "Milliseconds of logits to average.", lower_bound=20, upper_bound=5100
+    "smoothing", 320, "Milliseconds of logits to average.", lower_bound=20, upper_bound=5100
 )
 _REFRACTORY = flags.DEFINE_integer(
     "refractory", 1000, "Milliseconds after a detection without another one.", 0, 1_310_700
@@ -36,24 +36,23 @@ def chunks_of(name):
     """Yields 20 ms at a time of a file, or of the raw sound of standard input if its name is "-".
 
     Yields:
-        int16 `(320,)`; the last may be shorter.
+        int16 `(320,)`; the last of standard input may be shorter.
 
     Raises:
-        ValueError: if the file is not mono of 16 kHz.
-        soundfile.LibsndfileError: if it is no sound.
+        ValueError: if the file is no sound.
         OSError: if it cannot be read.
     """
     if name == "-":
         while data := sys.stdin.buffer.read(2 * FRAME):
             yield np.frombuffer(data, "<i2", len(data) // 2).astype(np.int16)
         return
-    with open(name, "rb") as file, soundfile.SoundFile(file) as sound:
-        if (sound.samplerate, sound.channels) != (SAMPLE_RATE, 1):
-            raise ValueError(
-                f"is {sound.samplerate:,} Hz, {sound.channels}-channel; needed is 16,000 Hz, "
-                "1-channel: convert it with `ffmpeg -i in.wav -ar 16000 -ac 1 out.wav`."
-            )
-        yield from sound.blocks(FRAME, dtype="int16")
+    with open(name, "rb") as file:
+        heard = np.empty(0, np.int16)
+        for block in blocks(file, FRAME):  # resampled, a block may have any length
+            heard = np.concatenate([heard, block])
+            while len(heard) >= FRAME:
+                yield heard[:FRAME]
+                heard = heard[FRAME:]
 
 
 def listen(listener, name, detect):
@@ -71,7 +70,7 @@ def main(argv):
     """Returns the argument of `sys.exit()`: 0, 1 after a bad file, or a message about a flag."""
     names = argv[1:]
     if not names:
-        raise app.UsageError("Name the .wav files to hear, or - for standard input.")
+        raise app.UsageError("Name the files to hear, or - for standard input.")
     try:
         listener = Listener(pathlib.Path(_TFLITE.value).read_bytes())
     except (ValueError, OSError) as error:
@@ -89,11 +88,7 @@ def main(argv):
         )
         try:
             listen(listener, name, detect)
-        except (
-            ValueError,
-            OSError,
-            soundfile.LibsndfileError,
-        ) as error:  # the next file may be good
+        except (ValueError, OSError) as error:  # the next file may be good
             print(f"{name}: {_problem(error)}", file=sys.stderr, flush=True)
             code = 1
     return code
@@ -101,8 +96,6 @@ def main(argv):
 
 def _problem(error):
     """The message of an error without the name of the file."""
-    if isinstance(error, soundfile.LibsndfileError):
-        return error.error_string
     return error.strerror if isinstance(error, OSError) else error
 
 

@@ -17,6 +17,7 @@ from benchmarks.paper.models import KINDS
 from examples.common import activity, hapt, keyword_training, speech_commands
 from examples.common.activity import TRAINING
 from examples.common.classifier import Data, Split
+from examples.common.clips import folds
 from examples.common.front_end import FRAMES_PER_SECOND, to_float
 from examples.common.speech_commands import CLASSES
 from examples.common.speech_streams import BEFORE, in_noise
@@ -144,16 +145,19 @@ def load_keywords(folder, fold=0, passes=16, shift=5):
     """Twelve classes of Speech Commands: a second of each clip, after noise. Training hears each
     clip `passes` times, up to `shift` frames earlier or later."""
     clips = speech_commands.load(folder)
-    side = speech_commands.folds(clips)
+    side = folds(clips)
     test, validation = side == 0, side == 1 + fold
     rng = np.random.default_rng(0)
 
     def heard(side, passes=1, shift=0):
         people, x = clips.take(side), []
+        noise = people.audio[people.word == speech_commands.SILENCE]
         for _ in range(passes):
             first = BEFORE + rng.integers(-shift, shift + 1, len(people.word))
             frames = first[:, np.newaxis] + np.arange(FRAMES_PER_SECOND)
-            x.append(np.take_along_axis(in_noise(people, rng), frames[..., np.newaxis], axis=1))
+            x.append(
+                np.take_along_axis(in_noise(people, noise, rng), frames[..., np.newaxis], axis=1)
+            )
         return Data(to_float(np.concatenate(x)), np.tile(classes(people.word), passes))
 
     return Split(heard(~test & ~validation, passes, shift), heard(validation), heard(test))

@@ -5,19 +5,18 @@ A model is a function from features `(n, frames, 40)` int8 to logits `(n, frames
 """
 
 import functools
-from typing import NamedTuple
 
 import numpy as np
 
 from examples.common import classifier, detection
-from examples.common.front_end import FRAMES_PER_SECOND, to_float
+from examples.common.front_end import to_float
 from examples.common.speech_commands import CLASSES
-from examples.common.speech_streams import BEFORE
+from examples.common.speech_streams import AFTER, BEFORE
 from keras_fastgrnn.micro import Interpreter
 
-SMOOTHING = 3  # frames
+SMOOTHING = 16  # frames: as long as a detector's logits stay high (keyword_targets.py)
 DETECTOR = {"smoothing": SMOOTHING, "refractory": 50}
-THRESHOLDS = np.arange(-6.0, 6.01, 0.25)  # logits: probabilities of 0.002 to 0.9975
+THRESHOLDS = np.arange(-8.0, 12.01, 0.05)  # logits
 
 
 def float_logits(model):
@@ -38,15 +37,19 @@ def _stream(interpreter, features):
     return np.array(logits)
 
 
-def smoothed(logits):
-    """The mean of the last `SMOOTHING` logits: `(n, frames, 1)` -> `(n, frames - 2)`."""
-    sums = np.cumsum(np.pad(logits[..., 0], ((0, 0), (1, 0))), axis=1)
-    return (sums[:, SMOOTHING:] - sums[:, :-SMOOTHING]) / SMOOTHING
+def clip_scores(logits, last):
+    """The largest smoothed logit from each clip's start to `AFTER` its last frame.
 
+    Args:
+        logits: `(n, frames, 1)`.
+        last: `(n,)`, of a `TestSet`.
 
-def clip_scores(logits):
-    """The largest smoothed logit from each clip's start on: `(n, frames, 1)` -> `(n,)`."""
-    return smoothed(logits[:, BEFORE:]).max(axis=1)
+    Returns:
+        `(n,)`.
+    """
+    scores = detection.running_mean(logits[:, BEFORE:, 0], SMOOTHING)
+    frames = np.arange(scores.shape[1]) + BEFORE + SMOOTHING - 1
+    return np.where(frames < last[:, np.newaxis] + AFTER, scores, -np.inf).max(axis=1)
 
 
 def f1(said, heard):
@@ -62,37 +65,7 @@ def best_threshold(said, scores):
     return (thresholds[best] + thresholds[max(best - 1, 0)]) / 2
 
 
-class Result(NamedTuple):
-    """A detector on the people for testing, with thresholds chosen in validation.
-
-    Attributes:
-        heard: bool `(n,)`, whether it hears the keyword in each clip.
-        at: the logit that detects the keyword in the stream.
-        found: `detection.Counts` in the stream, at that logit.
-        curve: list of `detection.Counts`, at each of `THRESHOLDS`.
-    """
-
-    heard: np.ndarray
-    at: float
-    found: detection.Counts
-    curve: list
-
-
-def evaluate(model, validation, test, keyword):
-    """`Result` of a detector, on two `TestSet`s."""
-    threshold = best_threshold(validation.word == keyword, clip_scores(model(validation.clips)))
-    heard = clip_scores(model(test.clips)) >= threshold
-    curves = [
-        detection.curve(model(side.stream)[0, :, 0], side.spoken, keyword, THRESHOLDS, **DETECTOR)
-        for side in (validation, test)
-    ]
-    f1s = np.array([counts.f1 for counts in curves[0]])
-    (best,) = np.nonzero(f1s == f1s.max())
-    best = best[len(best) // 2]  # a small set has many best ones
-    return Result(heard, THRESHOLDS[best], curves[1][best], curves[1])
-
-
 def accuracy(model, test):
     """Accuracy of a spotter on a `TestSet`, by its output at the end of each clip."""
-    last = model(test.clips)[:, BEFORE + FRAMES_PER_SECOND - 1]
+    last = model(test.clips)[np.arange(len(test.last)), test.last - 1]
     return np.mean(np.array(CLASSES)[last.argmax(axis=-1)] == test.word)

@@ -1,28 +1,32 @@
 """The streams of speech for training and testing models of keywords."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-from examples.common.classifier import Split
-from examples.common.front_end import FRAMES_PER_SECOND
-from examples.common.speech_commands import SILENCE
-from examples.common.speech_streams import Spoken, in_noise, stream, streams
+from examples.common.clips import joined
+from examples.common.front_end import FRAME
+from examples.common.rooms import impulse_responses
+from examples.common.speech_streams import (
+    BEFORE,
+    BEYOND,
+    SLOWEST,
+    Spoken,
+    babble,
+    frames_of,
+    in_noise,
+    silence,
+    stacked,
+    stream,
+    streams,
+)
 
-# The streams for training; and single clips, to show how much worse they train a detector.
-STREAMS = {"count": 3, "frames": 160}
-ALONE = {"count": 1, "frames": FRAMES_PER_SECOND}
-
-
-def sides(clips, side, fold):
-    """`Split` of `Clips`: one side of `speech_commands.folds()` for testing, the next one for
-    validation."""
-    validation = (fold + 1) % (side.max() + 1)
-    return Split(
-        clips.take((side != fold) & (side != validation)),
-        clips.take(side == validation),
-        clips.take(side == fold),
-    )
+STREAMS = {"frames": 160}  # those for training
+HEARD = 27_000  # clips in a training set, unless its clips are few
+SILENT = 1 / 12  # the share of the training's clips in which nobody speaks
+BABBLE = 1 / 3  # recordings of people who speak at once, for each recording of noise
+ROOMS = 150
 
 
 class TrainingSet(NamedTuple):
@@ -32,40 +36,59 @@ class TrainingSet(NamedTuple):
     spoken: Spoken
 
 
-def training_set(clips, *, seed, passes, often=(), count, frames):
-    """Makes streams in which every clip comes `passes` times.
+def training_set(side, *, seed, passes, often=(), frames):
+    """Makes streams in which every clip comes `passes` times: in noise or among people who speak,
+    some in rooms, some clipped (docs/decisions.md says how much each helps).
 
     Args:
-        clips: `Clips`.
+        side: `Side`.
         seed: integer.
         passes: integer; each pass varies the clips anew.
         often: words that come four times as often.
-        count, frames: of `streams()`.
+        frames: of `streams()`, at least; more if a clip is longer.
     """
     rng = np.random.default_rng(seed)
-    noise = clips.audio[clips.word == SILENCE]
-    (more,) = np.nonzero(np.isin(clips.word, often))
-    clips = clips.take(np.concatenate([np.arange(len(clips.word)), *[more] * 3]))
-    made = [streams(clips, noise, rng, count=count, frames=frames) for _ in range(passes)]
+    (more,) = np.nonzero(np.isin(side.clips.word, often))
+    silent = silence(side.noise, round(SILENT * len(side.clips.word)), rng)
+    clips = joined([side.clips, *[side.clips.take(more)] * 3, silent])
+    longest = frames_of(clips.audio).max() / SLOWEST + BEYOND / FRAME
+    frames = max(frames, int(longest))
+    others = side.clips.take(~np.isin(side.clips.word, often))
+    count = math.ceil(BABBLE * len(side.noise)) if len(others.word) else 0
+    talk = [babble(others, 60, rng) for _ in range(count)]
+    noise, rooms = [*side.noise, *talk], impulse_responses(ROOMS, rng)
+    made = [streams(clips, noise, rng, frames=frames, rooms=rooms) for _ in range(passes)]
     features, spoken = zip(*made, strict=True)
-    return TrainingSet(
-        np.concatenate(features), Spoken(*map(np.concatenate, zip(*spoken, strict=True)))
-    )
+    rows = [Spoken(*row) for one in spoken for row in zip(*one, strict=True)]
+    return TrainingSet(np.concatenate(features), stacked(rows))
+
+
+def passes(side):
+    """The times that a training hears each clip of a `Side`."""
+    return min(max(HEARD // len(side.clips.word), 2), 100)
 
 
 class TestSet(NamedTuple):
-    """Speakers who are not in training: `clips`, each in noise, and `stream`, all in a row."""
+    """Speakers who are not in training: `clips`, each in noise, and `stream`, all in a row.
+
+    `last (n,)` is the first frame of `clips` behind each clip; `order (n,)` are the clips of the
+    stream.
+    """
 
     word: np.ndarray
     speaker: np.ndarray
     clips: np.ndarray
+    last: np.ndarray
+    order: np.ndarray
     stream: np.ndarray
     spoken: Spoken
 
 
-def test_set(clips, seed=0):
-    """`TestSet` of `Clips`."""
+def test_set(side, seed=0):
+    """`TestSet` of a `Side`."""
+    clips, noise = side
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(clips.word))
-    features, spoken = stream(clips.take(order), clips.audio[clips.word == SILENCE], rng)
-    return TestSet(clips.word, clips.speaker, in_noise(clips, rng), features[np.newaxis], spoken)
+    features, spoken = stream(clips.take(order), noise, rng)
+    alone, last = in_noise(clips, noise, rng), BEFORE + frames_of(clips.audio)
+    return TestSet(clips.word, clips.speaker, alone, last, order, features[np.newaxis], spoken)

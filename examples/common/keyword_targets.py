@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from examples.common.speech_commands import CLASSES
-
 
 def detector_targets(spoken, frames, keyword):
     """Targets of a detector.
@@ -28,22 +26,23 @@ def detector_targets(spoken, frames, keyword):
     return y[..., np.newaxis].astype(np.float32), np.where(y, 3, ~about).astype(np.float32)
 
 
-def spotter_targets(spoken, frames, late=1.0):
+def spotter_targets(spoken, frames, words, late=1.0):
     """Targets of a spotter: the word, from its end to the end of its clip.
 
     Args:
         spoken: `Spoken` of arrays `(n, count)`.
         frames: integer.
+        words: list of the classes.
         late: float, weight of each of a clip's last three frames; the others have 1.
 
     Returns:
-        `(y, weight)`: float32 `(n, frames, 12)` and `(n, frames)`.
+        `(y, weight)`: float32 `(n, frames, classes)` and `(n, frames)`.
     """
     t = np.arange(frames)
     last = spoken.last[..., np.newaxis]
     until = t < last
     asked = until & (t >= np.minimum(spoken.end[..., np.newaxis] + 1, last - 2))
-    words = [(spoken.word == name)[..., np.newaxis] & asked for name in CLASSES]
-    y = np.stack([word.any(axis=1) for word in words], axis=-1).astype(np.float32)
+    said = [(spoken.word == name)[..., np.newaxis] & asked for name in words]
+    y = np.stack([word.any(axis=1) for word in said], axis=-1).astype(np.float32)
     weight = np.where((until & (t >= last - 3)).any(axis=1), late, 1)
     return y, (y.max(axis=2) * weight).astype(np.float32)

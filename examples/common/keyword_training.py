@@ -6,6 +6,7 @@ import numpy as np
 from examples.common import classifier, training
 from examples.common.front_end import to_float
 from examples.common.keyword_targets import detector_targets, spotter_targets
+from examples.common.speech_commands import CLASSES
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import convert
 
@@ -117,11 +118,15 @@ def to_int8(model, features):
     )
 
 
-def train_detector(made, keyword, layer=None, *, seed, epochs=8, learning_rate=1e-2):
+def train_detector(made, keyword, layer=None, *, seed, epochs=24, learning_rate=1e-2):
     """Trains a detector on a `TrainingSet`."""
     frames = made.features.shape[1]
     # A second head learns to tell all words apart; the model drops it after the training.
-    targets = detector_targets(made.spoken, frames, keyword), spotter_targets(made.spoken, frames)
+    words = np.setdiff1d(made.spoken.word, "")
+    targets = (
+        detector_targets(made.spoken, frames, keyword),
+        spotter_targets(made.spoken, frames, words),
+    )
     layer = layer or (lambda: fast_grnn(24, 7, 8))
     arguments = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
     return train(layer, made.features, targets, **arguments)
@@ -130,7 +135,7 @@ def train_detector(made, keyword, layer=None, *, seed, epochs=8, learning_rate=1
 def train_spotter(made, layer=None, *, seed, epochs=16, learning_rate=1e-2, sparsity=0.5):
     """Trains a spotter on a `TrainingSet`."""
     # Only the output at the clip's end counts, and most words end long before: few frames.
-    targets = [spotter_targets(made.spoken, made.features.shape[1], late=4.0)]
+    targets = [spotter_targets(made.spoken, made.features.shape[1], CLASSES, late=4.0)]
     # The best in 5 KB on validation, among the candidates of benchmarks/paper/tasks.py.
     layer = layer or (lambda: fast_grnn(80, 16, 24))
     arguments = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}

@@ -12,7 +12,8 @@ from examples.common import data
 from examples.common.bands import HOP
 from examples.common.classifier import Split
 from examples.common.front_end import SAMPLE_RATE
-from examples.common.speech_commands import REMEDY, files, read
+from examples.common.recordings import FULL_SCALE, files, read_all
+from examples.common.speech_commands import REMEDY, listed
 
 # The recording for testing alone, the one of the six with neither words nor a tone.
 UNSEEN = "exercise_bike"
@@ -35,8 +36,8 @@ def load(data_dir=None):
 
     Args:
         data_dir: the folder of the official archive, unpacked, or one that has it as
-            `speech_commands`, with .wav or .flac files. `testing_list.txt` may be missing where
-            `gsc12.npz` has the clips for testing. By default as in `speech_commands.load()`.
+            `speech_commands`. `testing_list.txt` may be missing where
+            `gsc12.npz` has the clips for testing. By default as in `data.folder()`.
 
     Returns:
         `Split` of `Sounds`. No person speaks on two sides, and no stretch of a recording is on two.
@@ -53,18 +54,18 @@ def load(data_dir=None):
     named = UNSEEN in {path.stem for path in recordings}
     if not (named and lists[0].is_file() and (lists[1].is_file() or more.is_file())):
         raise ValueError(f"No speech and noise in {str(folder)!r}: {REMEDY}")
-    validation, test = map(_names, lists)
+    validation, test = map(listed, lists)
     speech = Split([], [], [])
-    for path in files(archive, "[!_]*/*"):
+    paths = [path for path in files(archive) if not path.parent.name.startswith("_")]
+    for path, sound in zip(paths, _read(paths), strict=True):
         name = f"{path.parent.name}/{path.stem}"
         side = (name in validation) + 2 * (name in test)
-        speech[side].append(read(path, "float64"))
+        speech[side].append(sound)
     if not test:
         with np.load(more) as arrays:
-            speech.test.extend(arrays["audio"][arrays["speaker"] != ""] / 32768)
+            speech.test.extend(arrays["audio"][arrays["speaker"] != ""] / FULL_SCALE)
     noise = Split({}, {}, {})
-    for path in recordings:
-        sound = read(path, "float64")
+    for path, sound in zip(recordings, _read(recordings), strict=True):
         if path.stem == UNSEEN:
             noise.test[path.stem] = sound
             continue
@@ -76,10 +77,8 @@ def load(data_dir=None):
     )
 
 
-def _names(path):
-    """The names in a list of .wav files, without the suffix: ours may be .flac files."""
-    text = path.read_text() if path.is_file() else ""
-    return {line.rpartition(".")[0] for line in text.split()}
+def _read(paths):
+    return [sound / FULL_SCALE for sound in read_all(paths)]
 
 
 def is_clean(clip):

@@ -10,12 +10,10 @@ import pytest
 from benchmarks import record
 from benchmarks.pages import __main__ as pages
 from benchmarks.pages import microcontrollers, paper
+from benchmarks.paper import scores
 from benchmarks.paper.measure import measure
 from benchmarks.paper.plan import PRESETS
-from benchmarks.paper.scores import headlines
 from benchmarks.paper.tasks import TASKS
-from benchmarks.wake_word import models
-from benchmarks.wake_word.figures import as_task
 from examples.common.classifier import Data, Split
 
 HAPT, USPS, OWN = "HAPT-6 accelerometer", "USPS-10", "own"
@@ -47,7 +45,7 @@ def report_of(tasks):
         name: measure(task, Split(data, data, data), PRESETS["full"], found, lambda _: None)
         for name, task in tasks.items()
     }
-    return {"tasks": results} | headlines(results)
+    return {"tasks": results} | scores.headlines(results)
 
 
 @pytest.fixture(scope="module")
@@ -70,21 +68,19 @@ def report():
 
 @pytest.fixture(scope="module")
 def wake_word():
-    """A spotter, and other models of which the first two are as good."""
-    accuracies = {"FastGRNN": 0.8, **dict.fromkeys(models.RNNS, 0.7)}
-    accuracies |= dict.fromkeys(list(models.RNNS)[:2], 0.796)
-    spotters = {
-        name: [
-            {"float": at, "int8": at, "constants": {"weights": 4900, "biases": 100}, "tflite": 6000}
-            for at in (of - 0.01, of + 0.01)
-        ]
-        for name, of in accuracies.items()
-    }
-    sizes = {
-        name: {"constants": 125_000 - 5_000 * i, "tflite": 90_000, "int8": 30_000}
-        for i, name in enumerate(models.RNNS)
-    }
-    return json.loads(json.dumps({"spotter": as_task(spotters, sizes)}))
+    """A spotter as another task of the paper, beside a GRU and an LSTM that are as good."""
+
+    def forms(form, accuracy, size):
+        return {form: scores.tested([{"test": accuracy + d, "bytes": size} for d in (-0.01, 0.01)])}
+
+    models = {"FastGRNN": {"kind": "FastGRNN", "forms": forms("int8", 0.8, {"constants": 5000})}}
+    for kind in ("GRU", "LSTM"):
+        there = forms("float", 0.796, {"constants": 125_000})
+        models[kind] = {"kind": kind, "units": 100, "forms": there}
+    budget = {"limit": 5632, "model": "FastGRNN", "form": "int8"}
+    budget["size_ratios"] = dict(zip(paper.RATIOS, (24.0, 6.0, 15.0), strict=True))
+    spotter = {"score": "accuracy", "published": [], "models": models, "equal": ["GRU", "LSTM"]}
+    return json.loads(json.dumps({"spotter": spotter | {"budgets": {"kws12": budget}}}))
 
 
 def rows(table):

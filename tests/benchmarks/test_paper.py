@@ -205,7 +205,7 @@ def test_keywords(tmp_path, monkeypatch):
     archive(tmp_path)
     clips = speech_commands.load(tmp_path)
 
-    def fingerprint(clips, rng):
+    def fingerprint(clips, noise, rng):
         part = clips.audio[:, np.newaxis, 8000:8040].astype(np.int8)
         return np.repeat(part, BEFORE + FRAMES_PER_SECOND + AFTER, axis=1)
 

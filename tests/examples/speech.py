@@ -5,6 +5,7 @@ import types
 import numpy as np
 import pytest
 import soundfile
+from absl import flags
 
 from examples.common import data
 from examples.common.front_end import SAMPLE_RATE
@@ -25,15 +26,15 @@ def word(name, pitch, rng):
     return audio.astype(np.int16)
 
 
-def archive(folder, people=15, seed=0):
-    """Writes a folder in the layout of the archive: each person says each word twice."""
+def archive(folder, people=15, takes=2, noises=3, seed=0):
+    """Writes a folder in the layout of the archive: each person says each word a few times."""
     rng = np.random.default_rng(seed)
     for person in range(people):
         pitch = rng.uniform(200, 400)
         for name in GLIDES:
-            for take in range(2):
+            for take in range(takes):
                 write(folder / name / f"{person:08x}_nohash_{take}.wav", word(name, pitch, rng))
-    for i in range(3):
+    for i in range(noises):
         noise = np.cumsum(rng.normal(0, 30 + 30 * i, 20 * SAMPLE_RATE))
         noise -= np.convolve(noise, np.full(400, 1 / 400), "same")  # without the lowest tones
         write(folder / "_background_noise_" / f"{i}.wav", noise.astype(np.int16))
@@ -46,6 +47,7 @@ def write(path, samples, rate=SAMPLE_RATE):
 
 def says_where_the_archive_is(main, folder):
     """Checks the message of an example, whose `main()` finds no archive in a folder."""
+    flags.FLAGS.mark_as_parsed()
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as error:
         patch.setattr(data, "DATA_DIR", types.SimpleNamespace(value=str(folder)))
         main()

@@ -1,7 +1,19 @@
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from examples.common.detection import LATE, Counts, count, curve, total
+from examples.common import detector
+from examples.common.detection import (
+    LATE,
+    Counts,
+    by_clip,
+    curve,
+    detections,
+    missed_at,
+    running_mean,
+    total,
+)
 from examples.common.speech_streams import Spoken
 
 SPOKEN = Spoken(
@@ -20,15 +32,28 @@ def logits(*frames):
     return values
 
 
+def count(*frames):
+    (counts,) = curve(logits(*frames), SPOKEN, "yes", [1], **DETECTOR)
+    return counts
+
+
+@hypothesis.given(
+    values=st.lists(st.integers(-128, 127), max_size=200),
+    threshold=st.integers(-100, 100),
+    smoothing=st.integers(1, 20),
+    refractory=st.integers(0, 40),
+)
+def test_detections_are_those_of_the_detector(values, threshold, smoothing, refractory):
+    values = np.array(values, np.int8)
+    arguments = {"threshold": threshold, "smoothing": smoothing, "refractory": refractory}
+    hypothesis.assume(len(values) >= smoothing)
+    at = detections(running_mean(values, smoothing), threshold, refractory) + smoothing - 1
+    np.testing.assert_array_equal(at, detector.detections(values, **arguments))
+
+
 def test_count():
-    at = [
-        9,
-        60,
-        320,
-        650 + LATE - 1,
-        900,
-    ]  # too early, found, in another word, just in time, in silence
-    counts = count(logits(*at), SPOKEN, "yes", threshold=1, **DETECTOR)
+    # Too early, found, in another word, just in time, in silence.
+    counts = count(9, 60, 320, 650 + LATE - 1, 900)
     negative = 1000 - 2 * (40 + LATE)
     assert counts == Counts(keywords=2, found=2, false_accepts=3, negative_frames=negative)
     assert counts.false_reject_rate == 0
@@ -37,18 +62,23 @@ def test_count():
 
 
 def test_a_keyword_is_found_once():
-    twice = count(logits(40, 61), SPOKEN, "yes", threshold=1, **DETECTOR)
-    assert (twice.found, twice.false_accepts) == (1, 0)
+    assert count(40, 61)[1:3] == (1, 0)
 
 
 def test_too_late():
-    late = count(logits(50 + LATE), SPOKEN, "yes", threshold=1, **DETECTOR)
-    assert (late.found, late.false_accepts) == (0, 1)
+    assert count(50 + LATE)[1:3] == (0, 1)
+
+
+def test_by_clip():
+    """A false alarm belongs to the clip that began last."""
+    (counts,) = by_clip(logits(9, 60, 320, 355, 599, 900), SPOKEN, "yes", [1], **DETECTOR)
+    assert [values.tolist() for values in counts[:3]] == [[1, 0, 1], [1, 0, 0], [1, 3, 1]]
+    negative = [300 - 40 - LATE, 300, 400 - 40 - LATE]
+    assert counts.negative_frames.tolist() == negative
 
 
 def test_counts_of_streams_add_up():
-    one = count(logits(40), SPOKEN, "yes", threshold=1, **DETECTOR)
-    other = count(logits(500), SPOKEN, "yes", threshold=1, **DETECTOR)
+    one, other = count(40), count(500)
     both = total([one, other])
     assert (both.keywords, both.found, both.false_accepts) == (4, 1, 1)
     assert both.negative_frames == 2 * one.negative_frames
@@ -61,6 +91,15 @@ def test_curve():
     assert counts[0].false_accepts > counts[1].false_accepts > counts[2].false_accepts == 0
 
 
+def test_missed_at():
+    hour = 180_000
+    counts = [Counts(10, found, alarms, hour) for found, alarms in ((10, 30), (9, 20), (5, 4))]
+    assert missed_at(counts, 20) == pytest.approx(0.1)
+    assert missed_at(counts, 12) == pytest.approx(0.3)
+    assert missed_at(counts, 100) == 0
+    assert missed_at(counts, 1) == pytest.approx(0.5)
+
+
 def test_none():
-    nothing = count(np.zeros(0), SPOKEN, "up", threshold=1, **DETECTOR)
+    (nothing,) = curve(np.zeros(0), SPOKEN, "up", [1], **DETECTOR)
     assert nothing == Counts(0, 0, 0, 0)

@@ -1,58 +1,86 @@
 """The wake word from clips to a stream, on synthetic speech."""
 
+import contextlib
+import io
+import re
+import shlex
 import wave
 
 import numpy as np
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 from speech import archive, says_where_the_archive_is
 from tensorflow.lite.tools import flatbuffer_utils
 from tools import run_module
 
-from examples import wake_word
+from examples import keywords, wake_word
 from examples.common import classifier, keyword_evaluation, keyword_targets, keyword_training
-from examples.common.front_end import FrontEnd, to_float
-from examples.common.speech_commands import CLASSES, Clips
+from examples.common.clips import Clips, ragged
+from examples.common.front_end import SAMPLE_RATE, FrontEnd, to_float
+from examples.common.listener import Listener
+from examples.common.speech_commands import CLASSES
 from examples.common.speech_streams import AFTER, BEFORE, Spoken, in_noise
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.micro.verify import seal
 
+WORD = "hé computer"
 STATEFUL = 8  # a flag of the options block (docs/format.md)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """The folder of the example's files, and what it printed."""
-    folder = tmp_path_factory.mktemp("wake_word")
-    archive(folder / "data", people=20)
+    """The folder of the files of a word of one's own, of 12 people, and what the example printed.
+
+    The folders of the data and of the files have a space in their names, as the word has.
+    """
+    folder = tmp_path_factory.mktemp("wake word")
+    archive(folder / "data", people=12, takes=5, noises=2)
+    (folder / "data" / "yes").rename(folder / "data" / WORD)
     result = run_module(
         "examples.wake_word",
         f"--data_dir={folder / 'data'}",
+        f"--keyword={WORD}",
         f"--output_dir={folder}",
-        "--passes=8",
+        "--passes=5",
         "--epochs=10",
     )
     assert result.returncode == 0, result.stderr
     return folder, result.stdout
 
 
+def cells(line):
+    return [cell.strip() for cell in line.split("│")[1:-1]]
+
+
 def test_example(made):
     folder, printed = made
     (line,) = (line for line in printed.splitlines() if "int8 in TFLM" in line)
-    clips, stream, _, _, size = (cell.strip() for cell in line.split("│")[2:7])
-    # Only "yes" glides upward in this set: any working model finds it.
+    _, clips, stream, _, _, size = cells(line)
+    # Only this word glides upward in this set: any working model finds it.
     assert float(clips) > 0.9 and float(stream) > 0.9, printed
     tflite = (folder / "wake_word.tflite").read_bytes()
     assert int(size.replace(",", "")) == sum(classifier.constants(tflite).values()) <= 1024
-    spotter = (folder / "keywords.tflite").read_bytes()
-    assert sum(classifier.constants(spotter).values()) <= 5632
     assert (folder / "wake_word.png").read_bytes().startswith(b"\x89PNG")
+    assert "no side for testing" in printed
+
+
+def test_the_chosen_threshold_is_everywhere(made):
+    """The table, the printed command and the C agree."""
+    folder, printed = made
+    (line,) = (line for line in printed.splitlines() if "│ chosen" in line)
+    threshold = cells(line)[0]
+    assert f"--threshold={threshold} " in printed
+    threshold_q = Listener((folder / "wake_word.tflite").read_bytes()).quantize(float(threshold))
+    headers = (path.read_text() for path in (folder / "hé_computer_firmware").rglob("*.h"))
+    assert any(re.search(rf"_THRESHOLD = {threshold_q}\b", text) for text in headers)
 
 
 def test_the_printed_command_listens(made):
     folder, printed = made
-    command = printed.splitlines()[-1].split()
+    command = shlex.split(printed.splitlines()[-1])
     assert command[:3] == ["python", "-m", "examples.listen"]
-    sound = next((folder / "data" / "yes").glob("*.wav"))
+    sound = next((folder / "data" / WORD).glob("*.wav"))
     other = next((folder / "data" / "seven").glob("*.wav"))
     silent, both = folder / "silent.wav", folder / "both.wav"
     for path, parts in ((silent, 4 * [other]), (both, [other, other, sound, other])):
@@ -65,7 +93,29 @@ def test_the_printed_command_listens(made):
     result = run_module("examples.listen", *command[3:-1], silent, both)
     assert result.returncode == 0, result.stderr
     (line,) = result.stdout.splitlines()
-    assert line.startswith(str(both)) and 2.0 < float(line.split()[1]) < 3.5
+    assert line.startswith(str(both)) and 2.0 < float(line.removeprefix(str(both)).split()[0]) < 3.5
+
+
+@pytest.fixture(scope="module")
+def spotter(tmp_path_factory):
+    """The folder of the spotter's file, and what the example printed."""
+    folder = tmp_path_factory.mktemp("keywords")
+    archive(folder / "data", people=20)
+    with flagsaver.flagsaver(), contextlib.redirect_stdout(io.StringIO()) as printed:
+        flags.FLAGS(
+            ["keywords", f"--data_dir={folder / 'data'}", f"--output_dir={folder}", "--epochs=6"]
+        )
+        keywords.main()
+    return folder, printed.getvalue()
+
+
+def test_spotter(spotter):
+    folder, printed = spotter
+    (line,) = (line for line in printed.splitlines() if "int8 in TFLM" in line)
+    _, accuracy, size = cells(line)
+    assert float(accuracy.strip("%")) > 40, printed  # of five classes
+    tflite = (folder / "keywords.tflite").read_bytes()
+    assert int(size.replace(",", "")) == sum(classifier.constants(tflite).values()) <= 5632
 
 
 def streaming_equal(tflite, clips):
@@ -95,14 +145,13 @@ def whole_clip(tflite, frames):
     return seal(bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
 
 
-def test_stream_and_clip_say_the_same(made):
+def test_stream_and_clip_say_the_same(made, spotter):
     """Equal features give equal streams, to the byte."""
-    folder, _ = made
     rng = np.random.default_rng(0)
     sounds = [rng.normal(0, loud, 16_000) for loud in (10, 1000, 10_000)]
     features = np.array([FrontEnd()(sound.astype(np.int16)) for sound in sounds])
-    for name in ("wake_word", "keywords"):
-        tflite = (folder / f"{name}.tflite").read_bytes()
+    for path in (made[0] / "wake_word.tflite", spotter[0] / "keywords.tflite"):
+        tflite = path.read_bytes()
         assert streaming_equal(tflite, features)
         # Another clip gives other bytes.
         at_once = Interpreter(whole_clip(tflite, 49))
@@ -141,7 +190,7 @@ def test_detector_targets():
 
 
 def test_spotter_targets():
-    y, weight = keyword_targets.spotter_targets(SPOKEN, 160)
+    y, weight = keyword_targets.spotter_targets(SPOKEN, 160, CLASSES)
     assert y.shape == (1, 160, 12)
     for name, frames in (
         ("yes", range(26, 47)),
@@ -150,7 +199,7 @@ def test_spotter_targets():
     ):
         assert np.flatnonzero(y[0, :, CLASSES.index(name)]).tolist() == list(frames)
     np.testing.assert_array_equal(weight, y.sum(axis=2))
-    _, weight = keyword_targets.spotter_targets(SPOKEN, 160, late=4.0)
+    _, weight = keyword_targets.spotter_targets(SPOKEN, 160, CLASSES, late=4.0)
     late = np.flatnonzero(weight[0] == 4)
     assert late.tolist() == [44, 45, 46, 97, 98, 99, 148, 149]  # silence has two frames in all
     np.testing.assert_array_equal(np.minimum(weight, 1), y.sum(axis=2))
@@ -169,21 +218,28 @@ def test_warp():
 
 
 def test_in_noise():
-    clips = Clips(
-        np.array([np.full(16_000, i, np.int16) for i in range(3)]),
-        np.array(["yes", "_silence_", "_silence_"]),
-        np.array(["a", "", ""]),
-    )
-    features = in_noise(clips, np.random.default_rng(0))
-    assert features.shape == (3, BEFORE + 50 + AFTER, 40) and features.dtype == np.int8
+    """A clip is heard as it is, whatever the length of the others."""
+    rng = np.random.default_rng(0)
+    short, long = (rng.normal(0, 1000, samples).astype(np.int16) for samples in (12_345, 40_000))
+    clips = Clips(ragged([short, long]), np.array(["yes", "no"]), np.array(["a", "b"]))
+    quiet = [np.ones(SAMPLE_RATE // 3, np.int16)]
+    features = in_noise(clips, quiet, rng)
+    assert features.shape == (2, BEFORE + 125 + AFTER, 40) and features.dtype == np.int8
+    alone = in_noise(clips.take([0]), quiet, rng)
+    np.testing.assert_array_equal(features[:1, : BEFORE + 39 + AFTER], alone)
 
 
 def test_clip_scores():
-    """Frames before the clip do not count."""
-    logits = np.zeros((2, BEFORE + 50 + AFTER, 1))
+    """Frames before the clip, and long after it, do not count."""
+    smoothing, end = keyword_evaluation.SMOOTHING, BEFORE + 50
+    logits = np.zeros((2, end + AFTER, 1))
     logits[0, :BEFORE] = 9
-    logits[1, BEFORE + 30 : BEFORE + 33] = 3
-    np.testing.assert_allclose(keyword_evaluation.clip_scores(logits), [0, 3], atol=1e-12)
+    logits[1, BEFORE + 20 :][:smoothing] = 3
+    logits[:, -1] = 7 * smoothing
+    scores = [
+        keyword_evaluation.clip_scores(logits, np.array([last] * 2)) for last in (end - 1, end)
+    ]
+    np.testing.assert_allclose(scores, [[0, 3], [7, 7]], atol=1e-12)
 
 
 def test_best_threshold():
