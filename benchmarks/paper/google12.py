@@ -14,19 +14,17 @@ import numpy as np
 import PIL.Image
 import scipy.signal
 
-from examples.common import speech_commands
 from examples.common.classifier import Data, Split
 from examples.common.front_end import SAMPLE_RATE
+from examples.common.recordings import files, read_all
 from examples.common.speech_commands import CLASSES, KEYWORDS, SILENCE, UNKNOWN
+from examples.common.speech_sides import NOISE, noise_sides
 
 IMAGES, SOUND = "speech_commands_mel40.npz", "gsc12.npz"
-NOISE = "_background_noise_"
 BANDS = 40
 HIGHEST = 4_000  # Hz
 BATCH_SIZE = 128
 SHIFT = 2  # steps
-# The part of each recording of noise that a side hears; a gap of more than a second follows each.
-PARTS = {"train": (0.0, 0.7), "validation": (0.72, 0.85), "test": (0.87, 1.0)}
 
 
 def mel_bank():
@@ -103,12 +101,8 @@ def sound_of_test(folder):
 
 def noise(folder, side, count, rng):
     """Seconds of the recordings of noise at any loudness: a list of int16 `(16000,)`."""
-    paths = speech_commands.files(_file(folder, "speech_commands") / NOISE)
-    start, end = PARTS[side]
-    parts = []
-    for path in paths:
-        recording = speech_commands.read(path, "int16")
-        parts.append(recording[int(start * len(recording)) : int(end * len(recording))])
+    recordings = read_all(files(_file(folder, "speech_commands") / NOISE))
+    parts = getattr(noise_sides(recordings), side)
     made = []
     for i in range(count):
         part = parts[i % len(parts)]

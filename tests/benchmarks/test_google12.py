@@ -7,8 +7,8 @@ import PIL.Image
 import pytest
 
 from benchmarks.paper import google12
-from examples.common import data, speech_commands
-from examples.common.classifier import Data
+from examples.common import data, recordings
+from examples.common.classifier import Data, Split
 from examples.common.front_end import SAMPLE_RATE
 from examples.common.speech_commands import CLASSES, KEYWORDS, SILENCE, UNKNOWN
 from tests.examples.speech import write
@@ -79,7 +79,7 @@ def test_no_side_hears_the_noise_of_another(folder, monkeypatch):
     full = type(
         "", (), {"uniform": lambda self: 1.0, "integers": np.random.default_rng(0).integers}
     )
-    heard = {side: google12.noise(folder, side, 40, full()) for side in google12.PARTS}
+    heard = {side: google12.noise(folder, side, 40, full()) for side in Split._fields}
     loudness = {side: [np.abs(sound).max() for sound in sounds] for side, sounds in heard.items()}
     assert max(loudness["train"]) < min(loudness["validation"])
     assert max(loudness["validation"]) < min(loudness["test"])
@@ -118,7 +118,7 @@ def test_image_is_that_of_the_data():
     (index,) = np.nonzero(of_word)
     differences = []
     for path in sorted((folder / "speech_commands" / "bed").glob("*_nohash_0.flac")):
-        sound = speech_commands.read(path, "int16")
+        sound = recordings.read(path)
         speaker = path.name.partition("_")[0]
         if speakers.count(speaker) == 1 and len(sound) == SAMPLE_RATE:
             i = index[speakers.index(speaker)]
