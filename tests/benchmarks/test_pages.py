@@ -42,7 +42,7 @@ def found(name, *_):
 def report_of(tasks):
     data = Data(np.zeros((2, 1, 1)), np.zeros(2))  # no model is trained on it
     results = {
-        name: measure(task, Split(data, data, data), PRESETS["full"], found, lambda _: None)
+        name: measure(task, Split(data, data, data), {}, PRESETS["full"], found, lambda _: None)
         for name, task in tasks.items()
     }
     return {"tasks": results} | scores.headlines(results)
