@@ -14,6 +14,7 @@ import numpy as np
 import PIL.Image
 import scipy.signal
 
+from examples.common import keyword_training
 from examples.common.classifier import Data, Split
 from examples.common.front_end import SAMPLE_RATE
 from examples.common.recordings import files, read_all
@@ -23,6 +24,7 @@ from examples.common.speech_sides import NOISE, noise_sides
 IMAGES, SOUND = "speech_commands_mel40.npz", "gsc12.npz"
 BANDS = 40
 HIGHEST = 4_000  # Hz
+MEAN, DEVIATION = np.float32(85), np.float32(50)  # of the images
 BATCH_SIZE = 128
 SHIFT = 2  # steps
 
@@ -58,7 +60,17 @@ def image(sound):
 def steps(images):
     """What the models read: uint8 `(n, 98, 40)` -> float32 `(n, 49, 40)`, with a variance of 1."""
     pairs = images.reshape(len(images), -1, 2, BANDS).astype(np.float32)
-    return (pairs.mean(axis=2) - 85) / np.float32(50)
+    return (pairs.mean(axis=2) - MEAN) / DEVIATION
+
+
+def energy(x):
+    """The energies of bands: float32, as `steps()` gives it."""
+    return np.expm1((x * DEVIATION + MEAN) / 10)
+
+
+def of_energy(energies):
+    """The opposite of `energy()`."""
+    return (np.clip(10 * np.log1p(energies), 0, 255) - MEAN) / DEVIATION
 
 
 def load(folder):
@@ -149,7 +161,8 @@ class Epochs(keras.utils.PyDataset):
     """Batches of the training side, varied anew each time.
 
     An epoch has all keywords, all silence, and as many clips of other words as of silence, drawn
-    from all of them. Each clip comes up to `SHIFT` steps earlier or later.
+    from all of them. Each clip comes up to `SHIFT` steps earlier or later, at another loudness,
+    from another vocal tract, and in three cases of ten in noise.
 
     Args:
         data: `Data`, the training side.
@@ -169,7 +182,20 @@ class Epochs(keras.utils.PyDataset):
         i = self._order[index * BATCH_SIZE :][:BATCH_SIZE]
         first = self._rng.integers(-SHIFT, SHIFT + 1, (len(i), 1))
         step = np.clip(first + np.arange(self.x.shape[1]), 0, self.x.shape[1] - 1)
-        return self.x[i[:, np.newaxis], step], keras.utils.to_categorical(self.y[i], len(CLASSES))
+        x = keyword_training.warp(self._vary(self.x[i[:, np.newaxis], step]), self._rng)
+        return x, keras.utils.to_categorical(self.y[i], len(CLASSES))
+
+    def _vary(self, x):
+        """The steps at another loudness, some in noise."""
+        size = len(x), 1, 1
+
+        def loudness(low, high):
+            return np.exp(self._rng.uniform(low, high, size)).astype(np.float32)
+
+        (silence,) = np.nonzero(self.y == CLASSES.index(SILENCE))
+        noise = energy(self.x[self._rng.choice(silence, len(x))]) * loudness(-4, 0)
+        heard = self._rng.random(size) < 0.3
+        return of_energy(energy(x) * loudness(-1, 1) + noise * heard)
 
     def on_epoch_end(self):
         other = self.y == CLASSES.index(UNKNOWN)

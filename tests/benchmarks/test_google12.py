@@ -137,8 +137,10 @@ def test_missing_files(tmp_path):
         google12.sound_of_test(tmp_path)
 
 
-def test_epochs():
+def test_epochs(monkeypatch):
     """Each epoch has the words once, others as often as silence, and each clip moved in time."""
+    monkeypatch.setattr(google12.Epochs, "_vary", lambda self, x: x)
+    monkeypatch.setattr(google12.keyword_training, "warp", lambda x, rng: x)
     y = np.repeat(np.arange(12), 40)
     y = np.concatenate([y, np.full(200, CLASSES.index(UNKNOWN))])
     x = np.arange(49, dtype=np.float32)[:, np.newaxis] + 100 * np.arange(len(y))[:, None, None]
@@ -155,3 +157,21 @@ def test_epochs():
     np.testing.assert_array_equal(target.argmax(axis=1), y[clip.astype(int)])
     moved = batch[:, 20, 0] - 100 * clip - 20
     assert set(moved) <= set(range(-google12.SHIFT, google12.SHIFT + 1)) and len(set(moved)) > 3
+
+
+def test_clips_are_varied():
+    """Their loudness goes up and down by a factor of e at most, and noise makes some louder still,
+    in the bands of the noise alone."""
+    silence, word = np.zeros((2, 49, 40), np.float32)
+    silence[:, :20] = 100  # noise in the lower bands
+    word[:, 20:] = 120
+    images = np.stack([silence] + 999 * [word])
+    y = np.array([CLASSES.index(SILENCE)] + 999 * [CLASSES.index("yes")])
+    x = (images - google12.MEAN) / google12.DEVIATION
+    epochs = google12.Epochs(Data(x, y), seed=0)
+    varied = google12.energy(epochs._vary(x[1:])) / google12.energy(np.float32((120 - 85) / 50))
+    loud = varied[:, 0, 20:]
+    assert np.allclose(loud, loud[:, :1]) and 0.36 < loud.min() < 0.4 and 2.5 < loud.max() < 2.72
+    noisy = varied[:, 0, 0] > 0
+    # 3 standard deviations of the mean of 999 draws are 0.044.
+    assert abs(noisy.mean() - 0.3) < 0.044
