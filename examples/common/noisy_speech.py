@@ -13,7 +13,7 @@ from examples.common.bands import HOP
 from examples.common.classifier import Split
 from examples.common.front_end import SAMPLE_RATE
 from examples.common.recordings import FULL_SCALE, files, read_all
-from examples.common.speech_commands import REMEDY, listed
+from examples.common.speech_commands import NOISE, REMEDY, official_sides
 
 # The recording for testing alone, the one of the six with neither words nor a tone.
 UNSEEN = "exercise_bike"
@@ -50,18 +50,15 @@ def load(data_dir=None):
     if (folder / "speech_commands").is_dir():
         archive = folder / "speech_commands"
     lists = [archive / "validation_list.txt", archive / "testing_list.txt"]
-    recordings = files(archive / "_background_noise_")
+    recordings = files(archive / NOISE)
     named = UNSEEN in {path.stem for path in recordings}
     if not (named and lists[0].is_file() and (lists[1].is_file() or more.is_file())):
         raise ValueError(f"No speech and noise in {str(folder)!r}: {REMEDY}")
-    validation, test = map(listed, lists)
     speech = Split([], [], [])
     paths = [path for path in files(archive) if not path.parent.name.startswith("_")]
-    for path, sound in zip(paths, _read(paths), strict=True):
-        name = f"{path.parent.name}/{path.stem}"
-        side = (name in validation) + 2 * (name in test)
+    for side, sound in zip(official_sides(archive, paths), _read(paths), strict=True):
         speech[side].append(sound)
-    if not test:
+    if not lists[1].is_file():
         with np.load(more) as arrays:
             speech.test.extend(arrays["audio"][arrays["speaker"] != ""] / FULL_SCALE)
     noise = Split({}, {}, {})

@@ -15,6 +15,7 @@ ARCHIVE = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
 REMEDY = f"unpack {ARCHIVE} into a folder, and name that by --data_dir or KERAS_FASTGRNN_DATA."
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 SILENCE, UNKNOWN = "_silence_", "_unknown_"
+NOISE = "_background_noise_"  # the folder of the recordings of noise
 CLASSES = (SILENCE, UNKNOWN, *KEYWORDS)
 
 
@@ -33,20 +34,37 @@ def load(data_dir=None):
         ValueError: if the data is missing or malformed.
     """
     folder = data.folder(data_dir)
-    if (folder / "_background_noise_").is_dir():
+    if (folder / NOISE).is_dir():
         return _read_archive(folder)
     if (folder / "gsc12.npz").is_file():
-        return _read_npz(folder / "gsc12.npz")
+        return read_npz(folder / "gsc12.npz")
     raise ValueError(f"No speech in {str(folder)!r}: {REMEDY}")
 
 
-def listed(path):
+def official_sides(folder, paths):
+    """The sides of files by the official lists of a folder: 0 to train on, 1 for validation, 2 for
+    testing.
+
+    Args:
+        folder: path; where it lacks a list, no file is on that side.
+        paths: list of paths, `<word>/<name>` of any suffix.
+
+    Returns:
+        int64 `(n,)`.
+    """
+    validation, test = (_names(folder / f"{side}_list.txt") for side in ("validation", "testing"))
+    names = (f"{path.parent.name}/{path.stem}" for path in paths)
+    return np.array([(name in validation) + 2 * (name in test) for name in names], np.int64)
+
+
+def _names(path):
     """The names in an official list of .wav files, without the suffix: ours may be .flac files."""
     text = path.read_text() if path.is_file() else ""
     return {line.rpartition(".")[0] for line in text.splitlines()}
 
 
-def _read_npz(path):
+def read_npz(path):
+    """`Clips` of `gsc12.npz`."""
     with np.load(path) as arrays:
         words = arrays["classes"][arrays["label"]]
         return Clips(arrays["audio"], words, arrays["speaker"])
@@ -56,7 +74,7 @@ def _read_archive(folder, seed=0):
     """All clips of the keywords; as many of other words, and of silence, as of one keyword."""
     rng = np.random.default_rng(seed)
     words = {path.name: files(path) for path in folder.iterdir() if path.is_dir()}
-    noise = words.pop("_background_noise_")
+    noise = words.pop(NOISE)
     keywords = [path for word in KEYWORDS for path in words.pop(word, [])]
     if not keywords:
         raise ValueError(f"None of the folders {', '.join(KEYWORDS)} is in {str(folder)!r}.")

@@ -14,9 +14,8 @@ from examples.common.clips import Clips, Side, folds, joined, near_duplicates, r
 from examples.common.front_end import SAMPLE_RATE
 from examples.common.recordings import SUFFIXES, counted, everything, files, listed, read_all
 from examples.common.speakers import takes
-from examples.common.speech_commands import REMEDY, SILENCE
+from examples.common.speech_commands import NOISE, REMEDY, SILENCE
 
-NOISE = "_background_noise_"
 # A keyword is shorter; a longer recording of other speech is cut into clips of this length.
 LONGEST = 3 * SAMPLE_RATE
 SHORTEST = SAMPLE_RATE // 10  # of a word
@@ -218,10 +217,7 @@ def _official(folder, found, keywords):
     """The side of each clip by the official lists, or `None` if they do not know a keyword."""
     if not (folder / "validation_list.txt").is_file():
         return None
-    lists = (folder / f"{side}_list.txt" for side in ("validation", "testing"))
-    validation, test = map(speech_commands.listed, lists)
-    names = [f"{take.path.parent.name}/{take.path.stem}" for take in found]
-    side = np.array([(name in validation) + 2 * (name in test) for name in names])
+    side = speech_commands.official_sides(folder, [take.path for take in found])
     known = {take.word for take, on in zip(found, side, strict=True) if on == 1}
     return side if known >= set(keywords) else None
 
@@ -253,11 +249,10 @@ def _by_speaker(clips, keywords, paths, tell):
 
 def _read_npz(path, noise):
     """`Clips` of the archive's testing side, without the silence that trains or chooses."""
-    with np.load(path) as arrays:
-        word = arrays["classes"][arrays["label"]]
-        clips = Clips(ragged(arrays["audio"]), word, arrays["speaker"])
+    clips = speech_commands.read_npz(path)
+    clips = clips._replace(audio=ragged(clips.audio))
     # The archive cut its silence at random from its noise.
     heard = [*noise.train, *noise.validation]
-    (silent,) = np.nonzero(word == SILENCE)
+    (silent,) = np.nonzero(clips.word == SILENCE)
     shared = near_duplicates([*heard, *clips.audio[silent]])[len(heard) :, : len(heard)]
-    return clips.take(np.setdiff1d(np.arange(len(word)), silent[shared.getnnz(axis=1) > 0]))
+    return clips.take(np.setdiff1d(np.arange(len(clips.word)), silent[shared.getnnz(axis=1) > 0]))
