@@ -14,12 +14,12 @@ import numpy as np
 import PIL.Image
 import scipy.signal
 
-from examples.common import keyword_training
+from examples.common import keyword_training, speech_commands, training
 from examples.common.classifier import Data, Split
 from examples.common.front_end import SAMPLE_RATE
 from examples.common.recordings import files, read_all
-from examples.common.speech_commands import CLASSES, KEYWORDS, SILENCE, UNKNOWN
-from examples.common.speech_sides import NOISE, noise_sides
+from examples.common.speech_commands import CLASSES, KEYWORDS, NOISE, SILENCE, UNKNOWN
+from examples.common.speech_sides import noise_sides
 
 IMAGES, SOUND = "speech_commands_mel40.npz", "gsc12.npz"
 BANDS = 40
@@ -53,24 +53,30 @@ def image(sound):
         uint8 `(98, 40)`.
     """
     frames = np.lib.stride_tricks.sliding_window_view(sound.astype(float), len(HANN))[::160]
-    energy = np.abs(np.fft.rfft(frames * HANN, 512)) ** 2 / 512 @ MEL
-    return np.round(np.clip(10 * np.log1p(energy), 0, 255)).astype(np.uint8)
+    return np.round(level(np.abs(np.fft.rfft(frames * HANN, 512)) ** 2 / 512 @ MEL)).astype(
+        np.uint8
+    )
+
+
+def level(energies):
+    """The values of an image, before they are rounded."""
+    return np.clip(10 * np.log1p(energies), 0, 255)
 
 
 def steps(images):
-    """What the models read: uint8 `(n, 98, 40)` -> float32 `(n, 49, 40)`, with a variance of 1."""
+    """What the models read: uint8 `(n, 98, 40)` -> float32 `(n, 49, 40)`."""
     pairs = images.reshape(len(images), -1, 2, BANDS).astype(np.float32)
-    return (pairs.mean(axis=2) - MEAN) / DEVIATION
+    return normal(pairs.mean(axis=2))
+
+
+def normal(levels):
+    """Values of images with a mean of 0 and a variance of 1."""
+    return (levels - MEAN) / DEVIATION
 
 
 def energy(x):
-    """The energies of bands: float32, as `steps()` gives it."""
+    """The energies of bands, from what `normal()` gives."""
     return np.expm1((x * DEVIATION + MEAN) / 10)
-
-
-def of_energy(energies):
-    """The opposite of `energy()`."""
-    return (np.clip(10 * np.log1p(energies), 0, 255) - MEAN) / DEVIATION
 
 
 def load(folder):
@@ -83,6 +89,7 @@ def load(folder):
         ValueError: if a file is missing.
     """
     x, word, side, tables = _read_images(folder)
+    noises = _noise_sides(folder)
     rng = np.random.default_rng(0)
     sides = []
     for name in Split._fields:
@@ -91,7 +98,7 @@ def load(folder):
         count = len(spoken) // 10
         if name != "train":
             other = rng.permutation(other)[:count]
-        silence = noise(folder, name, count, rng)
+        silence = noise(getattr(noises, name), count, rng)
         words = *word[spoken], *[UNKNOWN] * len(other), *[SILENCE] * count
         images = x[spoken], x[other], [_compressed(image(sound), tables) for sound in silence]
         sides.append(Data(steps(np.concatenate(images)), classes(words)))
@@ -103,24 +110,25 @@ def sound_of_test(folder):
 
     Clips shorter than a second, which end in zeros, are centred as in the images.
     """
-    with np.load(_file(folder, SOUND)) as arrays:
-        word, sounds = arrays["classes"][arrays["label"]], arrays["audio"]
-    spoken = word != SILENCE
-    silence = noise(folder, "test", np.sum(spoken) // 11, np.random.default_rng(0))
-    x = [image(_centred(sound)) for sound in (*sounds[spoken], *silence)]
-    return Data(steps(np.array(x)), classes([*word[spoken], *[SILENCE] * len(silence)]))
+    clips = speech_commands.read_npz(_file(folder, SOUND))
+    clips = clips.take(clips.word != SILENCE)
+    silence = noise(_noise_sides(folder).test, len(clips.word) // 11, np.random.default_rng(0))
+    x = [image(_centred(sound)) for sound in (*clips.audio, *silence)]
+    return Data(steps(np.array(x)), classes([*clips.word, *[SILENCE] * len(silence)]))
 
 
-def noise(folder, side, count, rng):
-    """Seconds of the recordings of noise at any loudness: a list of int16 `(16000,)`."""
-    recordings = read_all(files(_file(folder, "speech_commands") / NOISE))
-    parts = getattr(noise_sides(recordings), side)
+def noise(parts, count, rng):
+    """Seconds of recordings at any loudness: a list of int16 `(16000,)`."""
     made = []
     for i in range(count):
         part = parts[i % len(parts)]
         first = rng.integers(len(part) - SAMPLE_RATE)
         made.append((part[first:][:SAMPLE_RATE] * rng.uniform()).astype(np.int16))
     return made
+
+
+def _noise_sides(folder):
+    return noise_sides(read_all(files(_file(folder, "speech_commands") / NOISE)))
 
 
 def classes(words):
@@ -157,7 +165,7 @@ def _centred(sound):
     return np.roll(sound, (len(sound) - length) // 2)
 
 
-class Epochs(keras.utils.PyDataset):
+class Epochs(training.Batches):
     """Batches of the training side, varied anew each time.
 
     An epoch has all keywords, all silence, and as many clips of other words as of silence, drawn
@@ -170,19 +178,20 @@ class Epochs(keras.utils.PyDataset):
     """
 
     def __init__(self, data, seed):
-        super().__init__()
         self.x, self.y = data
-        self._rng = np.random.default_rng(seed)
-        self.on_epoch_end()
+        (self._silence,) = np.nonzero(self.y == CLASSES.index(SILENCE))
+        (self._unknown,) = np.nonzero(self.y == CLASSES.index(UNKNOWN))
+        (self._known,) = np.nonzero(self.y != CLASSES.index(UNKNOWN))
+        super().__init__(len(self.y), BATCH_SIZE, seed)
 
-    def __len__(self):
-        return len(self._order) // BATCH_SIZE
+    def epoch(self):
+        drawn = self.rng.permutation(self._unknown)[: len(self._silence)]
+        return np.concatenate([self._known, drawn])
 
-    def __getitem__(self, index):
-        i = self._order[index * BATCH_SIZE :][:BATCH_SIZE]
-        first = self._rng.integers(-SHIFT, SHIFT + 1, (len(i), 1))
+    def batch(self, i):
+        first = self.rng.integers(-SHIFT, SHIFT + 1, (len(i), 1))
         step = np.clip(first + np.arange(self.x.shape[1]), 0, self.x.shape[1] - 1)
-        x = keyword_training.warp(self._vary(self.x[i[:, np.newaxis], step]), self._rng)
+        x = keyword_training.warp(self._vary(self.x[i[:, np.newaxis], step]), self.rng)
         return x, keras.utils.to_categorical(self.y[i], len(CLASSES))
 
     def _vary(self, x):
@@ -190,15 +199,8 @@ class Epochs(keras.utils.PyDataset):
         size = len(x), 1, 1
 
         def loudness(low, high):
-            return np.exp(self._rng.uniform(low, high, size)).astype(np.float32)
+            return np.exp(self.rng.uniform(low, high, size)).astype(np.float32)
 
-        (silence,) = np.nonzero(self.y == CLASSES.index(SILENCE))
-        noise = energy(self.x[self._rng.choice(silence, len(x))]) * loudness(-4, 0)
-        heard = self._rng.random(size) < 0.3
-        return of_energy(energy(x) * loudness(-1, 1) + noise * heard)
-
-    def on_epoch_end(self):
-        other = self.y == CLASSES.index(UNKNOWN)
-        drawn = self._rng.permutation(np.flatnonzero(other))
-        drawn = drawn[: np.sum(self.y == CLASSES.index(SILENCE))]
-        self._order = self._rng.permutation(np.concatenate([np.flatnonzero(~other), drawn]))
+        noise = energy(self.x[self.rng.choice(self._silence, len(x))]) * loudness(-4, 0)
+        heard = self.rng.random(size) < 0.3
+        return normal(level(energy(x) * loudness(-1, 1) + noise * heard))

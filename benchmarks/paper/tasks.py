@@ -19,7 +19,6 @@ from examples.common.activity import TRAINING
 from examples.common.classifier import Data, Split
 from examples.common.clips import folds
 from examples.common.front_end import FRAMES_PER_SECOND, to_float
-from examples.common.speech_commands import CLASSES
 from examples.common.speech_streams import BEFORE, in_noise
 
 _TASKS = flags.DEFINE_list("tasks", None, "Names of tasks; all by default.")
@@ -158,7 +157,7 @@ def load_keywords(folder, fold=0, passes=16, shift=5):
             x.append(
                 np.take_along_axis(in_noise(people, noise, rng), frames[..., np.newaxis], axis=1)
             )
-        return Data(to_float(np.concatenate(x)), np.tile(classes(people.word), passes))
+        return Data(to_float(np.concatenate(x)), np.tile(google12.classes(people.word), passes))
 
     return Split(heard(~test & ~validation, passes, shift), heard(validation), heard(test))
 
@@ -166,10 +165,6 @@ def load_keywords(folder, fold=0, passes=16, shift=5):
 def warped(data, seed):
     """The same clips as if from people with other vocal tracts."""
     return data._replace(x=keyword_training.warp(data.x, np.random.default_rng(seed)))
-
-
-def classes(words):
-    return np.array([CLASSES.index(word) for word in words], np.int32)
 
 
 def load_file(path):

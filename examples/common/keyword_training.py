@@ -64,30 +64,21 @@ def train(layer, features, targets, *, seed, **arguments):
     return keras.Sequential([inputs, recurrent, heads[0]])
 
 
-class Batches(keras.utils.PyDataset):
-    """Shuffled batches of equal size. Features are stored in int8, and given as float.
+class Batches(training.Batches):
+    """Features are stored in int8, and given as float.
 
     Each batch varies the vocal tracts of the speakers (N. Jaitly and G. Hinton, Vocal Tract Length
     Perturbation improves speech recognition, ICML 2013 workshop).
     """
 
     def __init__(self, features, targets, seed):
-        super().__init__()
+        super().__init__(len(features), BATCH_SIZE, seed)
         self._features, self._targets = features, targets
-        self._rng = np.random.default_rng(seed)
-        self.on_epoch_end()
 
-    def __len__(self):
-        return len(self._order) // BATCH_SIZE
-
-    def __getitem__(self, index):
-        i = self._order[index * BATCH_SIZE :][:BATCH_SIZE]
-        x = warp(to_float(self._features[i]), self._rng)
+    def batch(self, i):
+        x = warp(to_float(self._features[i]), self.rng)
         y, weight = zip(*((y[i], weight[i]) for y, weight in self._targets), strict=True)
         return x, y, weight
-
-    def on_epoch_end(self):
-        self._order = self._rng.permutation(len(self._features))
 
 
 def warp(features, rng):

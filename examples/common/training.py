@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 
 from keras_fastgrnn.pruning import three_phases
 
@@ -58,6 +59,35 @@ def fit(
         callbacks=[progress(epochs), *prune],
         verbose=0,
     ).history
+
+
+class Batches(keras.utils.PyDataset):
+    """Shuffled batches of equal size. A subclass gives those of some examples: `batch(indices)`.
+
+    Args:
+        count: integer, the number of examples.
+        batch_size: integer.
+        seed: integer, of `rng`, which orders the examples and may vary them.
+    """
+
+    def __init__(self, count, batch_size, seed):
+        super().__init__()
+        self._count, self._batch_size = count, batch_size
+        self.rng = np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    def __len__(self):
+        return len(self._order) // self._batch_size
+
+    def __getitem__(self, index):
+        return self.batch(self._order[index * self._batch_size :][: self._batch_size])
+
+    def on_epoch_end(self):
+        self._order = self.rng.permutation(self.epoch())
+
+    def epoch(self):
+        """The indices of the examples of an epoch; all by default."""
+        return np.arange(self._count)
 
 
 def adam(learning_rate, steps):

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.paper import google12
 from examples.common import data, recordings
-from examples.common.classifier import Data, Split
+from examples.common.classifier import Data
 from examples.common.front_end import SAMPLE_RATE
 from examples.common.speech_commands import CLASSES, KEYWORDS, SILENCE, UNKNOWN
 from tests.examples.speech import write
@@ -50,6 +50,7 @@ def folder(tmp_path_factory):
         folder / "gsc12.npz",
         audio=[tone(pitch.get(name, 3600)) for name in CLASSES],
         label=np.arange(len(CLASSES)),
+        speaker=np.full(len(CLASSES), "a"),
         classes=np.array(CLASSES),
     )
     # A recording that grows louder: its parts tell the sides apart.
@@ -79,7 +80,8 @@ def test_no_side_hears_the_noise_of_another(folder, monkeypatch):
     full = type(
         "", (), {"uniform": lambda self: 1.0, "integers": np.random.default_rng(0).integers}
     )
-    heard = {side: google12.noise(folder, side, 40, full()) for side in Split._fields}
+    parts = google12._noise_sides(folder)._asdict()
+    heard = {side: google12.noise(part, 40, full()) for side, part in parts.items()}
     loudness = {side: [np.abs(sound).max() for sound in sounds] for side, sounds in heard.items()}
     assert max(loudness["train"]) < min(loudness["validation"])
     assert max(loudness["validation"]) < min(loudness["test"])
