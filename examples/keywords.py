@@ -39,9 +39,7 @@ def main():
     folder = output_folder()
     print("Training a spotter of ten keywords")
     training = changes()
-    made = keyword_streams.training_set(
-        train, seed=training["seed"], passes=PASSES, **keyword_streams.STREAMS
-    )
+    made = keyword_streams.training_set(train, seed=training["seed"], passes=PASSES)
     spotter = keyword_training.train_spotter(made, **training)
     tflite = keyword_training.to_int8(spotter, made.features)
     (folder / "keywords.tflite").write_bytes(tflite)

@@ -71,13 +71,11 @@ def main():
 
     print(f"Training a detector of {keyword!r}")
     training = changes()
-    train = sides.train
     made = keyword_streams.training_set(
-        train,
+        sides.train,
         seed=training["seed"],
-        passes=_PASSES.value or keyword_streams.passes(train),
+        passes=_PASSES.value,
         often=[keyword, *_SIMILAR.value],
-        **keyword_streams.STREAMS,
     )
     detector = keyword_training.train_detector(made, keyword, **training)
     tflite = keyword_training.to_int8(detector, made.features)

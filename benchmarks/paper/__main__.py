@@ -33,14 +33,15 @@ def some(split, sequences=200):
     )
 
 
+def trainings(task, preset):
+    """Their number in a task."""
+    return sum(plan(task, preset).seeds(preset).values()) + preset.seeds * len(task.budgets)
+
+
 def main():
     folder, preset = data.folder(data.DATA_DIR.value), PRESETS[_PRESET.value]
     known = tasks.chosen(tasks.tasks(folder))
-    presets = {name: preset.of(task) for name, task in known.items()}
-    sizes = {
-        name: sum(plan(task, of).seeds(of).values()) + of.seeds * len(task.budgets)
-        for (name, task), of in zip(known.items(), presets.values(), strict=True)
-    }
+    sizes = {name: trainings(task, preset.of(task)) for name, task in known.items()}
     results, done = {}, 0
     with Progress() as progress:
         bar = progress.add_task("", total=sum(sizes.values()))
@@ -60,7 +61,7 @@ def main():
                     task = task._replace(training=task.training | short)
                     split = some(split)
                 kept = Kept(record.folder() / "paper" / f"{name}.json")
-                results[name] = measure(task, split, also, presets[name], kept, advance)
+                results[name] = measure(task, split, also, preset.of(task), kept, advance)
             done += sizes[name]
             progress.update(bar, completed=done)
     # Another run may have written other tasks meanwhile.

@@ -1,7 +1,8 @@
 """False alarms on speech of another corpus: the announcements of the telephone exchange Asterisk.
 
 Debian's packages asterisk-core-sounds-en-g722 and -fr-g722 hold them in 16 kHz (G.722), read by one
-speaker of each language, under CC BY-SA 3.0. None says "yes" but "yesterday", which is left out.
+speaker of each language, under CC BY-SA 3.0. No English one says "yes" but "yesterday", which is
+left out.
 """
 
 import functools

@@ -62,7 +62,7 @@ class Speech:
 
     @functools.lru_cache(1)  # noqa: B019, there is one object
     def training_set(self, keyword, seed):
-        return _training_set(self.sides.train, keyword, seed)
+        return keyword_streams.training_set(self.sides.train, seed=seed, often=[keyword])
 
     @functools.cached_property
     def fold(self):
@@ -77,22 +77,13 @@ class Speech:
         return keyword_streams.test_set(self.sides.test)
 
 
-def _training_set(side, keyword, seed):
-    return keyword_streams.training_set(
-        side,
-        seed=seed,
-        passes=keyword_streams.passes(side),
-        often=[keyword],
-        **keyword_streams.STREAMS,
-    )
-
-
 def left_out(speech, name, fold):
     """A detector of `KEYWORD` that has not heard a fold of the speakers for training: what it hears
     of these, in the noise for validation."""
     clips, noise = speech.sides.train
     there = speech.fold == fold
-    made = _training_set(Side(clips.take(~there), noise), KEYWORD, fold)
+    others = Side(clips.take(~there), noise)
+    made = keyword_streams.training_set(others, seed=fold, often=[KEYWORD])
     model = keyword_training.train_detector(made, KEYWORD, seed=fold, **DETECTORS[name])
     logits = float_logits(model)
     if name == OURS:  # the others are not exported
@@ -213,7 +204,7 @@ def small(speech, seed, others):
     train, validation = (
         Side(clips.take((kept | more) & here), noise) for here in (~choose, choose)
     )
-    made = _training_set(train, KEYWORD, seed)
+    made = keyword_streams.training_set(train, seed=seed, often=[KEYWORD])
     model = keyword_training.train_detector(made, KEYWORD, seed=seed)
     logits = int8_logits(keyword_training.to_int8(model, made.features))
     at = chosen([_heard(logits, keyword_streams.test_set(validation), KEYWORD)])

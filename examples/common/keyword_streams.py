@@ -22,7 +22,7 @@ from examples.common.speech_streams import (
     streams,
 )
 
-STREAMS = {"frames": 160}  # those for training
+FRAMES = 160  # of a stream for training, unless a clip is longer
 HEARD = 27_000  # clips in a training set, unless its clips are few
 SILENT = 1 / 12  # the share of the training's clips in which nobody speaks
 BABBLE = 1 / 3  # recordings of people who speak at once, for each recording of noise
@@ -36,23 +36,23 @@ class TrainingSet(NamedTuple):
     spoken: Spoken
 
 
-def training_set(side, *, seed, passes, often=(), frames):
+def training_set(side, *, seed, passes=None, often=()):
     """Makes streams in which every clip comes `passes` times: in noise or among people who speak,
     some in rooms, some clipped (docs/decisions.md says how much each helps).
 
     Args:
         side: `Side`.
         seed: integer.
-        passes: integer; each pass varies the clips anew.
+        passes: integer, by default `passes_of()` the side; each pass varies the clips anew.
         often: words that come four times as often.
-        frames: of `streams()`, at least; more if a clip is longer.
     """
+    passes = passes or passes_of(side)
     rng = np.random.default_rng(seed)
     (more,) = np.nonzero(np.isin(side.clips.word, often))
     silent = silence(side.noise, round(SILENT * len(side.clips.word)), rng)
     clips = joined([side.clips, *[side.clips.take(more)] * 3, silent])
     longest = frames_of(clips.audio).max() / SLOWEST + BEYOND / FRAME
-    frames = max(frames, int(longest))
+    frames = max(FRAMES, int(longest))
     others = side.clips.take(~np.isin(side.clips.word, often))
     count = math.ceil(BABBLE * len(side.noise)) if len(others.word) else 0
     talk = [babble(others, 60, rng) for _ in range(count)]
@@ -63,7 +63,7 @@ def training_set(side, *, seed, passes, often=(), frames):
     return TrainingSet(np.concatenate(features), stacked(rows))
 
 
-def passes(side):
+def passes_of(side):
     """The times that a training hears each clip of a `Side`."""
     return min(max(HEARD // len(side.clips.word), 2), 100)
 

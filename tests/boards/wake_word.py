@@ -32,7 +32,7 @@ class Figures(NamedTuple):
     stack_bytes: int
 
 
-def run(target, tflite, detector, sound, logits, detected, optimize="-Os"):
+def run(target, tflite, detector, sound, logits, detected):
     """Builds the firmware of a wake word for a chip, runs it and compares each frame.
 
     Args:
@@ -42,7 +42,6 @@ def run(target, tflite, detector, sound, logits, detected, optimize="-Os"):
         sound: int16 `(frames, 320)`.
         logits: int8 `(frames,)`, what the model has to give, 0 for the first frame.
         detected: bool `(frames,)`, whether the detector hears the word.
-        optimize: an option of GCC.
 
     Returns:
         `Figures`.
@@ -59,7 +58,7 @@ def run(target, tflite, detector, sound, logits, detected, optimize="-Os"):
         )
         (folder / "sound.h").write_text(_header(sound, logits, detected))
         compile = (
-            *compiler(target, optimize, folder, FOLDER),
+            *compiler(target, "-Os", folder, FOLDER),
             *("-isystem", str(folder / "microfrontend")),
         )
         objects = []
