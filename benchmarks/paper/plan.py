@@ -26,7 +26,7 @@ class Preset(NamedTuple):
         return self._replace(seeds=min(self.seeds, task.seeds))
 
 
-PRESETS = {"full": Preset(5, 2, trial=False), "small": Preset(2, 1, trial=True)}
+PRESETS = {"full": Preset(5, 2, trial=False), "small": Preset(1, 1, trial=True)}
 
 
 class Plan(NamedTuple):

@@ -77,7 +77,7 @@ def test_small_preset(made):
     assert list(report["tasks"]) == ["slopes"] and report["preset"] == "small"
     task = report["tasks"]["slopes"]
     for name in task["equal"] + task["stages"]:
-        assert len(task["models"][name]["forms"]["float"]["test"]) == 2
+        assert len(task["models"][name]["forms"]["float"]["test"]) == 1
     last = task["models"][task["stages"][-1]]
     assert list(last["forms"]) == ["float", "int8", "int8, QAT"]
     assert (

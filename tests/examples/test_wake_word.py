@@ -28,6 +28,14 @@ WORD = "hé computer"
 STATEFUL = 8  # a flag of the options block (docs/format.md)
 
 
+def run(main, folder, *more):
+    """Runs an example in this process, which has imported TensorFlow. Returns what it prints."""
+    with flagsaver.flagsaver(), contextlib.redirect_stdout(io.StringIO()) as printed:
+        flags.FLAGS(["x", f"--data_dir={folder / 'data'}", f"--output_dir={folder}", *more])
+        main()
+    return printed.getvalue()
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """The folder of the files of a word of one's own, of 12 people, and what the example printed.
@@ -37,16 +45,8 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wake word")
     archive(folder / "data", people=12, takes=5, noises=2)
     (folder / "data" / "yes").rename(folder / "data" / WORD)
-    result = run_module(
-        "examples.wake_word",
-        f"--data_dir={folder / 'data'}",
-        f"--keyword={WORD}",
-        f"--output_dir={folder}",
-        "--passes=5",
-        "--epochs=10",
-    )
-    assert result.returncode == 0, result.stderr
-    return folder, result.stdout
+    more = f"--keyword={WORD}", "--passes=3", "--epochs=10"
+    return folder, run(wake_word.main, folder, *more)
 
 
 def cells(line):
@@ -101,12 +101,7 @@ def spotter(tmp_path_factory):
     """The folder of the spotter's file, and what the example printed."""
     folder = tmp_path_factory.mktemp("keywords")
     archive(folder / "data", people=20)
-    with flagsaver.flagsaver(), contextlib.redirect_stdout(io.StringIO()) as printed:
-        flags.FLAGS(
-            ["keywords", f"--data_dir={folder / 'data'}", f"--output_dir={folder}", "--epochs=6"]
-        )
-        keywords.main()
-    return folder, printed.getvalue()
+    return folder, run(keywords.main, folder, "--epochs=6")
 
 
 def test_spotter(spotter):

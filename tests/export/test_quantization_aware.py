@@ -290,11 +290,11 @@ def normalized():
     ("hidden", "jit_compile"),
     [
         (low_rank, True),
-        (stacked, False),
         pytest.param(low_rank, False, marks=pytest.mark.test_all),
+        (stacked, False),
         pytest.param(stacked, True, marks=pytest.mark.test_all),
-        (piecewise_linear, False),
-        (bidirectional, False),
+        pytest.param(piecewise_linear, False, marks=pytest.mark.test_all),
+        pytest.param(bidirectional, False, marks=pytest.mark.test_all),
         (normalized, False),
     ],
 )

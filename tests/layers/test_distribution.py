@@ -7,9 +7,12 @@ import socket
 import subprocess
 import sys
 
+import pytest
 from tools import TEST_ALL
 
 from keras_fastgrnn.compat import LEGACY
+
+pytestmark = pytest.mark.one_keras  # each worker takes 15 s
 
 # The program of each of the two workers. It trains the layers that its arguments name with fit()
 # and, in Keras 3, with its own loop, and compares them with the same steps of SGD in one process.

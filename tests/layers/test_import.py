@@ -28,7 +28,7 @@ def run(code, **environment):
 @pytest.mark.parametrize(
     "legacy, package",
     [
-        ("", "keras"),
+        pytest.param("", "keras", marks=test_all),
         pytest.param("0", "keras", marks=test_all),
         pytest.param("1", "tf_keras", marks=test_all),
         ("True", "tf_keras"),

@@ -1,6 +1,7 @@
 """Pruning against projections in NumPy, and in every way to train and resume a model."""
 
 import functools
+import itertools
 import os
 import re
 import subprocess
@@ -150,13 +151,20 @@ def set_whole_numbers(model):
             weight.assign(generator.integers(-3, 4, size=weight.shape))
 
 
-@pytest.mark.parametrize("block_size", [(1, 1), (4, 4)], ids=str)
+QUICK = ("graph", (1, 1)), ("eager", (4, 4)), ("steps_per_execution_jit", (4, 4))
+
+
 @pytest.mark.parametrize(
-    "mode",
+    ("mode", "block_size"),
     [
-        *("graph", "eager", "steps_per_execution_jit"),
-        *(pytest.param(m, marks=pytest.mark.test_all) for m in ("jit", "steps_per_execution")),
+        *QUICK,
+        *(
+            pytest.param(*case, marks=pytest.mark.test_all)
+            for case in itertools.product(MODES, [(1, 1), (4, 4)])
+            if case not in QUICK
+        ),
     ],
+    ids=str,
 )
 def test_every_step_is_the_projection_of_the_paper(mode, block_size):
     model = built(small_model(Scripted(1.0), keras.layers.RNN(FastGRNNCell(6)), **MODES[mode]))
@@ -368,7 +376,9 @@ def assert_same_weights(weights, expected):
         np.testing.assert_array_equal(actual, desired)
 
 
-@pytest.mark.parametrize("block_size", [(1, 1), (4, 4)], ids=str)
+@pytest.mark.parametrize(
+    "block_size", [pytest.param((1, 1), marks=pytest.mark.test_all), (4, 4)], ids=str
+)
 def test_a_loaded_model_resumes_as_if_never_stopped(tmp_path, block_size):
     model = built(small_model(keras.optimizers.Adam(0.05), **GRAPH))
     checkpoint = keras.callbacks.ModelCheckpoint(f"{tmp_path}/{{epoch}}.keras")
