@@ -1,5 +1,7 @@
 """Dtype policies act as on GRU: in layers, RNN(cell) and training steps, with XLA and without."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -80,15 +82,23 @@ WAYS = {
 }
 
 
+# Each policy in one way; `make test-all` runs all.
+QUICK = ("mixed_float16", "XLA"), ("mixed_bfloat16", "eager"), ("float64", "eager")
+
+
 @pytest.mark.parametrize(
-    "way",
+    ("policy", "way"),
     [
-        "eager",
-        pytest.param("graph", marks=pytest.mark.test_all),
-        pytest.param("XLA", marks=pytest.mark.one_keras),
+        pytest.param(
+            *case,
+            marks=[
+                *([] if case in QUICK else [pytest.mark.test_all]),
+                *([pytest.mark.one_keras] if case[1] == "XLA" else []),
+            ],
+        )
+        for case in itertools.product(list(POLICIES)[1:], WAYS)
     ],
 )
-@pytest.mark.parametrize("policy", list(POLICIES)[1:])
 def test_training_step(policy, way):
     """One model with a layer of each kind, since XLA takes seconds to compile each model.
 
