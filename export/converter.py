@@ -113,10 +113,15 @@ def convert(
         output_type=output_type,
         optimize=optimize,
     )
-    compared, _ = compare_outputs(few_samples(result))
-    for message in (*unresolved(result), *large_errors(result, compared)):
+    for message in doubts(result):
         warn(message)
     return result.model
+
+
+def doubts(result):
+    """What `convert()` warns of: a list of texts, from a `Conversion`."""
+    compared, _ = compare_outputs(few_samples(result))
+    return [*unresolved(result), *large_errors(result, compared)]
 
 
 def conversion(

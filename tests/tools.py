@@ -1,5 +1,7 @@
 """Skips where the machine lacks a tool, Python in a process of its own, and `make test-all`."""
 
+import contextlib
+import io
 import os
 import pathlib
 import shutil
@@ -7,6 +9,8 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
 TEST_ALL = "KERAS_FASTGRNN_TEST_ALL" in os.environ
 
@@ -42,6 +46,15 @@ def _skip(message):
     if "KERAS_FASTGRNN_REQUIRE_TARGETS" in os.environ:
         pytest.fail(message)
     pytest.skip(message)
+
+
+def run_main(main, *arguments):
+    """Runs the `main()` of a command in this process, which has imported TensorFlow. Returns what
+    it prints."""
+    with flagsaver.flagsaver(), contextlib.redirect_stdout(io.StringIO()) as printed:
+        flags.FLAGS(["command", *arguments])
+        main()
+    return printed.getvalue()
 
 
 def run_module(name, *arguments):

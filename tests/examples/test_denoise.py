@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import soundfile
-from absl import flags
-from absl.testing import flagsaver
 from speech import archive, says_where_the_archive_is, write
+from tools import run_main
 
 from benchmarks import denoise as benchmark
 from benchmarks.pages import denoise as pages
@@ -196,12 +195,10 @@ def test_file_runs_frame_by_frame_as_keras(trained, activations, tolerance):
     assert 0 < denoiser.constants(tflite) < len(tflite)
 
 
-def test_example(folder, tmp_path, capsys):
+def test_example(folder, tmp_path):
     given = f"--data_dir={folder}", f"--output_dir={tmp_path}"
-    with flagsaver.flagsaver():
-        flags.FLAGS(["x", *given, "--mixes=8", "--epochs=3", "--tests=1"])
-        example.main()
-    assert "the same, int16 in TFLM" in capsys.readouterr().out
+    printed = run_main(example.main, *given, "--mixes=8", "--epochs=3", "--tests=1")
+    assert "the same, int16 in TFLM" in printed
     assert Interpreter((tmp_path / "denoise.tflite").read_bytes()).inputs[0].shape == (1, 1, 22)
     sounds = {name: soundfile.read(tmp_path / f"{name}.wav") for name in ("noisy", "clean")}
     assert {rate for _, rate in sounds.values()} == {SAMPLE_RATE}

@@ -1,18 +1,14 @@
 """The wake word from clips to a stream, on synthetic speech."""
 
-import contextlib
-import io
 import re
 import shlex
 import wave
 
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 from speech import archive, says_where_the_archive_is
 from tensorflow.lite.tools import flatbuffer_utils
-from tools import run_module
+from tools import run_main, run_module
 
 from examples import keywords, wake_word
 from examples.common import classifier, keyword_evaluation, keyword_targets, keyword_training
@@ -28,14 +24,6 @@ WORD = "hé computer"
 STATEFUL = 8  # a flag of the options block (docs/format.md)
 
 
-def run(main, folder, *more):
-    """Runs an example in this process, which has imported TensorFlow. Returns what it prints."""
-    with flagsaver.flagsaver(), contextlib.redirect_stdout(io.StringIO()) as printed:
-        flags.FLAGS(["x", f"--data_dir={folder / 'data'}", f"--output_dir={folder}", *more])
-        main()
-    return printed.getvalue()
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """The folder of the files of a word of one's own, of 12 people, and what the example printed.
@@ -45,8 +33,8 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wake word")
     archive(folder / "data", people=12, takes=5, noises=2)
     (folder / "data" / "yes").rename(folder / "data" / WORD)
-    more = f"--keyword={WORD}", "--passes=3", "--epochs=10"
-    return folder, run(wake_word.main, folder, *more)
+    given = f"--data_dir={folder / 'data'}", f"--output_dir={folder}", f"--keyword={WORD}"
+    return folder, run_main(wake_word.main, *given, "--passes=3", "--epochs=10")
 
 
 def cells(line):
@@ -101,7 +89,8 @@ def spotter(tmp_path_factory):
     """The folder of the spotter's file, and what the example printed."""
     folder = tmp_path_factory.mktemp("keywords")
     archive(folder / "data", people=20)
-    return folder, run(keywords.main, folder, "--epochs=6")
+    given = f"--data_dir={folder / 'data'}", f"--output_dir={folder}"
+    return folder, run_main(keywords.main, *given, "--epochs=6")
 
 
 def test_spotter(spotter):

@@ -157,12 +157,8 @@ QUICK = ("graph", (1, 1)), ("eager", (4, 4)), ("steps_per_execution_jit", (4, 4)
 @pytest.mark.parametrize(
     ("mode", "block_size"),
     [
-        *QUICK,
-        *(
-            pytest.param(*case, marks=pytest.mark.test_all)
-            for case in itertools.product(MODES, [(1, 1), (4, 4)])
-            if case not in QUICK
-        ),
+        pytest.param(*case, marks=[] if case in QUICK else pytest.mark.test_all)
+        for case in itertools.product(MODES, [(1, 1), (4, 4)])
     ],
     ids=str,
 )
