@@ -10,7 +10,6 @@ from benchmarks.int16 import measure, series
 from benchmarks.paper import models
 from benchmarks.paper.models import Model
 from benchmarks.paper.tasks import TASKS as PAPER
-from benchmarks.paper.tasks import load_keywords
 from examples.common import activity, classifier, hapt, training
 from keras_fastgrnn import FastGRNN
 
@@ -138,8 +137,11 @@ TASKS = {
         {"model": ("FastGRNN", 32, 8, 8, 0.5), "training": PAPER["HAPT-2"].training},
     ),
     "keywords": Task(
-        lambda folder: load_keywords(folder, passes=8),
-        paper_task("Keywords-12"),
-        {"model": ("FastGRNN", 80, 16, 24, 0.5), "training": PAPER["Keywords-12"].training},
+        PAPER["Google-12"].load,
+        paper_task("Google-12"),
+        {
+            "model": ("FastGRNN", 72, 14, 18),
+            "training": PAPER["Google-12"].training | {"epochs": 10},
+        },
     ),
 }

@@ -35,8 +35,8 @@ COMMANDS = {
 }
 # The function that makes a table, and the results that it takes.
 TABLES = {
-    "front": (paper.front, "paper.json", "wake_word.json"),
-    "paper": (paper.overview, "paper.json", "wake_word.json"),
+    "front": (paper.front, "paper.json"),
+    "paper": (paper.overview, "paper.json"),
     "tables": (paper.task_tables, "paper.json"),
     "search": (paper.search, "paper_search.json"),
     "clips": (wake_word.clips, "wake_word.json"),

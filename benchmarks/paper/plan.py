@@ -37,6 +37,7 @@ class Plan(NamedTuple):
         stages: of FastGRNN, dense to sparse.
         candidates: of FastGRNN, for the fewest bytes.
         smaller: dense FastGRNN, GRU and LSTM of fewer units.
+        larger: layers of more units, which show what more would bring, from one seed each.
         sweeps: dict from the size that varies to the models.
     """
 
@@ -44,13 +45,18 @@ class Plan(NamedTuple):
     stages: list
     candidates: list
     smaller: list
+    larger: list
     sweeps: dict
 
     def seeds(self, preset):
         """Dict from model to the number of its seeds."""
         rows = [*self.equal, *self.stages, *self.candidates, *self.smaller]
         swept = [model for models in self.sweeps.values() for model in models]
-        return dict.fromkeys(swept, preset.sweep_seeds) | dict.fromkeys(rows, preset.seeds)
+        return (
+            dict.fromkeys(self.larger, 1)
+            | dict.fromkeys(swept, preset.sweep_seeds)
+            | dict.fromkeys(rows, preset.seeds)
+        )
 
     def aware(self, model):
         """Whether to train it with quantisation too, which takes twice as long as the rest."""
@@ -61,16 +67,20 @@ def plan(task, preset):
     dense = Model("FastGRNN", task.units)
     low_rank = dense._replace(kernel_rank=task.ranks[0], recurrent_rank=task.ranks[1])
     sizes = () if preset.trial else task.sizes
-    swept_ranks, swept = (RANKS, SPARSITIES) if task.swept and not preset.trial else ((), ())
-    ranks = [n for n in (*swept_ranks, task.ranks[1]) if n < task.units]
-    sparsities = {*swept, SPARSITY, 0.0}
+    swept = task.swept and not preset.trial
+    units = [n for n in sizes if swept]
+    ranks = [n for n in (*(RANKS if swept else ()), task.ranks[1]) if n < task.units]
+    sparsities = {*(SPARSITIES if swept else ()), SPARSITY, 0.0}
+    others = [Model(kind, n) for kind in ("FastRNN", "GRU", "LSTM") for n in sizes]
+    smaller = [m for m in others if m.units < task.units and m.kind != "FastRNN"]
     return Plan(
         equal=[Model(kind, task.units) for kind in KINDS if kind in task.kinds],
         stages=list(dict.fromkeys([dense, low_rank, low_rank._replace(sparsity=SPARSITY)])),
         candidates=[Model("FastGRNN", *shape) for shape in task.candidates],
-        smaller=[Model(kind, n) for kind in ("FastGRNN", "GRU", "LSTM") for n in sizes],
+        smaller=[*(dense._replace(units=n) for n in units), *smaller],
+        larger=[m for m in others if m.units > task.units],
         sweeps={
-            "units": [dense._replace(units=n) for n in (*sizes, task.units)],
+            "units": [dense._replace(units=n) for n in (*units, task.units)],
             "recurrent_rank": [low_rank._replace(recurrent_rank=n) for n in sorted({*ranks})],
             "sparsity": [low_rank._replace(sparsity=s) for s in sorted(sparsities)],
         },

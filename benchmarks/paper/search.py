@@ -56,7 +56,6 @@ VARIANTS = {
         "no label smoothing": {"label_smoothing": 0.0},
     }
     | RATES,
-    "Keywords-12": {"a rate of 1e-2": {"learning_rate": 1e-2}} | RATES,
 }
 
 

@@ -17,12 +17,9 @@ from benchmarks.paper import plan as plan_module
 from benchmarks.paper import scores, search, tasks
 from benchmarks.paper.models import Model, paper_bytes
 from benchmarks.paper.plan import PRESETS, plan
-from examples.common import classifier, speech_commands
+from examples.common import classifier
 from examples.common import data as data_module
 from examples.common.classifier import Data
-from examples.common.front_end import FRAMES_PER_SECOND
-from examples.common.speech_streams import AFTER, BEFORE
-from tests.examples.speech import archive
 
 
 def own_task(folder):
@@ -68,7 +65,7 @@ def made(tmp_path_factory):
     """The folders of data and of results, and what the command printed."""
     data, output = (tmp_path_factory.mktemp(name) for name in ("data", "results"))
     own_task(data)
-    return data, output, run(data, output, "slopes", "USPS-10", "Keywords-12")
+    return data, output, run(data, output, "slopes", "USPS-10", "Google-12")
 
 
 def test_small_preset(made):
@@ -87,7 +84,7 @@ def test_small_preset(made):
     assert report["slopes_accuracy_mean"] == final["mean"] == np.mean(final["test"])
     # Tasks without data are left out, with a line each.
     left_out = [line for line in printed.splitlines() if "is left out" in line]
-    assert [line.split()[0] for line in left_out] == ["USPS-10", "Keywords-12"]
+    assert [line.split()[0] for line in left_out] == ["USPS-10", "Google-12"]
 
 
 def test_goes_on_where_it_was_stopped(made):
@@ -161,6 +158,9 @@ def test_no_model_twice():
             seeds = planned.seeds(preset)
             assert len({str(model) for model in seeds}) == len(seeds)
             assert all(seeds[model] == preset.seeds for model in planned.candidates)
+            # A size ratio needs all seeds of the models that are at most as large.
+            assert all(seeds[model] == preset.seeds for model in planned.smaller)
+            assert all(seeds[model] == 1 for model in planned.larger)
 
 
 def test_a_variant_differs_in_what_it_names_alone():
@@ -198,37 +198,6 @@ def test_samples_for_the_ranges_are_cut_off_at_both_ends():
     assert (np.mean(cut == cut.min()), np.mean(cut == cut.max())) == pytest.approx((0.1, 0.1))
     inside = (cut > cut.min()) & (cut < cut.max())
     np.testing.assert_array_equal(cut[inside], whole[inside])
-
-
-def test_keywords(tmp_path, monkeypatch):
-    """All folds have the same clips for testing, and no clip is on two sides."""
-    archive(tmp_path)
-    clips = speech_commands.load(tmp_path)
-
-    def fingerprint(clips, noise, rng):
-        part = clips.audio[:, np.newaxis, 8000:8040].astype(np.int8)
-        return np.repeat(part, BEFORE + FRAMES_PER_SECOND + AFTER, axis=1)
-
-    monkeypatch.setattr(tasks, "in_noise", fingerprint)
-    heard = []
-    for fold in 0, 1:
-        split = tasks.load_keywords(tmp_path, fold, passes=2)
-        assert all(side.x.shape == (len(side.y), 50, 40) for side in split)
-        train, validation, test = ({x.tobytes() for x in side.x} for side in split)
-        assert len(split.train.y) == 2 * len(train)
-        assert len(train | validation | test) == len(clips.word)
-        assert len(train) + len(validation) + len(test) == len(clips.word)
-        heard.append((validation, test))
-    (first, first_test), (second, second_test) = heard
-    assert first_test == second_test and not first & second
-
-
-def test_warped():
-    x = np.random.default_rng(0).normal(size=(4, 50, 40)).astype(np.float32)
-    data = tasks.warped(Data(x, np.arange(4)), seed=0)
-    assert data.x.shape == x.shape and not np.array_equal(data.x, x)
-    np.testing.assert_array_equal(data.y, np.arange(4))
-    np.testing.assert_array_equal(data.x, tasks.warped(Data(x, np.arange(4)), seed=0).x)
 
 
 def test_shifted():

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from speech import archive, word, write
+from speech import archive, word
 
-from benchmarks.kept import digest
-from examples.common import data, speech_commands
-from examples.common.clips import Clips, folds, near_duplicates
+from examples.common import speech_sides
+from examples.common.clips import Clips, folds, joined, near_duplicates
 from examples.common.front_end import SAMPLE_RATE
-from examples.common.speech_commands import SILENCE, UNKNOWN, load
-from examples.common.speech_streams import noise_of, stream, streams, word_limits
+from examples.common.speech_commands import SILENCE, read_npz
+from examples.common.speech_streams import noise_of, silence, stream, streams, word_limits
 
 
 @pytest.fixture(scope="module")
@@ -21,48 +20,21 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def clips(folder):
-    return load(folder)
+    """Everything that is said, and nine clips of silence."""
+    sides = speech_sides.load(folder)
+    quiet = silence(sides.train.noise, 9, np.random.default_rng(0))
+    return joined([*(side.clips for side in sides if side), quiet])
 
 
-def test_archive(clips):
-    names, counts = np.unique(clips.word, return_counts=True)
-    assert set(names) == {SILENCE, UNKNOWN, "go", "no", "yes"}
-    # 90 clips of ten keywords are 9 each: as many of other words, and of three noises.
-    assert dict(zip(names, counts, strict=True))[UNKNOWN] == 9
-    assert clips.audio.shape == (len(clips.word), SAMPLE_RATE) and clips.audio.dtype == np.int16
-    assert ((clips.speaker == "") == (clips.word == SILENCE)).all()
-
-
-def test_the_kept_results_are_of_these_clips():
-    """The results of benchmarks/results/ depend on the words, the speakers and the sides."""
-    folder = data.folder()
-    if not (folder / "gsc12.npz").is_file():
-        pytest.skip(f"No gsc12.npz in {folder}: KERAS_FASTGRNN_DATA names its folder")
-    clips = load(folder)
-    found = digest(clips.word, clips.speaker, folds(clips))
-    assert found == "b79bf7feee0f"
-
-
-def test_npz(clips, tmp_path, monkeypatch):
+def test_npz(clips, tmp_path):
     classes, label = np.unique(clips.word, return_inverse=True)
-    np.savez(
-        tmp_path / "gsc12.npz",
-        audio=clips.audio,
-        label=label.astype(np.uint8),
-        classes=classes,
-        speaker=clips.speaker,
-    )
-    monkeypatch.setenv("KERAS_FASTGRNN_DATA", str(tmp_path))
-    for array, expected in zip(load(), clips, strict=True):
-        np.testing.assert_array_equal(array, expected)
-
-
-def test_no_data(tmp_path):
-    with pytest.raises(ValueError, match=f"No speech in '{tmp_path}': unpack http"):
-        load(tmp_path)
-    (tmp_path / "_background_noise_").mkdir()
-    with pytest.raises(ValueError, match="None of the folders yes, no"):
-        load(tmp_path)
+    audio = np.stack(clips.audio)
+    path = tmp_path / "gsc12.npz"
+    np.savez(path, audio=audio, label=label, classes=classes, speaker=clips.speaker)
+    read = read_npz(path)
+    np.testing.assert_array_equal(read.audio, audio)
+    np.testing.assert_array_equal(read.word, clips.word)
+    np.testing.assert_array_equal(read.speaker, clips.speaker)
 
 
 def test_folds(clips):
@@ -95,13 +67,6 @@ def test_near_duplicates():
     expected = np.zeros((8, 8), bool)
     expected[:3, :3] = True  # silence has no crossing, and so no duplicate
     np.testing.assert_array_equal(found, expected)
-
-
-def test_archive_of_short_recordings(tmp_path):
-    archive(tmp_path, people=1)
-    write(tmp_path / "go" / "00000000_nohash_0.wav", np.ones(100, np.int16))
-    clips = speech_commands.load(tmp_path)
-    assert (clips.audio[clips.word == "go"][0][100:] == 0).all()
 
 
 def test_word_limits():
