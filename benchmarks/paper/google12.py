@@ -60,7 +60,8 @@ def image(sound):
 
 def level(energies):
     """The values of an image, before they are rounded."""
-    return np.clip(10 * np.log1p(energies), 0, 255)
+    # np.log1p takes six times as long, and as long as a step of training.
+    return np.clip(10 * np.log(1 + energies), 0, 255)
 
 
 def steps(images):
@@ -76,7 +77,7 @@ def normal(levels):
 
 def energy(x):
     """The energies of bands, from what `normal()` gives."""
-    return np.expm1((x * DEVIATION + MEAN) / 10)
+    return np.exp((x * DEVIATION + MEAN) / 10) - 1
 
 
 def load(folder):
@@ -179,6 +180,7 @@ class Epochs(training.Batches):
 
     def __init__(self, data, seed):
         self.x, self.y = data
+        self._energy = energy(self.x)
         (self._silence,) = np.nonzero(self.y == CLASSES.index(SILENCE))
         (self._unknown,) = np.nonzero(self.y == CLASSES.index(UNKNOWN))
         (self._known,) = np.nonzero(self.y != CLASSES.index(UNKNOWN))
@@ -191,16 +193,16 @@ class Epochs(training.Batches):
     def batch(self, i):
         first = self.rng.integers(-SHIFT, SHIFT + 1, (len(i), 1))
         step = np.clip(first + np.arange(self.x.shape[1]), 0, self.x.shape[1] - 1)
-        x = keyword_training.warp(self._vary(self.x[i[:, np.newaxis], step]), self.rng)
+        x = keyword_training.warp(self._vary(self._energy[i[:, np.newaxis], step]), self.rng)
         return x, keras.utils.to_categorical(self.y[i], len(CLASSES))
 
-    def _vary(self, x):
+    def _vary(self, energy):
         """The steps at another loudness, some in noise."""
-        size = len(x), 1, 1
+        size = len(energy), 1, 1
 
         def loudness(low, high):
             return np.exp(self.rng.uniform(low, high, size)).astype(np.float32)
 
-        noise = energy(self.x[self.rng.choice(self._silence, len(x))]) * loudness(-4, 0)
+        noise = self._energy[self.rng.choice(self._silence, len(energy))] * loudness(-4, 0)
         heard = self.rng.random(size) < 0.3
-        return normal(level(energy(x) * loudness(-1, 1) + noise * heard))
+        return normal(level(energy * loudness(-1, 1) + noise * heard))

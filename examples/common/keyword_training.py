@@ -87,8 +87,8 @@ def warp(features, rng):
     factor, shift = rng.uniform(0.88, 1.12, (n, 1)), rng.uniform(-0.5, 0.5, (n, 1))
     source = np.clip(np.arange(bands) * factor + shift, 0, bands - 1)[:, np.newaxis]
     # Linear interpolation between two bands: (n, bands from, bands to).
-    share = np.maximum(1 - np.abs(source - np.arange(bands)[:, np.newaxis]), 0)
-    return np.matmul(features, share.astype(np.float32))
+    away = np.abs(source.astype(np.float32) - np.arange(bands, dtype=np.float32)[:, np.newaxis])
+    return np.matmul(features, np.maximum(1 - away, 0))
 
 
 def to_int8(model, features):
