@@ -63,7 +63,7 @@ test-all: setup
 BARE := $(CURDIR)/build/bare
 test-bare: setup
 	rm -rf $(BARE) && mkdir -p $(BARE) && ln -sf /bin/* /usr/bin/* $(BARE)
-	cd $(BARE) && rm -f arm-* avr-* riscv* qemu-* simavr* cmake* chromium*
+	cd $(BARE) && rm -f arm-* avr-* riscv* xtensa-* qemu-* simavr* cmake* chromium*
 	env --unset=KERAS_FASTGRNN_REQUIRE_TARGETS PATH=$(BARE) $(BIN)/pytest -n 2 --dist worksteal $(addprefix \
 	  tests/micro/test_,targets.py thumb.py avr.py tflm_firmware.py) $(addprefix \
 	  tests/benchmarks/test_,figures.py wake_word_chips.py audio_front_end.py step_costs.py) \

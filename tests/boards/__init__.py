@@ -99,6 +99,18 @@ TARGETS = (
         packages=("gcc-riscv64-unknown-elf", "picolibc-riscv64-unknown-elf", "qemu-system-misc"),
     ),
     Target(
+        name="Xtensa LX106",
+        toolchain="xtensa-lx106-elf-",
+        flags=(
+            # Data lies between the parts of the code, which are then too far apart for a call.
+            *("-mlongcalls", "-mtext-section-literals", "-DCCOUNT_HZ=40000000"),
+            *_bare("/usr/lib/xtensa-lx106-elf/picolibc.specs", flash=0x50000000, ram=0x3FFC0000),
+        ),
+        board="xtensa.c",
+        emulator=_qemu("qemu-system-xtensa", "sim", "-cpu", "lx106", shift=10),
+        packages=("gcc-xtensa-lx106", "picolibc-xtensa-lx106-elf", "qemu-system-misc"),
+    ),
+    Target(
         name="ATmega328P",
         toolchain="avr-",
         flags=(

@@ -47,6 +47,8 @@ static inline uint8_t* board_stack_pointer(void) {
   uint8_t* p;
 #if defined(__AVR__)
   __asm__ volatile("in %A0, __SP_L__\n in %B0, __SP_H__" : "=r"(p));
+#elif defined(__XTENSA__)
+  __asm__ volatile("mov %0, a1" : "=r"(p));
 #elif defined(__riscv)
   __asm__ volatile("mv %0, sp" : "=r"(p));
 #else

@@ -8,9 +8,9 @@ set -eu
 
 packages="gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
   gcc-avr avr-libc simavr gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc
-  cmake"
+  gcc-xtensa-lx106 picolibc-xtensa-lx106-elf cmake"
 tools="arm-none-eabi-gcc qemu-system-arm avr-gcc simavr riscv64-unknown-elf-gcc qemu-system-riscv32
-  cmake"
+  xtensa-lx106-elf-gcc qemu-system-xtensa cmake"
 browser=
 [ "${1-}" != --if-root ] || browser=chromium
 
