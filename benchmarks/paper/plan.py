@@ -36,26 +36,28 @@ class Plan(NamedTuple):
         equal: a model of each kind, with as many units.
         stages: of FastGRNN, dense to sparse.
         candidates: of FastGRNN, for the fewest bytes.
-        smaller: dense FastGRNN, GRU and LSTM of fewer units.
-        larger: layers of more units, which show what more would bring, from one seed each.
+        sizes: layers of other numbers of units.
         sweeps: dict from the size that varies to the models.
+        swept: boolean, as in `Task`.
     """
 
     equal: list
     stages: list
     candidates: list
-    smaller: list
-    larger: list
+    sizes: list
     sweeps: dict
+    swept: bool
 
     def seeds(self, preset):
-        """Dict from model to the number of its seeds."""
-        rows = [*self.equal, *self.stages, *self.candidates, *self.smaller]
+        """Dict from model to the number of its seeds. A task that is not swept, as it takes hours,
+        has one seed of each model but of those that may be chosen, and of GRU and LSTM."""
+        stated = [*self.candidates, *(m for m in self.equal if m.kind in ("GRU", "LSTM"))]
+        rows = [*self.equal, *self.stages, *self.sizes]
         swept = [model for models in self.sweeps.values() for model in models]
         return (
-            dict.fromkeys(self.larger, 1)
-            | dict.fromkeys(swept, preset.sweep_seeds)
-            | dict.fromkeys(rows, preset.seeds)
+            dict.fromkeys(swept, preset.sweep_seeds)
+            | dict.fromkeys(rows, preset.seeds if self.swept else 1)
+            | dict.fromkeys(stated, preset.seeds)
         )
 
     def aware(self, model):
@@ -71,17 +73,16 @@ def plan(task, preset):
     units = [n for n in sizes if swept]
     ranks = [n for n in (*(RANKS if swept else ()), task.ranks[1]) if n < task.units]
     sparsities = {*(SPARSITIES if swept else ()), SPARSITY, 0.0}
-    others = [Model(kind, n) for kind in ("FastRNN", "GRU", "LSTM") for n in sizes]
-    smaller = [m for m in others if m.units < task.units and m.kind != "FastRNN"]
+    kinds = ("FastGRNN" if swept else "FastRNN", "GRU", "LSTM")
     return Plan(
         equal=[Model(kind, task.units) for kind in KINDS if kind in task.kinds],
         stages=list(dict.fromkeys([dense, low_rank, low_rank._replace(sparsity=SPARSITY)])),
         candidates=[Model("FastGRNN", *shape) for shape in task.candidates],
-        smaller=[*(dense._replace(units=n) for n in units), *smaller],
-        larger=[m for m in others if m.units > task.units],
+        sizes=[Model(kind, n) for kind in kinds for n in sizes],
         sweeps={
             "units": [dense._replace(units=n) for n in (*units, task.units)],
             "recurrent_rank": [low_rank._replace(recurrent_rank=n) for n in sorted({*ranks})],
             "sparsity": [low_rank._replace(sparsity=s) for s in sorted(sparsities)],
         },
+        swept=task.swept,
     )
