@@ -1,27 +1,16 @@
-"""Loads the interpreter of the package tflite_micro, and the C kernel for it.
-
-The system's C compiler compiles the kernel at first use in a process, in less than a second.
-No compiled library is kept: what another user could write, this process would run.
-"""
+"""Loads the interpreter of the package tflite_micro, and the C kernel for it."""
 
 import ctypes
 import functools
 import importlib.metadata
-import os
-import pathlib
-import shlex
-import subprocess
-import tempfile
 import threading
+
+from keras_fastgrnn.micro.host import compiler
 
 VERSION = "0.dev20261023182759"  # tflm_abi.h describes this version; pyproject.toml pins it
 REGISTERER = "keras_fastgrnn_register"
 
-_SOURCES = pathlib.Path(__file__).parent.parent
-_FLAGS = (
-    "-std=c11 -O2 -fPIC -shared -fvisibility=hidden -Iinclude -Itflm -Ihost "
-    "-x c src/fastgrnn.c src/fastgrnn_init.c tflm/fastgrnn_op.cc host/registerer.c"
-)
+SOURCES = (*compiler.KERNEL, "tflm/fastgrnn_op.cc", "host/registerer.c")
 _FUNCTIONS = {  # from tflm_abi.h to their names in the interpreter's library
     "MicroContextAllocatePersistentBuffer": (
         "_ZN6tflite5micro36MicroContextAllocatePersistentBufferEPNS0_13TfLiteContextEm"
@@ -71,30 +60,12 @@ def _load():
 
     kernel = _kernel()
     interpreter = ctypes.CDLL(runtime._runtime.__file__)
-    for name, symbol in _FUNCTIONS.items():
-        address = ctypes.cast(interpreter[symbol], ctypes.c_void_p)
-        ctypes.c_void_p.in_dll(kernel, name).value = address.value
+    compiler.set_functions(
+        kernel, {name: interpreter[symbol] for name, symbol in _FUNCTIONS.items()}
+    )
     return runtime
 
 
 def _kernel():
-    """Compiles the C kernel, and loads it."""
-    with tempfile.TemporaryDirectory() as folder:
-        library = pathlib.Path(folder, "kernel.so")
-        command = [*shlex.split(os.environ.get("CC", "cc")), *_FLAGS.split(), "-o", str(library)]
-        try:
-            subprocess.run(command, cwd=_SOURCES, check=True, capture_output=True, text=True)
-        except OSError as error:
-            raise RuntimeError(
-                f"The C kernel is compiled at first use, and the compiler '{command[0]}' cannot "
-                f"be run: {error.strerror}. Install one (on Debian and Ubuntu: apt install gcc "
-                "libc6-dev) or name yours in the environment variable CC."
-            ) from error
-        except subprocess.CalledProcessError as error:
-            raise RuntimeError(
-                f"The C kernel could not be compiled: {shlex.join(command)} said\n{error.stderr}"
-                "A compiler without its C headers says this (on Debian and Ubuntu: apt install "
-                "gcc libc6-dev)."
-            ) from error
-        # RTLD_GLOBAL: the interpreter searches the global symbols.
-        return ctypes.CDLL(library, ctypes.RTLD_GLOBAL)
+    # RTLD_GLOBAL: the interpreter searches the global symbols.
+    return compiler.library(SOURCES, mode=ctypes.RTLD_GLOBAL)

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "export.h"
+
 typedef enum { kTfLiteOk = 0, kTfLiteError = 1 } TfLiteStatus;
 typedef enum { kTfLiteInt16 = 7, kTfLiteInt8 = 9 } TfLiteType;
 
@@ -46,7 +48,6 @@ typedef struct {
 /* Functions of the loaded interpreter; runtime.py sets them. They are not linked to, because the
  * library that holds them would then be in the process's global scope, and TensorFlow, loaded
  * later, would call some of them instead of its own. */
-#define FASTGRNN_EXPORT __attribute__((visibility("default")))
 extern FASTGRNN_EXPORT void* (*MicroContextAllocatePersistentBuffer)(TfLiteContext*, size_t);
 extern FASTGRNN_EXPORT TfLiteStatus (*MicroContextRequestScratchBufferInArena)(TfLiteContext*,
                                                                                size_t, int*);

@@ -13,6 +13,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tflite_models import fastgrnn_model
 from tools import TEST_ALL
 
+from keras_fastgrnn import litert, micro
 from keras_fastgrnn.export.cell import blocks as options
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.front import Front
@@ -48,11 +49,15 @@ def chains(draw):
     return chain
 
 
+BOTH = pytest.mark.parametrize("runtime", [micro, litert], ids=["micro", "litert"])
+
+
+@BOTH
 @settings(max_examples=200 if TEST_ALL else 30, deadline=None)
-@given(chains(), st.integers(1, 8), st.integers(0, 2**32 - 1))
-def test_random_cells_give_the_bytes_of_the_reference(chain, timesteps, seed):
+@given(chain=chains(), timesteps=st.integers(1, 8), seed=st.integers(0, 2**32 - 1))
+def test_random_cells_give_the_bytes_of_the_reference(runtime, chain, timesteps, seed):
     cells = [options.pack(cell, **flags) for cell, flags in chain]
-    interpreter = Interpreter(fastgrnn_model(*cells, timesteps=timesteps))
+    interpreter = runtime.Interpreter(fastgrnn_model(*cells, timesteps=timesteps))
     states = [None] * len(chain)
     for i in range(3):
         if i == 2:
@@ -69,9 +74,10 @@ def test_random_cells_give_the_bytes_of_the_reference(chain, timesteps, seed):
         np.testing.assert_array_equal(interpreter.invoke(x), y)
 
 
-def test_interpreters_keep_their_own_states():
+@BOTH
+def test_interpreters_keep_their_own_states(runtime):
     model, x = model_of(stateful=True), random_int8(3, 20, 3)
-    a, b = Interpreter(model), Interpreter(model)
+    a, b = runtime.Interpreter(model), runtime.Interpreter(model)
     outputs, state = [], None
     for i in range(3):
         y, state = reference.run(CELL, x[i : i + 1], state)
@@ -122,9 +128,10 @@ def two_branches(model):
     graph.inputs, graph.outputs = [*graph.inputs, x], [*graph.outputs, y]
 
 
-def test_several_inputs_and_outputs():
+@BOTH
+def test_several_inputs_and_outputs(runtime):
     x = random_int8(5, 20, 3)
-    interpreter = Interpreter(model_of(edit=two_branches))
+    interpreter = runtime.Interpreter(model_of(edit=two_branches))
     expected = reference.run(CELL, x)[0], reference.run(CELL, x[::-1], go_backwards=True)[0]
     y = interpreter.invoke(x[:1], x[-1:])
     assert isinstance(y, tuple)
@@ -209,16 +216,18 @@ def int32_input(model):
         ),
     ],
 )
-def test_bad_arguments(call, message):
+@BOTH
+def test_bad_arguments(runtime, call, message):
     with pytest.raises(ValueError, match=message):
-        call(Interpreter(model_of(edit=int32_input)))
+        call(runtime.Interpreter(model_of(edit=int32_input)))
 
 
-def test_bad_models():
+@BOTH
+def test_bad_models(runtime):
     with pytest.raises(ValueError, match="as bytes; got str"):
-        Interpreter("model.tflite")
+        runtime.Interpreter("model.tflite")
     with pytest.raises(ValueError):
-        Interpreter(model_of()[:-1])
+        runtime.Interpreter(model_of()[:-1])
 
 
 def set_tensor(i, **fields):
@@ -271,14 +280,14 @@ X, Y, WEIGHTS = range(3)
 )
 def test_the_operator_refuses(edit, message, monkeypatch, capfd):
     # verify() refuses most of these first, but a firmware has no verify().
-    monkeypatch.setattr("keras_fastgrnn.micro.interpreter.verify", lambda model: None)
+    monkeypatch.setattr("keras_fastgrnn.micro.runner.verify", lambda model: None)
     with pytest.raises(ValueError, match=f"TFLite Micro refused the model: FASTGRNN: .*{message}"):
         Interpreter(model_of(edit=edit, return_sequences=True))
     assert capfd.readouterr().err == ""
 
 
 def test_other_refusals_have_the_message_of_tflite_micro(monkeypatch):
-    monkeypatch.setattr("keras_fastgrnn.micro.interpreter.verify", lambda model: None)
+    monkeypatch.setattr("keras_fastgrnn.micro.runner.verify", lambda model: None)
 
     def edit(model):
         model.operatorCodes[0].customCode = b"OTHER"
@@ -298,15 +307,16 @@ def resident_bytes():
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_interpreters_are_freed():
+@BOTH
+def test_interpreters_are_freed(runtime):
     model, x = model_of(), random_int8(1, 20, 3)
     y = reference.run(CELL, x)[0]
-    alive = [Interpreter(model) for _ in range(50)]
+    alive = [runtime.Interpreter(model) for _ in range(50)]
     for interpreter in alive:
         np.testing.assert_array_equal(interpreter.invoke(x), y)
     del alive, interpreter
     before = resident_bytes()
     for _ in range(250):
-        Interpreter(model).invoke(x)
+        runtime.Interpreter(model).invoke(x)
     # An interpreter has 20 KB; kept ones would add 5 MB.
     assert resident_bytes() - before < 2e6
