@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from examples.common import activity, classifier, command, data, hapt
 from examples.common.training_flags import changes, output_folder
-from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.interpreters import interpreter
 
 HEADER = "model", "accuracy", "macro-F1", "nonzero\nweights", "weight\nbytes", ".tflite\nbytes"
 
@@ -77,12 +77,12 @@ def main():
     print("Converting to int8")
     tflite = classifier.to_int8(sparse_model, train_data)
     (folder / "activity_recognition.tflite").write_bytes(tflite)
-    print(f"Running {len(test.x):,} windows in TensorFlow Lite for Microcontrollers (TFLM)")
-    interpreter = Interpreter(tflite)
-    logits = interpreter.predict(test.x)
+    int8_model = interpreter(tflite)
+    print(f"Running {len(test.x):,} windows in {int8_model.name}")
+    logits = int8_model.predict(test.x)
     counts = classifier.confusion(test.y, logits)
 
-    int8 = row("  the same, int8 in TFLM", counts, *classifier.int8_weights(tflite), tflite)
+    int8 = row("  the same, int8", counts, *classifier.int8_weights(tflite), tflite)
     rows = [float_row(name, model, test) for name, model in models.items()]
     rows.insert(3, int8)
     command.show(
@@ -93,7 +93,8 @@ def main():
     )
     agreement = classifier.agreement(logits, classifier.predict(sparse_model, test.x))
     print(f"The int8 model and its float model agree on {agreement:.2%} of the windows.")
-    print(f"Its arena in TFLM takes {interpreter.arena_bytes:,} bytes.")
+    if hasattr(int8_model, "arena_bytes"):
+        print(f"Its arena in {int8_model.name} takes {int8_model.arena_bytes:,} bytes.")
     picture(sparse_history, counts, folder / "activity_recognition.png")
     print(f"Written: activity_recognition.tflite and activity_recognition.png in {folder}/")
 

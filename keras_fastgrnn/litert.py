@@ -111,6 +111,8 @@ class Interpreter(Runner):
         inputs, outputs: lists with a `Tensor` for each input and output of the model.
     """
 
+    name = "LiteRT"
+
     def __init__(self, model_bytes: bytes):
         super().__init__(model_bytes)
         self._litert, self._kernel = _load()

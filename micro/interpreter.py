@@ -35,6 +35,8 @@ class Interpreter(Runner):
             and need less.
     """
 
+    name = "TensorFlow Lite Micro"
+
     def __init__(self, model_bytes: bytes):
         super().__init__(model_bytes)
         tflm = runtime.load()

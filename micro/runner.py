@@ -16,7 +16,7 @@ Arrays = np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]
 
 
 class Runner(abc.ABC):
-    """Runs a .tflite model. A subclass says how.
+    """Runs a .tflite model. A subclass says how, and by its `name` in what.
 
     Args:
         model_bytes: bytes, the content of the .tflite file.
@@ -27,6 +27,8 @@ class Runner(abc.ABC):
     Attributes:
         inputs, outputs: lists with a `Tensor` for each input and output of the model.
     """
+
+    name: str
 
     def __init__(self, model_bytes: bytes):
         if not isinstance(model_bytes, bytes):

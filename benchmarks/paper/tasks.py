@@ -239,7 +239,7 @@ TASKS = {
         sizes=(32, 100),
         swept=False,
         seeds=3,
-        candidates=((72, 14, 18, 0.0), (17, 7, 6, 0.0)),
+        candidates=((72, 14, 18, 0.0), (17, 7, 6, 0.0), (17, 6, 7, 0.0)),
         budgets={"google12": 5632, "google12_small": 1024},
         training={
             "epochs": 24,

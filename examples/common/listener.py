@@ -6,7 +6,7 @@ import numpy as np
 
 from examples.common.front_end import BANDS, FRAME, SCALE, ZERO_POINT, FrontEnd
 from keras_fastgrnn.export.c_source.chain import read_chain
-from keras_fastgrnn.micro import Interpreter
+from keras_fastgrnn.interpreters import interpreter
 
 
 class Listener:
@@ -20,7 +20,7 @@ class Listener:
     """
 
     def __init__(self, tflite):
-        self._interpreter = Interpreter(tflite)
+        self._interpreter = interpreter(tflite)
         inputs, outputs = self._interpreter.inputs, self._interpreter.outputs
         found = [(tensor.dtype, math.prod(tensor.shape)) for tensor in (*inputs, *outputs)]
         if len(inputs) != 1 or found != [(np.int8, BANDS), (np.int8, 1)]:

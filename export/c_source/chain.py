@@ -48,6 +48,10 @@ _WAY_OUT = (
 )
 
 
+class Unsupported(ValueError):
+    """A model that C99 has no code for."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Cell:
     """A FASTGRNN operator: its options block, and the cell of its two blocks."""
@@ -259,7 +263,7 @@ class _Reader:
 
 
 def refusal(problem):
-    return ValueError(f"The model cannot be written as C: {problem}. {_WAY_OUT}")
+    return Unsupported(f"The model cannot be written as C: {problem}. {_WAY_OUT}")
 
 
 def _read_scaling(reader):
@@ -341,8 +345,17 @@ def _read_cells(reader):
                 f"{layer} has stateful={flags['stateful']}, and the layer before it "
                 f"stateful={cells[0].stateful}"
             )
+        if cells:
+            _check_dtype(cells, cell.input_dtype, layer)
         cells.append(Cell(options, cell, flags["stateful"]))
     return cells
+
+
+def _check_dtype(cells, dtype, layer):
+    """Refuses a layer that reads another type than the second one: all read the same memory."""
+    first = cells[0].integer_cell.output_dtype
+    if dtype != first:
+        raise refusal(f"{layer} reads {dtype}, and the first recurrent layer writes {first}")
 
 
 def _read_dense(reader, cells):
@@ -350,6 +363,7 @@ def _read_dense(reader, cells):
     x = reader.affine
     if not cells or not (operator := reader.take("FULLY_CONNECTED")):
         return None
+    _check_dtype(cells, x.dtype, "its Dense layer")
     weights, units = reader.constant(operator.inputs[1], np.int8), cells[-1].integer_cell.units
     if weights.shape[1] != units:
         raise refusal(

@@ -4,10 +4,14 @@ No compiled library is kept: what another user could write, this process would r
 take one set of flags, Microsoft's compiler and clang-cl another.
 """
 
+import atexit
 import ctypes
+import functools
+import itertools
 import os
 import pathlib
 import shlex
+import shutil
 import subprocess
 import tempfile
 
@@ -62,26 +66,24 @@ def library(sources, defines=(), include=("include", "tflm", "litert", "host"), 
     Raises:
         RuntimeError: if the compiler cannot be run, or refuses the C.
     """
-    # Windows does not remove a library that is loaded.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        path = pathlib.Path(folder, "kernel.dll" if os.name == "nt" else "kernel.so")
-        arguments = command(sources, path, defines, include)
-        try:
-            subprocess.run(arguments, cwd=FOLDER, check=True, capture_output=True, text=True)
-        except OSError as error:
-            raise RuntimeError(
-                f"The C kernel is compiled at first use, and the compiler '{arguments[0]}' cannot "
-                f"be run: {error.strerror}. Install one (on Debian and Ubuntu: apt install gcc "
-                "libc6-dev; on macOS: xcode-select --install; on Windows: Visual Studio's Build "
-                "Tools) or name yours in the environment variable CC."
-            ) from error
-        except subprocess.CalledProcessError as error:
-            raise RuntimeError(
-                f"The C kernel could not be compiled: {shlex.join(arguments)} said\n"
-                f"{error.stdout}{error.stderr}A compiler without its C headers says this (on "
-                "Debian and Ubuntu: apt install gcc libc6-dev)."
-            ) from error
-        return ctypes.CDLL(str(path), mode)
+    path = _folder() / f"{next(_count)}{'.dll' if os.name == 'nt' else '.so'}"
+    arguments = command(sources, path, defines, include)
+    try:
+        subprocess.run(arguments, cwd=FOLDER, check=True, capture_output=True, text=True)
+    except OSError as error:
+        raise RuntimeError(
+            f"The C kernel is compiled at first use, and the compiler '{arguments[0]}' cannot "
+            f"be run: {error.strerror}. Install one (on Debian and Ubuntu: apt install gcc "
+            "libc6-dev; on macOS: xcode-select --install; on Windows: Visual Studio's Build "
+            "Tools) or name yours in the environment variable CC."
+        ) from error
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError(
+            f"The C kernel could not be compiled: {shlex.join(arguments)} said\n"
+            f"{error.stdout}{error.stderr}A compiler without its C headers says this (on "
+            "Debian and Ubuntu: apt install gcc libc6-dev)."
+        ) from error
+    return ctypes.CDLL(str(path), mode)
 
 
 def set_functions(library, functions):
@@ -94,3 +96,20 @@ def set_functions(library, functions):
     for name, function in functions.items():
         address = ctypes.cast(function, ctypes.c_void_p)
         ctypes.c_void_p.in_dll(library, name).value = address.value
+
+
+_count = itertools.count()
+
+
+@functools.cache
+def _folder():
+    """The folder of this process's libraries, until it ends: the loader takes a new file for a
+    loaded one if it has the inode of that, which a removed file gives away."""
+    folder, process = tempfile.mkdtemp(), os.getpid()
+
+    def remove():
+        if os.getpid() == process:  # and not in a fork
+            shutil.rmtree(folder, ignore_errors=True)  # Windows keeps a library that is loaded
+
+    atexit.register(remove)
+    return pathlib.Path(folder)

@@ -49,7 +49,8 @@ def _load():
     except importlib.metadata.PackageNotFoundError:
         raise ModuleNotFoundError(
             "keras_fastgrnn.micro.Interpreter needs the package tflite_micro: "
-            f'pip install "tflite_micro=={VERSION}"'
+            f'pip install "tflite_micro=={VERSION}"; on other machines than Linux on x86-64 use '
+            "keras_fastgrnn.interpreters.interpreter()"
         ) from None
     if installed != VERSION:  # before loading anything: another layout would crash
         raise ImportError(
