@@ -236,10 +236,10 @@ TASKS = {
         units=64,
         kinds=("FastRNN", "FastGRNN", "GRU", "LSTM"),
         ranks=(12, 16),
-        sizes=(32, 100),
+        sizes=(32,),
         swept=False,
         seeds=3,
-        candidates=((72, 14, 18, 0.0), (17, 7, 6, 0.0), (17, 6, 7, 0.0)),
+        candidates=((72, 14, 18, 0.0), (17, 7, 6, 0.0)),
         budgets={"google12": 5632, "google12_small": 1024},
         training={
             "epochs": 24,

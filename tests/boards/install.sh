@@ -8,9 +8,9 @@ set -eu
 
 packages="gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
   gcc-avr avr-libc simavr gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc
-  gcc-xtensa-lx106 picolibc-xtensa-lx106-elf cmake"
+  gcc-xtensa-lx106 picolibc-xtensa-lx106-elf qemu-user arduino-core-avr cmake"
 tools="arm-none-eabi-gcc qemu-system-arm avr-gcc simavr riscv64-unknown-elf-gcc qemu-system-riscv32
-  xtensa-lx106-elf-gcc qemu-system-xtensa cmake"
+  xtensa-lx106-elf-gcc qemu-system-xtensa qemu-aarch64 cmake"
 browser=
 [ "${1-}" != --if-root ] || browser=chromium
 
