@@ -822,58 +822,121 @@ def test_folder_of_an_sdk(layout, tmp_path):
         assert re.match('config MODEL\n\tbool ".+"\n', files["Kconfig"])
 
 
-ARDUINO = """
-#include <stdint.h>
-enum { A0 };
-int analogRead(uint8_t pin);
-struct Serial_ {
-  void begin(unsigned long);
-  void println(int);
-  void println(const char*);
-};
-extern Serial_ Serial;
-"""
-ARDUINO_CORE = """
-void setup();
-void loop();
-int analogRead(uint8_t pin) { return pin; }
-void Serial_::begin(unsigned long) {}
-void Serial_::println(int) {}
-void Serial_::println(const char*) {}
-Serial_ Serial;
-int main() { setup(); for (;;) loop(); }
+ARDUINO = pathlib.Path("/usr/share/arduino/hardware/arduino/avr")
+# As the core's platform.txt has them.
+ARDUINO_FLAGS = (
+    *("-mmcu=atmega328p", "-DF_CPU=16000000L", "-DARDUINO=10819", "-DARDUINO_AVR_UNO"),
+    *("-DARDUINO_ARCH_AVR", "-g", "-Os", "-ffunction-sections", "-fdata-sections", "-flto"),
+    *(f"-I{ARDUINO / 'cores/arduino'}", f"-I{ARDUINO / 'variants/standard'}"),
+)
+ARDUINO_CPP = (
+    *("avr-g++", "-std=gnu++11", "-fpermissive", "-fno-exceptions", "-fno-threadsafe-statics"),
+    *ARDUINO_FLAGS,
+)
+
+
+@pytest.fixture(scope="module")
+def arduino_core(tmp_path_factory):
+    """Arduino's own core for AVR, compiled."""
+    require(("gcc-avr", "avr-libc", "simavr"), "avr-gcc", "avr-g++", "simavr")
+    if not ARDUINO.is_dir():
+        require(("arduino-core-avr",), str(ARDUINO))
+    folder = tmp_path_factory.mktemp("core")
+    sources = {
+        suffix: map(str, (ARDUINO / "cores/arduino").glob(suffix)) for suffix in ("*.c", "*.cpp")
+    }
+    c = ("avr-gcc", "-std=gnu11", *ARDUINO_FLAGS)
+    execute(*c, "-w", "-fno-fat-lto-objects", "-c", *sources["*.c"], cwd=folder)
+    # Debian's GCC for AVR lacks DECIMAL_DIG in C++.
+    execute(*ARDUINO_CPP, "-w", "-DDECIMAL_DIG=17", "-c", *sources["*.cpp"], cwd=folder)
+    return [str(path) for path in folder.glob("*.o")]
+
+
+# The sensor of the test: pseudo-random bytes, until eight sequences have ended.
+READ = """
+#include <avr/sleep.h>
+static void read_sensor(%s x[ACTIVITY_FEATURES]) {
+  static uint16_t state, reads;
+  if (reads++ == 8 * ACTIVITY_TIMESTEPS) {
+    Serial.flush();
+    cli();
+    sleep_mode();  // ends the emulator
+  }
+  for (int i = 0; i < ACTIVITY_FEATURES; ++i) {
+    state = state * 25173u + 13849u;
+    x[i] = (int8_t)(state >> 8);
+  }
+}
 """
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int16"])
-@pytest.mark.parametrize("arguments", [{}, dict(unit=0.01, classes=CLASSES)], ids=["", "sensor"])
-def test_arduino(arguments, dtype, tmp_path):
-    files = c_source(model_of("head", dtype)[0], name="activity", layout="arduino", **arguments)
+def random_bytes(*shape):
+    """What `READ` gives."""
+    values, state = np.empty(shape, np.int8), 0
+    for i in range(values.size):
+        state = (state * 25173 + 13849) % 65536
+        values.flat[i] = np.uint8(state >> 8).astype(np.int8)
+    return values
+
+
+@pytest.mark.parametrize(
+    "arguments, dtype",
+    [
+        ({}, "int8"),
+        (dict(unit=0.01, classes=CLASSES), "int8"),
+        pytest.param({}, "int16", marks=pytest.mark.test_all),
+        pytest.param(dict(unit=0.01, classes=CLASSES), "int16", marks=pytest.mark.test_all),
+    ],
+    ids=["int8", "int8-sensor", "int16", "int16-sensor"],
+)
+def test_arduino(arguments, dtype, arduino_core, tmp_path):
+    """The sketch with Arduino's own core, on an emulated ATmega328P: its serial output."""
+    tflite, _ = model_of("head", dtype)
+    files = c_source(tflite, name="activity", layout="arduino", **arguments)
+    header, sketch = "src/activity.h", "examples/activity_example/activity_example.ino"
     if arguments:  # as a person would
-        path = "src/activity.h"
-        files[path] = files[path].replace(
+        files[header] = files[header].replace(
             "/* #define ACTIVITY_SELFTEST */", "#define ACTIVITY_SELFTEST"
         )
+    sensor = "int16_t" if arguments else f"{dtype}_t"
+    files[sketch] = re.sub(
+        r"static void read_sensor.*?\n}\n", READ % sensor, files[sketch], flags=re.DOTALL
+    )
+    write(tmp_path, files)
+    warn = ("-Wall", "-Wextra", "-Werror", f"-I{tmp_path / 'src'}", "-c")
+    as_cpp = ("-x", "c++", "-include", "Arduino.h")
+    execute(*ARDUINO_CPP, *warn, *as_cpp, str(tmp_path / sketch), cwd=tmp_path)
+    execute("avr-gcc", "-std=gnu11", *ARDUINO_FLAGS, *warn, "src/activity.c", cwd=tmp_path)
+    objects = ["activity_example.o", "activity.o", *arduino_core]
+    execute(*ARDUINO_CPP, "-Wl,--gc-sections", *objects, "-o", "sketch.elf", cwd=tmp_path)
+    simavr = ("simavr", "-m", "atmega328p", "-f", "16000000", str(tmp_path / "sketch.elf"))
+    printed = boards.execute(simavr, timeout=60)
+    lines = re.findall(r"\x1b\[32m(.*?)\.*\n", printed)
+    if arguments:
+        assert lines[0] == "0" and len(lines) > 8  # the self-test, and the names of classes
+        return
+    chain = read_chain(tflite)
+    x = random_bytes(8, chain.timesteps, chain.features).astype(chain.input.dtype)
+    assert lines == [str(y.argmax()) for y in interpret(tflite, x)]
+    if dtype == "int8":  # as docs/support.md states
+        *_, sizes = execute("avr-size", "sketch.elf", cwd=tmp_path).decode().splitlines()
+        text, data, bss = map(int, sizes.split()[:3])
+        assert text + data < 5000 and data + bss < 290
+
+
+def test_arduino_library():
+    """What Arduino's library specification 1.5 and its library manager ask for."""
+    files = c_source(model_of("head")[0], name="activity", layout="arduino")
     properties = dict(line.split("=", 1) for line in files["library.properties"].splitlines())
-    # Arduino's library specification 1.5 requires these.
     required = {"name", "version", "author", "maintainer", "sentence", "paragraph", "category"}
     assert required | {"url", "architectures"} <= set(properties) and all(properties.values())
+    assert re.fullmatch(r"[\w .-]{1,63}", properties["name"])
     assert f"src/{properties['includes']}" in files
     assert "examples/activity_example/activity_example.ino" in files
-
-    require(("gcc-avr", "avr-libc"), "avr-gcc", "avr-g++")
-    write(tmp_path, files | {"core/Arduino.h": ARDUINO, "core/core.cpp": ARDUINO_CORE})
-    options = ("-mmcu=atmega328p", "-Os", "-Wall", "-Wextra", "-Werror", "-c")
-    paths = (f"-I{tmp_path / 'src'}", f"-I{tmp_path / 'core'}")
-    # As the Arduino IDE builds it.
-    cpp = ("avr-g++", "-std=gnu++11", *options, *paths, "-x", "c++", "-include", "Arduino.h")
-    sketch = tmp_path / "examples/activity_example/activity_example.ino"
-    execute(*cpp, str(sketch), "-o", str(tmp_path / "sketch.o"))
-    execute(*cpp, str(tmp_path / "core/core.cpp"), "-o", str(tmp_path / "core.o"))
-    c = ("avr-gcc", "-std=gnu11", *options, *paths)
-    execute(*c, str(tmp_path / "src/activity.c"), "-o", str(tmp_path / "model.o"))
-    objects = [str(tmp_path / name) for name in ("sketch.o", "core.o", "model.o")]
-    execute("avr-g++", "-mmcu=atmega328p", *objects, "-o", str(tmp_path / "sketch.elf"))
+    keywords = dict(line.split("\t") for line in files["keywords.txt"].splitlines())
+    assert keywords["activity_state"] == "KEYWORD1" and keywords["activity_step"] == "KEYWORD2"
+    for name in keywords:
+        assert name in files["src/activity.h"], name
 
 
 # ---- On the chips ----
