@@ -13,7 +13,7 @@ BENCHMARK := $(QUIET) $(BIN)/python -m benchmarks
 
 .PHONY: python setup demo wakeword keywords denoise test test-all test-bare wheel figures bench-training bench-qat \
   bench-int16 bench-adding bench-bounded-state bench-conversion pages bench-wake-word bench-audio-front-end bench-paper bench-denoise \
-  toolchains mcu bench-mcu bench-estimate tflm-firmware docs lint clean
+  toolchains mcu bench-mcu bench-estimate tflm-firmware esp-idf docs lint clean
 
 # Whether there is a Python to make .venv with.
 python:
@@ -153,6 +153,11 @@ bench-estimate: setup toolchains
 tflm-firmware: setup
 	$(BENCHMARK).tflm_firmware --tflm_dir="$(TFLM_DIR)"
 	$(BENCHMARK).pages
+
+# The exported folder for ESP-IDF, built by its own CMake for this PC and run, in a shell where its
+# export.sh was sourced.
+esp-idf: setup
+	IDF_PATH="$(IDF_PATH)" $(BIN)/pytest tests/export/test_esp_idf.py
 
 # The API reference, from the docstrings, into build/docs/.
 docs: setup
