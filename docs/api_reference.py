@@ -20,6 +20,8 @@ MODULES = [
     "keras_fastgrnn.pruning",
     "keras_fastgrnn.export",
     "keras_fastgrnn.micro",
+    "keras_fastgrnn.litert",
+    "keras_fastgrnn.interpreters",
     "keras_fastgrnn.edgeml",
 ]
 

@@ -6,6 +6,8 @@ This module has the layers and cells. Others have
 - `keras_fastgrnn.export`: conversion to int8 .tflite, and training for int8,
 - `keras_fastgrnn.export.c_source`: the .tflite model as plain C,
 - `keras_fastgrnn.micro`: the .tflite model on the desktop, as a microcontroller runs it,
+- `keras_fastgrnn.litert`: the .tflite model in LiteRT,
+- `keras_fastgrnn.interpreters`: the interpreter that this machine has,
 - `keras_fastgrnn.edgeml`: models that EdgeML trained.
 """
 

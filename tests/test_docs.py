@@ -16,7 +16,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-GUIDES = ["train.md", "prune.md", "quantize.md", "export.md", "deploy.md", "keras.md"]
+GUIDES = ["train.md", "prune.md", "quantize.md", "export.md", "deploy.md", "litert.md", "keras.md"]
 TF_KERAS = "# TF_USE_LEGACY_KERAS=1 python train.py\n"
 
 # Runs the first file, and each other file with the names that the first one defined. Runs a command

@@ -24,11 +24,12 @@ USE = """
 import sys
 
 # As if no extra were installed: importing one of these fails.
-EXTRAS = ("tflite_micro", "pymicro_features", "matplotlib", "hypothesis", "pytest")
+EXTRAS = ("tflite_micro", "ai_edge_litert", "pymicro_features", "matplotlib", "hypothesis")
 sys.modules.update(dict.fromkeys(EXTRAS))
 
 import keras_fastgrnn
 import keras_fastgrnn.edgeml, keras_fastgrnn.export, keras_fastgrnn.micro, keras_fastgrnn.pruning
+import keras_fastgrnn.interpreters, keras_fastgrnn.litert
 
 assert keras_fastgrnn.__file__.startswith(sys.prefix), keras_fastgrnn.__file__
 import keras
@@ -37,8 +38,9 @@ import numpy as np
 x = np.random.default_rng(0).normal(size=(20, 12, 3)).astype("float32")
 model = keras.Sequential([keras.layers.Input((12, 3)), keras_fastgrnn.FastGRNN(8)])
 data = keras_fastgrnn.export.convert(model, representative_dataset=x)
-del sys.modules["tflite_micro"]
+del sys.modules["tflite_micro"], sys.modules["ai_edge_litert"]
 y = keras_fastgrnn.micro.Interpreter(data).predict(x)
+assert np.array_equal(keras_fastgrnn.litert.Interpreter(data).predict(x), y)
 # One int8 step of the output, plus the rounding of the input and the weights.
 assert np.abs(y - model.predict(x, verbose=0)).max() < 0.02
 """

@@ -1,7 +1,7 @@
 """Writes a .tflite file of keras_fastgrnn.export as a folder of C.
 
 python -m keras_fastgrnn.export.c_source --model=model.tflite --output=folder [--name=model]
-    [--layout=c|cmake|arduino|esp-idf|zephyr] [--classes=walk,run]
+    [--layout=c|cmake|arduino|platformio|esp-idf|zephyr] [--classes=walk,run]
     [--unit=0.000244 [--mean=0.1,0,1] [--std=0.5] [--sensor=int16|int32]]
 """
 

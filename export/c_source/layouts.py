@@ -8,7 +8,7 @@ name between @, in texts and paths, by its value.
 import importlib.resources
 import re
 
-LAYOUTS = ("c", "cmake", "arduino", "esp-idf", "zephyr")
+LAYOUTS = ("c", "cmake", "arduino", "platformio", "esp-idf", "zephyr")
 _TEMPLATES = importlib.resources.files(__package__) / "templates"
 
 

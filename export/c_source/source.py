@@ -45,7 +45,8 @@ def c_source(
         tflite: bytes that `convert()` returned.
         name: string, the name of the model in the C and of its files: letters, digits and `_`.
         layout: `"c"`: only the C files. `"cmake"`: a library, and a program that runs the model.
-            `"arduino"`: a library with a sketch. `"esp-idf"`: a component. `"zephyr"`: a module.
+            `"arduino"`: a library with a sketch. `"platformio"`: a library. `"esp-idf"`: a
+            component with an example. `"zephyr"`: a module.
         classes: list of strings, the names of the classes, for `<NAME>_CLASSES`.
         unit: the real value of 1 in the sensor's integers, one number or one for each feature. Not
             for a model that itself reads integers, whose unit is 1.
