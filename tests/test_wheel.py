@@ -24,8 +24,8 @@ USE = """
 import sys
 
 # As if no extra were installed: importing one of these fails.
-EXTRAS = ("tflite_micro", "ai_edge_litert", "pymicro_features", "matplotlib", "hypothesis")
-sys.modules.update(dict.fromkeys(EXTRAS))
+EXTRAS = "tflite_micro ai_edge_litert pymicro_features matplotlib hypothesis pytest"
+sys.modules.update(dict.fromkeys(EXTRAS.split()))
 
 import keras_fastgrnn
 import keras_fastgrnn.edgeml, keras_fastgrnn.export, keras_fastgrnn.micro, keras_fastgrnn.pruning
