@@ -114,13 +114,13 @@ class Interpreter(Runner):
     name = "LiteRT"
 
     def __init__(self, model_bytes: bytes):
+        self._made: list = []  # what __del__() destroys, from the last to the first
+        self._memory: list = []  # what LiteRT reads until then
         super().__init__(model_bytes)
         self._litert, self._kernel = _load()
         layers = len(_recurrent(schema.ModelT.InitFromPackedBuf(model_bytes, 0)))
         size = layers * self._kernel.keras_fastgrnn_layer_size()
         self._layers = layers, ctypes.create_string_buffer(size)
-        self._memory = []  # what LiteRT reads until it is destroyed
-        self._made = []  # what to destroy, in this order
         self._compile(prepare(model_bytes))
 
     def _compile(self, model):
@@ -157,18 +157,12 @@ class Interpreter(Runner):
             allocate(self._model, *map(ctypes.c_size_t, (0, count)), layouts, ctypes.c_bool(True))
         )
 
-    def close(self) -> None:
-        """Frees what LiteRT holds. The interpreter cannot be used afterwards."""
+    def __del__(self):
         while self._made:
             kind, handle = self._made.pop()
             destroy = self._litert[f"LiteRtDestroy{kind}"]
             destroy.restype = None
             destroy(handle)
-        self._memory.clear()
-
-    def __del__(self):
-        if hasattr(self, "_made"):
-            self.close()
 
     def reset(self) -> None:
         """Sets the states of all layers to zero."""
@@ -187,7 +181,7 @@ class Interpreter(Runner):
         return [view.copy() for view in y]
 
     def _create(self, what, *arguments):
-        """Calls `LiteRtCreate<what>()`. Returns the handle, which `close()` destroys."""
+        """Calls `LiteRtCreate<what>()`. Returns the handle, which `__del__()` destroys."""
         handle = ctypes.c_void_p()
         self._check(self._litert[f"LiteRtCreate{what}"](*arguments, ctypes.byref(handle)))
         self._made.append((what.partition("From")[0], handle))

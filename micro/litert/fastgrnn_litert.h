@@ -5,8 +5,8 @@
  *   fastgrnn_litert_add(options, 2, layers);          before LiteRtCreateCompiledModel()
  *   if (fastgrnn_litert_error(2, layers) != NULL) ... after it, and after LiteRtRunCompiledModel()
  *
- * The model is a file that keras_fastgrnn.litert.prepare() returned: LiteRT reads a constant only at
- * a multiple of 64 bytes, and has one memory for all operators of a name. There the layers are
+ * The model is a file that keras_fastgrnn.litert.prepare() returned: LiteRT reads a constant only
+ * at a multiple of 64 bytes, and has one memory for all operators of a name. There the layers are
  * FASTGRNN, FASTGRNN_2, FASTGRNN_3 and so on, in the order of the array.
  *
  * LiteRT ignores what a custom operator returns: after an error the outputs are zeros, and
@@ -50,7 +50,8 @@ LiteRtStatus fastgrnn_litert_add(LiteRtOptions options, int count, fastgrnn_lite
 /* Sets the states of all layers to zero. Not during a run. */
 void fastgrnn_litert_reset(int count, fastgrnn_litert* layers);
 
-/* Why a layer computed nothing, in static storage, since the last reset; or NULL. */
+/* Why a layer computes nothing, in static storage; NULL if all do. An error stays: compile the
+ * model anew. */
 const char* fastgrnn_litert_error(int count, const fastgrnn_litert* layers);
 
 #ifdef __cplusplus
