@@ -10,8 +10,18 @@ from benchmarks.step_costs import errors, fit, measure
 from keras_fastgrnn.export.cost import COSTS
 from tests.boards import TARGETS
 
+QUICK = "Cortex-M4", "Xtensa LX106", "ATmega328P"
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param(
+            target, id=target.name, marks=[] if target.name in QUICK else pytest.mark.test_all
+        )
+        for target in TARGETS
+    ],
+)
 def test_steps_are_within_the_stated_error(target):
     """Cells that the costs were not fitted to, and that were not among those of the error."""
     require(target.packages, *target.tools)

@@ -295,7 +295,7 @@ def normalized():
         pytest.param(stacked, True, marks=pytest.mark.test_all),
         pytest.param(piecewise_linear, False, marks=pytest.mark.test_all),
         pytest.param(bidirectional, False, marks=pytest.mark.test_all),
-        (normalized, False),
+        pytest.param(normalized, False, marks=pytest.mark.test_all),
     ],
 )
 def test_trained_integers_are_the_exported_ones(hidden, jit_compile, tmp_path):

@@ -79,6 +79,7 @@ def test_ranks(layer_class, ranks, units):
     check(*pair(layer_class, units=units, kernel_rank=ranks[0], recurrent_rank=ranks[1]))
 
 
+@pytest.mark.one_keras
 @layers
 @pytest.mark.parametrize("units", [UNITS, 33])  # of more than 32, each step sums its gradient
 def test_sequences_masks_directions(layer_class, units):

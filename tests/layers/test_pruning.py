@@ -154,6 +154,7 @@ def set_whole_numbers(model):
 QUICK = ("graph", (1, 1)), ("eager", (4, 4)), ("steps_per_execution_jit", (4, 4))
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize(
     ("mode", "block_size"),
     [
@@ -216,6 +217,7 @@ def test_a_run_cut_short_keeps_its_last_update_and_warns():
         fit(model, Pruning({"kernel": ConstantSparsity(0.5, 0, end_step=20)}))
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("block_size", [(1, 1), (4, 4), (3, 2)], ids=str)
 @pytest.mark.parametrize("steps, begin, end", [(1, 0, 0), (2, 0, 1), (3, 1, 2), (8, 2, 5)])
 def test_three_phases_at_any_run_length(steps, begin, end, block_size):
@@ -275,6 +277,7 @@ def pruned(weights, fraction, block_size):
 SIZES = st.integers(1, 9)
 
 
+@pytest.mark.one_keras
 @settings(max_examples=25)
 @given(SIZES, SIZES, st.tuples(SIZES, SIZES), st.integers(0, 8), st.integers(0, 2**32 - 1))
 def test_blocks_of_any_size(features, units, block_size, eighths, seed):
@@ -391,7 +394,12 @@ class Crash(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("first", [True, False], ids=["backup first", "pruning first"])
+@pytest.mark.one_keras
+@pytest.mark.parametrize(
+    "first",
+    [True, pytest.param(False, marks=pytest.mark.test_all)],
+    ids=["backup first", "pruning first"],
+)
 def test_backup_and_restore_resumes_as_if_never_stopped(tmp_path, first):
     def train(*more):
         model = small_model(keras.optimizers.Adam(0.05), **GRAPH)
@@ -589,6 +597,7 @@ def test_two_callbacks_are_refused():
         fit(small_model(), *pruning)
 
 
+@pytest.mark.one_keras
 def test_two_replicas_prune_as_one():
     """In a child process: logical devices can be made only before one is used."""
     code = """

@@ -22,7 +22,7 @@ def windows():
     return x[np.isin(users, hapt.TEST_USERS)], x[~np.isin(users, hapt.TEST_USERS)][::40]
 
 
-@pytest.mark.parametrize("layer", [FastGRNN, FastRNN])
+@pytest.mark.parametrize("layer", [FastGRNN, pytest.param(FastRNN, marks=pytest.mark.test_all)])
 def test_whole_test_set(tmp_path, windows, layer):
     x, representative = windows
     assert x.shape == (3399, 128, 3)
