@@ -28,7 +28,7 @@ _FUNCTIONS = (
     "LiteRtLockTensorBuffer",
     "LiteRtUnlockTensorBuffer",
 )
-_CPU, _HOST_MEMORY = 1, 1  # kLiteRtHwAcceleratorCpu, kLiteRtTensorBufferTypeHostMemory
+_CPU = 1  # kLiteRtHwAcceleratorCpu
 
 _lock = threading.Lock()
 
@@ -56,15 +56,22 @@ def prepare(model_bytes: bytes) -> bytes:
     >>> pathlib.Path("phone.tflite").write_bytes(prepare(tflite))
     """
     verify(model_bytes)
+    return _prepare(model_bytes)[0]
+
+
+def _prepare(model_bytes):
+    """`(file, layers)`: what `prepare()` returns for a file that was checked, and the number of its
+    recurrent layers."""
     model = schema.ModelT.InitFromPackedBuf(model_bytes, 0)
-    for i, operator in enumerate(_recurrent(model)[1:], start=2):
+    layers = _recurrent(model)
+    for i, operator in enumerate(layers[1:], start=2):
         code = copy.copy(model.operatorCodes[operator.opcodeIndex])
         code.customCode = b"%s_%d" % (flatbuffer.CUSTOM_CODE, i)
         operator.opcodeIndex = len(model.operatorCodes)
         model.operatorCodes.append(code)
     for buffer in model.buffers:
         buffer.__class__ = _AlignedBuffer
-    return seal(flatbuffer.serialize(model))
+    return seal(flatbuffer.serialize(model)), len(layers)
 
 
 class _AlignedBuffer(schema.BufferT):
@@ -118,10 +125,10 @@ class Interpreter(Runner):
         self._memory: list = []  # what LiteRT reads until then
         super().__init__(model_bytes)
         self._litert, self._kernel = _load()
-        layers = len(_recurrent(schema.ModelT.InitFromPackedBuf(model_bytes, 0)))
+        prepared, layers = _prepare(model_bytes)
         size = layers * self._kernel.keras_fastgrnn_layer_size()
         self._layers = layers, ctypes.create_string_buffer(size)
-        self._compile(prepare(model_bytes))
+        self._compile(prepared)
 
     def _compile(self, model):
         environment = self._create("Environment", 1, ctypes.byref(_QUIET))

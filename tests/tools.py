@@ -48,6 +48,14 @@ def _skip(message):
     pytest.skip(message)
 
 
+def write(folder, files):
+    """Writes files, a dict from path to text. Returns the folder."""
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder
+
+
 def run_main(main, *arguments):
     """Runs the `main()` of a command in this process, which has imported TensorFlow. Returns what
     it prints."""

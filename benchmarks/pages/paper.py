@@ -100,14 +100,14 @@ def front(paper):
             for budget in sorted(task["budgets"].values(), key=lambda budget: budget["limit"])
             if "model" in budget
         ]
-        best = max((form["validation"] for _, form in chosen), default=0)
-        for budget, ours in chosen:
-            if ours["validation"] >= best - 0.01:
-                equal = [task["models"][model] for model in task["equal"]]
-                others = {model["kind"]: with_bytes(model["forms"]["float"]) for model in equal}
-                columns = with_bytes(ours), others["GRU"], others["LSTM"], next(ratios(budget))
-                lines.append([f"{name}, {task['score']}", *columns])
-                break
+        if not chosen:
+            continue
+        enough = max(form["validation"] for _, form in chosen) - 0.01
+        budget, ours = next(pair for pair in chosen if pair[1]["validation"] >= enough)
+        equal = [task["models"][model] for model in task["equal"]]
+        others = {model["kind"]: with_bytes(model["forms"]["float"]) for model in equal}
+        columns = with_bytes(ours), others["GRU"], others["LSTM"], next(ratios(budget))
+        lines.append([f"{name}, {task['score']}", *columns])
     header = "%; bytes", "FastGRNN, int8", "GRU, float32", "LSTM, float32", "times smaller"
     return table(list(header), lines)
 

@@ -70,7 +70,7 @@ def plan(task, preset):
     low_rank = dense._replace(kernel_rank=task.ranks[0], recurrent_rank=task.ranks[1])
     sizes = () if preset.trial else task.sizes
     swept = task.swept and not preset.trial
-    units = [n for n in sizes if swept]
+    units = sizes if swept else ()
     ranks = [n for n in (*(RANKS if swept else ()), task.ranks[1]) if n < task.units]
     sparsities = {*(SPARSITIES if swept else ()), SPARSITY, 0.0}
     kinds = ("FastGRNN" if swept else "FastRNN", "GRU", "LSTM")

@@ -17,9 +17,10 @@ import tempfile
 
 FOLDER = pathlib.Path(__file__).parent.parent
 KERNEL = ("src/fastgrnn.c", "src/fastgrnn_init.c")
+INCLUDE = ("include", "tflm", "litert", "host")
 
 
-def command(sources, output, defines=(), include=("include", "tflm", "litert", "host")):
+def command(sources, output, defines=(), include=INCLUDE):
     """The compiler's command, which makes a library: `output`.
 
     The environment variable CC names the compiler, by default `cl` on Windows, `cc` elsewhere.
@@ -53,7 +54,7 @@ def command(sources, output, defines=(), include=("include", "tflm", "litert", "
     ]
 
 
-def library(sources, defines=(), include=("include", "tflm", "litert", "host"), mode=0):
+def library(sources, defines=(), include=INCLUDE, mode=0):
     """Compiles and loads a library.
 
     Args:

@@ -2,7 +2,7 @@
  *
  * With -icount shift=7 each instruction takes 128 ns of the board's time, so that no tick of
  * SYSTICK_HZ (16 MHz or more) is shared by two. */
-#include "board.h"
+#include "start.h"
 
 enum { SYS_WRITE0 = 0x04, SYS_EXIT_EXTENDED = 0x20, APPLICATION_EXIT = 0x20026 };
 
@@ -45,20 +45,13 @@ __attribute__((naked)) void board_spin(__attribute__((unused)) uint32_t turns) {
   __asm__(".syntax unified\n 1: subs r0, #1\n bne 1b\n bx lr");
 }
 
-extern uint32_t board_bss_start[], board_bss_end[], board_stack_top[];
-
-static void fault(void) {
-  board_write("a fault: the processor refused an instruction or an address\n");
-  board_exit(3);
-}
+extern uint32_t board_stack_top[];
 
 static void reset(void) {
-  uint32_t* p;
 #if __ARM_FP || __ARM_FEATURE_MVE
   CPACR |= UINT32_C(0xf) << 20; /* the coprocessors of floating point and Helium */
 #endif
-  for (p = board_bss_start; p != board_bss_end; ++p) *p = 0;
-  main();
+  start();
 }
 
 /* NMI and the three fault handlers of a Cortex-M0; every other fault ends in the second. */

@@ -1,5 +1,5 @@
 /* RISC-V (RV32IMC) under QEMU: semihosting, and minstret as the counter. */
-#include "board.h"
+#include "start.h"
 
 enum { SYS_WRITE0 = 0x04, SYS_EXIT_EXTENDED = 0x20, APPLICATION_EXIT = 0x20026 };
 
@@ -40,19 +40,6 @@ __attribute__((naked)) void board_spin(__attribute__((unused)) uint32_t turns) {
   __asm__("1: addi a0, a0, -1\n bnez a0, 1b\n ret");
 }
 
-extern uint32_t board_bss_start[], board_bss_end[];
-
-__attribute__((used)) static void fault(void) {
-  board_write("a fault: the processor refused an instruction or an address\n");
-  board_exit(3);
-}
-
-__attribute__((used)) static void reset(void) {
-  uint32_t* p;
-  for (p = board_bss_start; p != board_bss_end; ++p) *p = 0;
-  main();
-}
-
 __attribute__((section(".boot"), naked, used)) static void boot(void) {
   __asm__(
       "la sp, board_stack_top\n"
@@ -60,6 +47,6 @@ __attribute__((section(".boot"), naked, used)) static void boot(void) {
       ".option push\n .option arch, +zicsr\n csrw mtvec, t0\n .option pop\n"
       "j %0\n"
       ".balign 4\n"
-      "1: j %1" ::"i"(reset),
+      "1: j %1" ::"i"(start),
       "i"(fault));
 }

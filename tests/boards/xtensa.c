@@ -2,7 +2,7 @@
  *
  * CCOUNT advances by CCOUNT_HZ of the board's time, in which an instruction takes 1,024 ns: each
  * one is ten counts or more, so that none is lost. */
-#include "board.h"
+#include "start.h"
 
 enum { SYS_EXIT = 1, SYS_WRITE = 4, STANDARD_OUTPUT = 1, NANOSECONDS = 1024 };
 
@@ -72,19 +72,6 @@ __asm__(
     ".text\n .global board_spin\n .align 4\n"
     "board_spin: addi a2, a2, -1\n bnez a2, board_spin\n ret");
 
-extern uint32_t board_bss_start[], board_bss_end[];
-
-__attribute__((used)) static void fault(void) {
-  board_write("a fault: the processor refused an instruction or an address\n");
-  board_exit(3);
-}
-
-__attribute__((used)) static void reset(void) {
-  uint32_t* p;
-  for (p = board_bss_start; p != board_bss_end; ++p) *p = 0;
-  main();
-}
-
 /* The vectors of reset, and from VECBASE on those of the kernel's exceptions, of the user's and of
  * double ones. */
 __asm__(
@@ -95,6 +82,6 @@ __asm__(
     ".org 0x70\n j 2f\n"
     ".align 4\n .literal_position\n"
     "1: movi a1, board_stack_top\n movi a0, vectors\n wsr a0, vecbase\n"
-    "movi a0, reset\n jx a0\n"
+    "movi a0, start\n jx a0\n"
     "2: movi a0, fault\n jx a0\n"
     ".text");

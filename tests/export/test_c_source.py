@@ -15,7 +15,7 @@ from hypothesis import Phase, given, settings
 from random_cells import Shape, extremes, integer_cell, integer_cells
 from tensorflow.lite.python import schema_py_generated as schema
 from tflite_models import fastgrnn_model
-from tools import require
+from tools import require, write
 
 from keras_fastgrnn import FastGRNN
 from keras_fastgrnn.export import c_source, convert
@@ -45,13 +45,6 @@ def execute(*command, **options):
     result = subprocess.run(command, capture_output=True, check=False, timeout=120, **options)
     assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
     return result.stdout
-
-
-def write(folder, files):
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-    return folder
 
 
 def run(folder, tflite, x, length=None):

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from random_cells import Shape, integer_cell
 from tflite_models import fastgrnn_model
+from tools import write
 
 from keras_fastgrnn.export.c_source import c_source
 from keras_fastgrnn.export.cell import blocks as options
@@ -19,10 +20,8 @@ def test_example_on_the_linux_target(dtype, tmp_path):
     """The program checks the bytes of two sequences against those of the integer model."""
     cell, *_ = integer_cell(Shape(input_dtype=dtype, output_dtype=dtype))
     model = fastgrnn_model(options.pack(cell), timesteps=20)
-    for path, text in c_source(model, name="gait", layout="esp-idf").items():
-        (tmp_path / "gait" / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "gait" / path).write_text(text)
-    example = tmp_path / "gait" / "examples" / "gait_example"
+    folder = write(tmp_path / "gait", c_source(model, name="gait", layout="esp-idf"))
+    example = folder / "examples" / "gait_example"
     settings = ("IDF_TARGET=linux", "PYTHON_DEPS_CHECKED=1", "CMAKE_C_FLAGS=-DGAIT_SELFTEST")
     generator = "Ninja" if shutil.which("ninja") else "Unix Makefiles"
     build = [

@@ -9,7 +9,7 @@ import pytest
 from random_cells import Shape, integer_cell
 from test_interpreter import CELL, model_of, random_int8
 from tflite_models import fastgrnn_model
-from tools import require
+from tools import require, write
 
 from keras_fastgrnn import litert
 from keras_fastgrnn.export.c_source import Interpreter, c_source
@@ -72,9 +72,8 @@ def test_program_for_arm_linux(dtype, tmp_path):
     """The exported C on a 64-bit Arm (a Raspberry Pi), under QEMU, checks its own bytes."""
     require(["qemu-user"], "qemu-aarch64")
     cell, *_ = integer_cell(Shape(input_dtype=dtype, output_dtype=dtype))
-    for path, text in c_source(fastgrnn_model(options.pack(cell), timesteps=20)).items():
-        (tmp_path / path).write_text(text)
-    (tmp_path / "main.c").write_text(ARM_LINUX)
+    files = c_source(fastgrnn_model(options.pack(cell), timesteps=20))
+    write(tmp_path, files | {"main.c": ARM_LINUX})
     build = f"{ZIG} aarch64-linux-gnu -O2 -static -nostdlib -DMODEL_SELFTEST main.c -o main"
     subprocess.run(build.split(), cwd=tmp_path, check=True)
     assert subprocess.run(["qemu-aarch64", tmp_path / "main"], check=False).returncode == 0
