@@ -190,7 +190,8 @@ class Int32(np.ndarray):
 
 def largest_in_a_step(cell, x, state):
     Int32.largest = 0
-    state = reference.step(cell, x.view(Int32), state.view(Int32))
+    projected = reference.project_inputs(cell, x.view(Int32))
+    state = reference.step(cell, projected, state.view(Int32))
     assert isinstance(state, Int32), "no operation went unseen"
     reference.output(cell, state)
     return Int32.largest
