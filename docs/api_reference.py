@@ -39,9 +39,8 @@ def undocumented(module):
             members += member.own_members
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
+def write(folder):
+    """Writes the pages. Ends the process if a public name has no docstring."""
     modules = [importlib.import_module(name) for name in MODULES]
     names = [name for module in modules for name in undocumented(module)]
     if names:
@@ -50,8 +49,15 @@ def main(argv):
     pdoc.render.configure(docformat="google", show_source=False, template_directory=_TEMPLATES)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", module="pdoc")
-        pdoc.pdoc(*MODULES, output_directory=pathlib.Path(flags.FLAGS.output_dir))
-    print(pathlib.Path(flags.FLAGS.output_dir, "index.html"))
+        pdoc.pdoc(*MODULES, output_directory=folder)
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown argument {argv[1]!r}.")
+    folder = pathlib.Path(flags.FLAGS.output_dir)
+    write(folder)
+    print(folder / "index.html")
 
 
 if __name__ == "__main__":

@@ -19,14 +19,31 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 GUIDES = ["train.md", "prune.md", "quantize.md", "export.md", "deploy.md", "litert.md", "keras.md"]
 TF_KERAS = "# TF_USE_LEGACY_KERAS=1 python train.py\n"
 
-# Runs the first file, and each other file with the names that the first one defined. Runs a command
-# that stands on several pages once.
+# Runs the first file, and each other file with the names that the first one defined. Commands of
+# this package run in this process, which has imported TensorFlow; tests/export/test_command.py runs
+# them by their names. One that stands on several pages runs once.
 RUN = """
-import functools, pathlib, subprocess, sys
-names = {"shell": functools.cache(functools.partial(subprocess.run, shell=True, check=True))}
-for path in sys.argv[1:]:
+import functools, pathlib, runpy, shlex, subprocess, sys
+from absl.testing import flagsaver
+
+@functools.cache
+def shell(text):
+    for line in text.replace("\\\\\\n", "").splitlines():
+        words = shlex.split(line)
+        if words[:2] != ["python", "-m"]:
+            subprocess.run(line, shell=True, check=True)
+            continue
+        sys.argv = words[2:]
+        with flagsaver.flagsaver():  # and no flags that the command defines, afterwards
+            try:
+                runpy.run_module(words[2], run_name="__main__")
+            except SystemExit as end:
+                assert end.code is None, end.code
+
+files, names = sys.argv[1:], {"shell": shell}
+for path in files:
     code = compile(pathlib.Path(path).read_text(), path, "exec")
-    exec(code, names if path == sys.argv[1] else dict(names))
+    exec(code, names if path == files[0] else dict(names))
 """
 
 # Checks at the end of a page, of the models that its code made.
@@ -127,8 +144,7 @@ def run(folder, files, **environment):
     """Runs files, a dict from name to code. Returns their output."""
     for name, text in files.items():
         (folder / name).write_text(text)
-    path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {"TF_USE_LEGACY_KERAS": "0", "PYTHONUNBUFFERED": "1", "PATH": path} | environment
+    environment = {"TF_USE_LEGACY_KERAS": "0", "PYTHONUNBUFFERED": "1"} | environment
     result = subprocess.run(
         [sys.executable, "-c", RUN, *files],
         cwd=folder,
@@ -195,13 +211,7 @@ def test_every_page_is_found():
 
 
 def test_api_reference(tmp_path):
-    result = subprocess.run(
-        [sys.executable, DOCS / "api_reference.py", f"--output_dir={tmp_path}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
+    api_reference.write(tmp_path)
     for name in api_reference.MODULES:
         assert (tmp_path / f"{name.replace('.', '/')}.html").is_file()
     page = (tmp_path / "keras_fastgrnn.html").read_text()

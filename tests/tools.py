@@ -1,12 +1,9 @@
-"""Skips where the machine lacks a tool, Python in a process of its own, and `make test-all`."""
+"""Skips where the machine lacks a tool, commands in this process, and `make test-all`."""
 
 import contextlib
 import io
 import os
-import pathlib
 import shutil
-import subprocess
-import sys
 
 import pytest
 from absl import flags
@@ -63,14 +60,3 @@ def run_main(main, *arguments):
         flags.FLAGS(["command", *arguments])
         main()
     return printed.getvalue()
-
-
-def run_module(name, *arguments):
-    """Runs `python -m name` in the root of the checkout."""
-    return subprocess.run(
-        [sys.executable, "-m", name, *map(str, arguments)],
-        cwd=pathlib.Path(__file__).parent.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from speech import archive, says_where_the_archive_is
 from tensorflow.lite.tools import flatbuffer_utils
-from tools import run_main, run_module
+from tools import run_main
 
-from examples import keywords, wake_word
+from examples import keywords, listen, wake_word
 from examples.common import classifier, keyword_evaluation, keyword_targets, keyword_training
 from examples.common.clips import Clips, ragged
 from examples.common.front_end import SAMPLE_RATE, FrontEnd, to_float
@@ -78,9 +78,8 @@ def test_the_printed_command_listens(made):
                     if i == 0:
                         file.setparams(one.getparams())
                     file.writeframes(one.readframes(one.getnframes()))
-    result = run_module("examples.listen", *command[3:-1], silent, both)
-    assert result.returncode == 0, result.stderr
-    (line,) = result.stdout.splitlines()
+    printed = run_main(lambda: listen.main(["listen", str(silent), str(both)]), *command[3:-1])
+    (line,) = printed.splitlines()
     assert line.startswith(str(both)) and 2.0 < float(line.removeprefix(str(both)).split()[0]) < 3.5
 
 
