@@ -8,7 +8,7 @@ from examples.common import activity, classifier, hapt
 from keras_fastgrnn.micro import Interpreter
 from keras_fastgrnn.pruning import sparsity
 
-EPOCHS = 15
+EPOCHS = 9
 
 
 @pytest.fixture(scope="module")

@@ -106,14 +106,18 @@ def test_is_quiet(folder, exported):
     """TensorFlow's C++ messages are hidden, from its import on; our warnings and errors are not."""
     (line,) = exported.stderr.splitlines()
     assert line.startswith("Warning: Input 'sensor': one step of its int8 is")
-    verbose = run_module(folder, *EXPORT, "--verbose")
-    assert verbose.stdout == exported.stdout
-    assert line in verbose.stderr and "fully_quantize" in verbose.stderr
 
     c_source = "keras_fastgrnn.export.c_source"
     result = run_module(folder, c_source, "--model=none.tflite", "--output=c")
     assert result.returncode == 1
     assert result.stderr == "--model=none.tflite is not a file: name a .tflite file.\n"
+
+
+@pytest.mark.test_all
+def test_verbose(folder, exported):
+    verbose = run_module(folder, *EXPORT, "--verbose")
+    assert verbose.stdout == exported.stdout
+    assert exported.stderr in verbose.stderr and "fully_quantize" in verbose.stderr
 
 
 def test_samples_by_name(folder, monkeypatch):

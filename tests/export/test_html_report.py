@@ -234,7 +234,7 @@ def not_recurrent():
         pytest.param(topologies.two_outputs, 20, 1, 2, marks=pytest.mark.test_all),
         (topologies.bidirectional_concat, 1, 1, 1),
         pytest.param(topologies.two_dimensional_front, 5, 1, 1, marks=pytest.mark.test_all),
-        (not_recurrent, 20, 1, 1),
+        pytest.param(not_recurrent, 20, 1, 1, marks=pytest.mark.test_all),
         (one_number, 20, 1, 1),
         pytest.param(aware, 20, 1, 1, marks=pytest.mark.test_all),
     ],

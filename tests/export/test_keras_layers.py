@@ -193,7 +193,7 @@ QUICK = (
 
 # In int16: operators without an int16 kernel, or with constants in another tensor's format.
 QUICK_INT16 = (
-    *("ELU", "GlobalMaxPooling1D", "LSTM unrolled", "Maximum", "ReLU of a slope"),
+    *("ELU", "GlobalMaxPooling1D", "Maximum", "ReLU of a slope"),
     *("UnitNormalization", "clip", "conditions", "divided by the peak", "magnitude"),
 )
 

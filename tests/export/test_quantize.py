@@ -14,6 +14,7 @@ from random_cells import (
     sequences,
     shapes,
 )
+from tools import TEST_ALL
 
 from keras_fastgrnn.export.cell import reference
 from keras_fastgrnn.export.cell.blocks import pack
@@ -61,7 +62,7 @@ def check_half_a_unit(integer, real, unit, unit_error=1e-9):
     assert np.all(units <= 0.5 + unit_error * (np.abs(integer) + 1))
 
 
-@settings(max_examples=100)
+@settings(max_examples=100 if TEST_ALL else 50)
 @given(shape=shapes(max_timesteps=40))
 def test_integers_are_the_nearest(shape):
     """Each bias and scalar is within half a unit of its float."""
@@ -84,7 +85,7 @@ BOUNDED = shapes(max_timesteps=40).filter(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=100 if TEST_ALL else 50)
 @given(shape=BOUNDED)
 def test_sums_are_near(shape):
     cell, exact, input, output = integer_cell(shape)

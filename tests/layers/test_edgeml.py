@@ -81,6 +81,7 @@ def inputs():
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("layout", ["(inputs, outputs)", "(outputs, inputs)"])
 @pytest.mark.parametrize("ranks", RANKS.values(), ids=RANKS)
 @pytest.mark.parametrize("cell", ["FastRNN", "FastGRNN"])

@@ -25,9 +25,17 @@ from kinds import (
 from keras_fastgrnn import FastGRNN, FastGRNNCell, FastRNN
 from keras_fastgrnn.compat import LEGACY, keras
 
+OPTIONS = "go_backwards", "unroll", "return_sequences"
 
-@pytest.mark.parametrize("option", ["go_backwards", "unroll", "return_sequences", None])
-@ours
+
+@pytest.mark.parametrize(
+    "layer_class, option",
+    [
+        (FastRNN, None),
+        *((FastGRNN, option) for option in (None, *OPTIONS)),
+        *(pytest.param(FastRNN, option, marks=pytest.mark.test_all) for option in OPTIONS),
+    ],
+)
 def test_layer_is_rnn_of_its_cell(layer_class, option):
     """With and without each of mask, initial state and zero_output_for_mask."""
     ranks = {"kernel_rank": 2, "recurrent_rank": 2}
@@ -317,9 +325,9 @@ def test_integer_inputs(layer_class):
 @pytest.mark.parametrize(
     "layer_class, return_sequences",
     [
-        (FastRNN, False),
         (FastGRNN, True),
         pytest.param(FastRNN, True, marks=pytest.mark.test_all),
+        pytest.param(FastRNN, False, marks=pytest.mark.test_all),
         pytest.param(FastGRNN, False, marks=pytest.mark.test_all),
     ],
 )

@@ -5,7 +5,6 @@ issue 29).
 """
 
 import functools
-import itertools
 
 import numpy as np
 import pytest
@@ -55,8 +54,11 @@ CASES = {
 @pytest.mark.parametrize(
     ("layer_class", "jit"),
     [
+        (FastRNN, False),
+        (FastGRNN, True),
+        pytest.param(FastRNN, True, marks=test_all),
+        pytest.param(FastGRNN, False, marks=test_all),
         pytest.param(keras.layers.GRU, False, marks=test_all),
-        *itertools.product(OURS, [False, True]),
     ],
 )
 def test_finite(layer_class, activation, jit):

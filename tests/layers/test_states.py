@@ -15,6 +15,7 @@ from kinds import (
     same_weights,
     sequences,
     state,
+    two_kinds,
 )
 
 from keras_fastgrnn.compat import LEGACY, keras
@@ -108,7 +109,7 @@ def test_stateful_in_a_graph(make):
     assert function(sequences()).shape == (BATCH, UNITS)
 
 
-@every_kind
+@two_kinds
 def test_stateful_fit_and_predict(make):
     shape = (BATCH, TIMESTEPS, FEATURES)
     if LEGACY:

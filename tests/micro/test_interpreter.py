@@ -53,7 +53,7 @@ BOTH = pytest.mark.parametrize("runtime", [micro, litert], ids=["micro", "litert
 
 
 @BOTH
-@settings(max_examples=200 if TEST_ALL else 30, deadline=None)
+@settings(max_examples=200 if TEST_ALL else 20, deadline=None)
 @given(chain=chains(), timesteps=st.integers(1, 8), seed=st.integers(0, 2**32 - 1))
 def test_random_cells_give_the_bytes_of_the_reference(runtime, chain, timesteps, seed):
     cells = [options.pack(cell, **flags) for cell, flags in chain]

@@ -52,7 +52,7 @@ def assert_equal_bytes(kernel, cell, flags, optimize, x, state):
     return next_state
 
 
-@settings(max_examples=200 if TEST_ALL else 80)
+@settings(max_examples=200 if TEST_ALL else 50)
 @given(shape=shapes(), flags=FLAGS, optimize=OPTIMIZE)
 def test_quantized_cell(kernel, shape, flags, optimize):
     cell, _, input, _ = integer_cell(shape)

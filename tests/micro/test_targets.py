@@ -217,6 +217,14 @@ def recorded():
     return x
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(pytest.param(target, id=target.name) for target in TARGETS),
+        *(pytest.param(target, id=target.name, marks=pytest.mark.test_all) for target in PORTABLE),
+    ],
+    indirect=True,
+)
 def test_recorded_windows(target, recorded, tmp_path):
     check(target, whole_sequences(target, recorded), tmp_path)
 
