@@ -6,7 +6,7 @@ from keras_fastgrnn.export.progress import progress
 
 # A step's float64 values and their temporaries fit the 1 MB of L2 cache of server CPUs.
 _STEP_VALUES = 1 << 16
-_BLOCK_VALUES = 1 << 22  # 32 MB in float64
+_BLOCK_VALUES = 1 << 20  # 8 MB in float64
 
 
 def blocks(n, timesteps, width):
