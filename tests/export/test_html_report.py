@@ -235,7 +235,7 @@ def not_recurrent():
         (topologies.bidirectional_concat, 1, 1, 1),
         pytest.param(topologies.two_dimensional_front, 5, 1, 1, marks=pytest.mark.test_all),
         pytest.param(not_recurrent, 20, 1, 1, marks=pytest.mark.test_all),
-        (one_number, 20, 1, 1),
+        pytest.param(one_number, 20, 1, 1, marks=pytest.mark.test_all),
         pytest.param(aware, 20, 1, 1, marks=pytest.mark.test_all),
     ],
 )

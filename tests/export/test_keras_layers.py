@@ -168,16 +168,17 @@ RANKS = {"2D": 4, "3D": 5, "1D": 3}
 IMAGES = ("CenterCrop", "RandomFlip", "Resizing", "ConvLSTM1D")
 
 
-def rank_of(name, kind):
-    if name in IMAGES or (name == "TimeDistributed" and kind == "refused"):
-        return 4
-    return next((rank for part, rank in RANKS.items() if part in name), 3)
+def shape_of(name, kind):
+    if name == "TimeDistributed" and kind == "refused":
+        return -1, 2, 10, 3
+    rank = 4 if name in IMAGES else next((n for part, n in RANKS.items() if part in name), 3)
+    return (-1, 20, 3, 1, 1)[:rank]
 
 
 def build(name, layer, kind="converted"):
     x = keras.Input((20, 3))
-    y = x if (rank := rank_of(name, kind)) == 3 else ops.reshape(x, (-1, 20, 3, 1, 1)[:rank])
-    y = layer(y)
+    shape = shape_of(name, kind)
+    y = layer(x if len(shape) == 3 else ops.reshape(x, shape))
     steps, *rest = y.shape[1:] if len(y.shape) > 2 else (1, *y.shape[1:])
     y = layers.Reshape((steps, int(np.prod(rest))))(y)
     return keras.Model(x, layers.Dense(2)(FastGRNN(4)(y)))

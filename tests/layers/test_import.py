@@ -16,12 +16,14 @@ pytestmark = pytest.mark.one_keras  # each test sets the Keras of its process
 test_all = pytest.mark.test_all
 
 
-def run(code, **environment):
+def run(code, legacy):
+    """Runs code with TF_USE_LEGACY_KERAS, which `None` unsets."""
+    environment = os.environ | {"TF_USE_LEGACY_KERAS": legacy}
     result = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env={**os.environ, **environment},
+        env={name: value for name, value in environment.items() if value is not None},
     )
     return result.returncode, result.stdout.strip(), result.stderr
 
@@ -29,10 +31,11 @@ def run(code, **environment):
 @pytest.mark.parametrize(
     "legacy, package",
     [
+        (None, "keras"),
         pytest.param("", "keras", marks=test_all),
         pytest.param("0", "keras", marks=test_all),
         pytest.param("1", "tf_keras", marks=test_all),
-        ("True", "tf_keras"),
+        pytest.param("True", "tf_keras", marks=test_all),
     ],
 )
 def test_environment_and_tf_keras_stay(legacy, package):
@@ -49,10 +52,12 @@ assert ("tensorflow_model_optimization" in sys.modules) == (package == "tf_keras
 assert issubclass(keras_fastgrnn.FastGRNN, tf.keras.layers.RNN)
 assert issubclass(keras_fastgrnn.FastGRNNCell, tf.keras.layers.Layer)
 keras_fastgrnn.pruning.three_phases(0.5, 0.5, 30)  # loads tfmot
+assert "tensorflow_model_optimization" in sys.modules
 assert dict(os.environ) == before
+assert tf.keras.Model.__module__.split(".")[0] == package
 print(package)
 """
-    code, output, error = run(code, TF_USE_LEGACY_KERAS=legacy)
+    code, output, error = run(code, legacy)
     assert code == 0, error
     assert output == package
 
@@ -74,7 +79,7 @@ import keras_fastgrnn
 assert issubclass(keras_fastgrnn.FastGRNN, tf.keras.layers.Layer)
 print(tf.keras.Model.__module__.split(".")[0])
 """
-    code, output, error = run(code, TF_USE_LEGACY_KERAS="0")
+    code, output, error = run(code, "0")
     assert code == 0, error
     assert output == package
 

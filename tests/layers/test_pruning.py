@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import os
 import re
 import subprocess
 import sys
@@ -706,27 +705,3 @@ def test_phases_take_whole_numbers_of_any_type():
     steps = [three_phases(0.5, 0.5, steps) for steps in (30, 30.0, np.int64(30), np.float32(30))]
     schedules = [pruning.schedules["kernel"] for pruning in steps]
     assert {(type(s.begin_step), s.begin_step, s.end_step) for s in schedules} == {(int, 10, 20)}
-
-
-@pytest.mark.one_keras
-def test_three_phases_do_not_change_the_keras_of_the_process():
-    """In a child process: this one has already imported tfmot and loaded tf.keras."""
-    code = """
-import os, sys
-from keras_fastgrnn.pruning import three_phases
-assert "tensorflow_model_optimization" not in sys.modules
-three_phases(0.5, 0.5, 30)
-print(os.environ.get("TF_USE_LEGACY_KERAS"))
-for name in [name for name in sys.modules if name.startswith("tensorflow_model_optimization")]:
-    del sys.modules[name]
-os.environ["TF_USE_LEGACY_KERAS"] = "0"
-three_phases(0.5, 0.5, 30)
-print(os.environ["TF_USE_LEGACY_KERAS"])
-import keras, tensorflow as tf
-print(tf.keras.Model is keras.Model)
-"""
-    environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
-    child = subprocess.run(
-        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True
-    )
-    assert child.stdout.split() == ["None", "0", "True"]
