@@ -165,7 +165,7 @@ def test_loss_counts_loud_bands_more():
 @pytest.fixture(scope="module")
 def trained(sides):
     x, y = denoiser.training_set(sides.train, seed=0, count=64, seconds=1.0)
-    return denoiser.train(lambda: denoiser.fast_grnn(8), x, y, seed=0, epochs=10), x
+    return denoiser.train(lambda: denoiser.fast_grnn(8), x, y, seed=0, epochs=20), x
 
 
 def test_training(trained, sides):

@@ -81,10 +81,7 @@ def test_ranks(layer_class, ranks, units):
 
 @pytest.mark.one_keras
 @layers
-@pytest.mark.parametrize(
-    "units",
-    [UNITS, pytest.param(33, marks=pytest.mark.test_all)],  # above 32, each step sums its gradient
-)
+@pytest.mark.parametrize("units", [UNITS, 33])  # of more than 32, each step sums its gradient
 def test_sequences_masks_directions(layer_class, units):
     mask = np.random.default_rng(3).random((BATCH, TIMESTEPS)) < 0.6
     mask[0], mask[1, :3], mask[2, -2:] = True, False, False
