@@ -12,6 +12,7 @@ import sys
 import api_reference
 import markdown_it
 import pytest
+from tools import write
 
 ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -142,8 +143,7 @@ def code(page, only=lambda line, text: True):
 
 def run(folder, files, **environment):
     """Runs files, a dict from name to code. Returns their output."""
-    for name, text in files.items():
-        (folder / name).write_text(text)
+    write(folder, files)
     environment = {"TF_USE_LEGACY_KERAS": "0", "PYTHONUNBUFFERED": "1"} | environment
     result = subprocess.run(
         [sys.executable, "-c", RUN, *files],

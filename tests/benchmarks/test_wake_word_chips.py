@@ -5,7 +5,7 @@ import functools
 import keras
 import numpy as np
 import pytest
-from tools import require
+from tools import require, write
 
 from benchmarks.wake_word import chips
 from examples.common.detector import Detector
@@ -61,8 +61,7 @@ def test_same_decisions_on_a_chip(target, tmp_path):
     assert over[: DETECTOR.smoothing - 1].any()
     assert 3 <= detected.sum() < over.sum() < len(y)
 
-    for path, text in c_source(tflite).items():
-        (tmp_path / path).write_text(text)
+    write(tmp_path, c_source(tflite))
     x = features[:, np.newaxis]
     program.replay(target, tmp_path, x, y, DETECTOR, detected)
 

@@ -78,8 +78,11 @@ def test_the_printed_command_listens(made):
                     if i == 0:
                         file.setparams(one.getparams())
                     file.writeframes(one.readframes(one.getnframes()))
-    printed = run_main(lambda: listen.main(["listen", str(silent), str(both)]), *command[3:-1])
-    (line,) = printed.splitlines()
+
+    def hear():
+        assert listen.main(["listen", str(silent), str(both)]) == 0
+
+    (line,) = run_main(hear, *command[3:-1]).splitlines()
     assert line.startswith(str(both)) and 2.0 < float(line.removeprefix(str(both)).split()[0]) < 3.5
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 from random_cells import extremes, integer_cells
-from tools import TEST_ALL, require
+from tools import TEST_ALL, require, write
 from topologies import FEATURES, TIMESTEPS, TOPOLOGIES, randomize, samples
 
 from keras_fastgrnn import FastGRNN, FastRNN
@@ -400,10 +400,8 @@ def test_the_piecewise_linear_variant_needs_no_table(tmp_path):
         layer = FastGRNN(16, *activations, kernel_rank=2, recurrent_rank=8)
         aware = quantization_aware(classifier(layer, layers.Dense(5)), representative_dataset=X)
         compiled(aware, run_eagerly=True).fit(X, Y, verbose=0)
-        folder = tmp_path / activations[0]
-        folder.mkdir()
-        for name, text in c_source(convert(aware, representative_dataset=X)).items():
-            (folder / name).write_text(text)
+        files = c_source(convert(aware, representative_dataset=X))
+        folder = write(tmp_path / activations[0], files)
         kernel[activations[0]] = program.kernel_size(avr, folder)
         symbols = subprocess.run(["avr-nm", folder / "m.o"], capture_output=True, text=True)
         tables[activations[0]] = "fastgrnn_sigmoid" in symbols.stdout

@@ -217,34 +217,25 @@ def recorded():
     return x
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        *(pytest.param(target, id=target.name) for target in TARGETS),
-        *(pytest.param(target, id=target.name, marks=pytest.mark.test_all) for target in PORTABLE),
-    ],
-    indirect=True,
-)
+def quick(targets, names):
+    """Runs a test on targets; `make test` on those of these names."""
+    cases = [
+        pytest.param(
+            target, id=target.name, marks=[] if target.name in names else pytest.mark.test_all
+        )
+        for target in targets
+    ]
+    return pytest.mark.parametrize("target", cases, indirect=True)
+
+
+@quick([*TARGETS, *PORTABLE], [target.name for target in TARGETS])
 def test_recorded_windows(target, recorded, tmp_path):
     check(target, whole_sequences(target, recorded), tmp_path)
 
 
 # The firmware around the cells is the same on all chips except for the start code: `make test` runs
 # one chip of each emulator.
-EACH_EMULATOR = pytest.mark.parametrize(
-    "target",
-    [
-        pytest.param(
-            target,
-            id=target.name,
-            marks=[]
-            if target.name in ("Cortex-M4", "RV32IMC", "ATmega328P")
-            else pytest.mark.test_all,
-        )
-        for target in TARGETS
-    ],
-    indirect=True,
-)
+EACH_EMULATOR = quick(TARGETS, ("Cortex-M4", "RV32IMC", "ATmega328P"))
 
 
 @EACH_EMULATOR
